@@ -1,0 +1,3 @@
+"""dimat: decentralized iterative merging-and-training, replicated."""
+
+__version__ = "0.1.0"

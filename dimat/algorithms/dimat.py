@@ -1,0 +1,28 @@
+"""DIMAT: decentralized iterative merging-and-training (CVPR 2024, arXiv 2404.08079)."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from dimat.algorithms.method import Method, Stage
+from dimat.merging.merge import merge_with_neighbours
+from dimat.merging.options import Merge
+from dimat.network.in_process import InProcess
+from dimat.training.fleet import Fleet
+
+
+class Dimat(Method):
+    """Match the neighbours' neurons to one's own, average with the mixing weights, train on."""
+
+    name: Literal["dimat"]
+    title = "DIMAT"
+
+    def rounds(
+        self, fleet: Fleet, network: InProcess, merge: Merge | None, first: int, last: int
+    ) -> Iterator[Stage]:
+        """See `Method.rounds`."""
+        for round in range(first, last + 1):
+            merge_with_neighbours(fleet, network, merge, round)
+            yield round, "merged"
+            if round < last:
+                fleet.train(round)
+                yield round, "trained"

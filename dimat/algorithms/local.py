@@ -1,0 +1,28 @@
+"""No communication: every agent trains alone."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from dimat.algorithms.method import Method, Stage
+from dimat.merging.options import Merge
+from dimat.network.in_process import InProcess
+from dimat.training.fleet import Fleet
+
+
+class Local(Method):
+    """The lower bound: agents train on their own images and never merge."""
+
+    name: Literal["local"]
+    title = "no communication"
+    ignores = frozenset({"graph", "merge"})
+
+    def rounds(
+        self, fleet: Fleet, network: InProcess, merge: Merge | None, first: int, last: int
+    ) -> Iterator[Stage]:
+        """See `Method.rounds`. What is yielded as merged is the unchanged model."""
+        del network, merge
+        for round in range(first, last + 1):
+            yield round, "merged"
+            if round < last:
+                fleet.train(round)
+                yield round, "trained"

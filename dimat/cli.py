@@ -1,0 +1,124 @@
+"""The command line: one command for each step of the pipeline, usable without Snakemake."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from dimat.config import Identified, read_study
+from dimat.errors import InputError
+from dimat.layout import Layout
+from dimat.records import collect_records
+from dimat.schema import json_schema, reference
+from dimat.training.driver import Driver
+
+app = typer.Typer(
+    help=(
+        "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
+        "The steps are: prepare, partition, pretrain, train, collect; then figure, table and pdf. Each takes a "
+        "configuration and carries out its step for everything in it, or for the one id given with --only."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="Configuration file (YAML or JSON).", show_default=False)]
+Results = Annotated[Path, typer.Option(help="Folder for results; nothing is written outside it.")]
+Only = Annotated[str | None, typer.Option(help="Id of the one to carry out; see `dimat ids`.")]
+DEFAULT_RESULTS = Path("results")
+
+Item = TypeVar("Item", bound=Identified)
+
+
+def open_study(config: Path, results: Path) -> Driver:
+    """The driver for a configuration and its folder of results."""
+    study = read_study(config)
+    return Driver(study, Layout(results / study.name))
+
+
+def each(
+    items: Mapping[str, Item], only: str | None, output: Callable[[str], Path], step: Callable[[Item], None]
+) -> None:
+    """Carry out ``step`` for the item ``only``, or for all items whose output is not there yet."""
+    if only is not None:
+        if only not in items:
+            raise InputError(f"--only: {only!r} is not in this configuration; valid ids: dimat ids CONFIG")
+        step(items[only])
+        return
+    for id, item in items.items():
+        if output(id).exists():
+            logging.info("%s: already there", output(id))
+        else:
+            step(item)
+
+
+@app.command()
+def prepare(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Read, check and decode data sets."""
+    driver = open_study(config, results)
+    each(driver.study.sources, only, driver.layout.source, driver.prepare)
+
+
+@app.command()
+def partition(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Deal training images out to agents."""
+    driver = open_study(config, results)
+    each(driver.study.deals, only, driver.layout.deal, driver.partition)
+
+
+@app.command()
+def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Train agents apart, before the first merge."""
+    driver = open_study(config, results)
+    each(driver.study.starts, only, driver.layout.start, driver.pretrain)
+
+
+@app.command()
+def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Merge and train in rounds, and record every accuracy."""
+    driver = open_study(config, results)
+    each(driver.study.runs(), only, driver.layout.run, driver.train)
+
+
+@app.command()
+def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
+    """Join the records of all runs into one file."""
+    driver = open_study(config, results)
+    runs = driver.study.runs()
+    collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
+
+
+@app.command()
+def ids(config: Config) -> None:
+    """List the ids of all data sets, partitions, starts and runs."""
+    study = read_study(config)
+    for kind in ("sources", "deals", "starts"):
+        for id in getattr(study, kind):
+            typer.echo(f"{kind[:-1]} {id}")
+    for id in study.runs():
+        typer.echo(f"run {id}")
+
+
+@app.command()
+def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = False) -> None:
+    """Print the configuration's JSON schema, or its documentation."""
+    typer.echo(reference() if markdown else json_schema(), nl=False)
+
+
+def main() -> None:
+    """Entry point: `InputError` becomes one line and exit code 2."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
+    for plugin in entry_points(group="dimat.commands"):
+        app.registered_commands += plugin.load().registered_commands
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"dimat: error: {error}", err=True)
+        sys.exit(2)

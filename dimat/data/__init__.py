@@ -1,0 +1,13 @@
+"""Data sets in memory, augmentation, and their partition among agents."""
+
+from dimat.data.cifar import Cifar10, Cifar100
+from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.digits import Digits
+from dimat.data.folder import Folder
+from dimat.data.image_set import ImageSet
+from dimat.data.tiny_imagenet import TinyImageNet
+from dimat.spec import choice
+
+AnyDataSet = choice(Digits, Cifar10, Cifar100, TinyImageNet, Folder)
+
+__all__ = ["AnyDataSet", "DataFolders", "DataSet", "ImageSet"]

@@ -1,0 +1,79 @@
+"""CIFAR-10 and CIFAR-100 from their official archives, through torchvision (download, checksums)."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy
+import torch
+from PIL import Image
+
+from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.folder import Folder
+from dimat.data.image_set import ImageSet
+from dimat.data.torchvision_import import torchvision_datasets
+from dimat.errors import InputError
+
+
+class Cifar(DataSet):
+    """What CIFAR-10 and CIFAR-100 share. torchvision checks the files before it reads them."""
+
+    title: ClassVar[str]
+    torchvision_class: ClassVar[str]
+    official_folder: ClassVar[str]
+    crop: int = 4
+    """Augment by random crops after padding with so many black pixels on every side."""
+    substitute: str | None = None
+    """An image folder or zip (see `folder`), looked for in DIMAT_DATA, that stands in where the official
+    files are not there; it is then named in every figure and table."""
+
+    def read(self, folders: DataFolders) -> ImageSet:
+        """See `DataSet.read`. Order: official files, the substitute, a download of the official files."""
+        official = folders.find(self.official_folder)
+        replacement = folders.find(self.substitute) if self.substitute else None
+        if official is None and replacement is not None:
+            images = Folder(name="folder", path=str(replacement), size=self.size).read(folders)
+            encoding = images.source["encoding"]
+            images.title = f"{self.title} ({encoding if encoding == 'JPEG' else replacement.name})"
+            return images
+        return self._read_official(official.parent if official else folders.downloads, download=official is None)
+
+    def _read_official(self, root: Path, download: bool) -> ImageSet:
+        dataset_class = getattr(torchvision_datasets(), self.torchvision_class)
+        parts = []
+        try:
+            for train in (True, False):
+                parts.append(dataset_class(root, train=train, download=download))
+        except (RuntimeError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"data: {self.title} could not be {'downloaded' if download else 'read'} ({reason}); put its "
+                f"official folder {self.official_folder} into a folder named in DIMAT_DATA"
+            ) from None
+        train, test = parts
+        return ImageSet(
+            self.title,
+            tuple(train.classes),
+            self.stack(Image.fromarray(image) for image in train.data),
+            torch.from_numpy(numpy.asarray(train.targets)),
+            self.stack(Image.fromarray(image) for image in test.data),
+            torch.from_numpy(numpy.asarray(test.targets)),
+            {"file": self.official_folder, "checked by": "torchvision"},
+        )
+
+
+class Cifar10(Cifar):
+    """50,000 and 10,000 colour images of 32x32 pixels in 10 classes (Krizhevsky 2009)."""
+
+    title = "CIFAR-10"
+    torchvision_class = "CIFAR10"
+    official_folder = "cifar-10-batches-py"
+    name: Literal["cifar10"]
+
+
+class Cifar100(Cifar):
+    """50,000 and 10,000 colour images of 32x32 pixels in 100 classes (Krizhevsky 2009)."""
+
+    title = "CIFAR-100"
+    torchvision_class = "CIFAR100"
+    official_folder = "cifar-100-python"
+    name: Literal["cifar100"]

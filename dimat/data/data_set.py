@@ -1,0 +1,93 @@
+"""What every data set has in common: where it is looked for, its size, its augmentation."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from dimat.data.image_set import ImageSet, first_of_each_class
+from dimat.errors import InputError
+from dimat.spec import Spec
+
+SEARCH_VARIABLE = "DIMAT_DATA"
+"""Environment variable: folders in which data sets lie, separated as in PATH."""
+
+
+@dataclass(frozen=True)
+class DataFolders:
+    """Where data sets are looked for, and where a download may be put."""
+
+    search: tuple[Path, ...]
+    downloads: Path
+
+    @classmethod
+    def from_environment(cls, downloads: Path) -> "DataFolders":
+        """The folders named in ``DIMAT_DATA``, then ``downloads``."""
+        named = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
+        return cls(tuple(Path(folder) for folder in named if folder) + (downloads,), downloads)
+
+    def find(self, *names: str) -> Path | None:
+        """The first existing file or folder with one of the ``names``; `None` if there is none."""
+        candidates = (folder / name for folder in self.search for name in names)
+        return next((path for path in candidates if path.exists()), None)
+
+    def missing(self, key: str, what: str) -> InputError:
+        """The error for data that were not found."""
+        places = ", ".join(str(folder) for folder in self.search)
+        return InputError(
+            f"{key}: {what} was not found in {places}; set the environment variable {SEARCH_VARIABLE} "
+            "to the folder that holds it"
+        )
+
+
+class DataSet(Spec):
+    """An image classification data set, decoded once into memory."""
+
+    size: int | None = Field(None, ge=4, le=1024)
+    """Resize images to size x size pixels (antialiased); null keeps their size."""
+    train_limit: int | None = Field(None, ge=1)
+    """Use only so many training images, the first of every class alike; null uses all."""
+    test_limit: int | None = Field(None, ge=1)
+    """Use only so many test images, the first of every class alike; null uses all."""
+    flip: bool = True
+    """Augment by horizontal flips with probability 1/2."""
+    crop: int = Field(0, ge=0, le=64)
+    """Augment by random crops after padding with so many black pixels on every side."""
+
+    @abstractmethod
+    def read(self, folders: DataFolders) -> ImageSet:
+        """Read the data set; images may be resized and limited by `prepared`."""
+
+    def prepared(self, folders: DataFolders) -> ImageSet:
+        """Read the data set and keep the images that the limits allow."""
+        images = self.read(folders)
+        train = first_of_each_class(images.train_labels, self.train_limit, "data.train_limit")
+        test = first_of_each_class(images.test_labels, self.test_limit, "data.test_limit")
+        return ImageSet(
+            images.title,
+            images.classes,
+            images.train_images[train],
+            images.train_labels[train],
+            images.test_images[test],
+            images.test_labels[test],
+            images.source,
+        )
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """The image at the configured size."""
+        if self.size is None or image.size == (self.size, self.size):
+            return image
+        return image.resize((self.size, self.size), Image.Resampling.BOX)
+
+    def stack(self, images: Iterable[Image.Image]) -> Tensor:
+        """Images as one uint8 tensor (n, channels, height, width), resized."""
+        arrays = [numpy.asarray(self.resized(image)) for image in images]
+        tensor = torch.from_numpy(numpy.stack(arrays))
+        return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,40 @@
+"""The handwritten digits bundled with scikit-learn: 1,797 real scans of 8x8 pixels, no download."""
+
+from typing import Literal
+
+import numpy
+import torch
+from PIL import Image
+
+from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.image_set import ImageSet
+
+
+class Digits(DataSet):
+    """UCI optical recognition of handwritten digits; a fixed stratified fifth is the test set."""
+
+    name: Literal["digits"]
+    flip: bool = False
+    """Augment by horizontal flips: off, because a mirrored digit is no digit."""
+
+    def read(self, folders: DataFolders) -> ImageSet:
+        """See `DataSet.read`. Grey levels 0 to 16 are stored as multiples of 15."""
+        from sklearn.datasets import load_digits  # here, because it is slow to import and rarely needed
+        from sklearn.model_selection import train_test_split
+
+        del folders  # bundled with scikit-learn
+        digits = load_digits()
+        scans = self.stack(Image.fromarray(scan) for scan in (digits.images * 15).astype(numpy.uint8))
+        labels = torch.from_numpy(digits.target.astype(numpy.int64))
+        train, test = train_test_split(
+            numpy.arange(len(labels)), test_size=360, stratify=digits.target, random_state=0
+        )
+        return ImageSet(
+            "digits",
+            tuple(str(name) for name in digits.target_names),
+            scans[train],
+            labels[train],
+            scans[test],
+            labels[test],
+            {"bundled with": "scikit-learn"},
+        )

@@ -1,0 +1,126 @@
+"""A data set in memory: uint8 images, labels, and where they came from."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dimat.errors import InputError
+from dimat.files import read_tensors, write_tensors
+
+
+@dataclass
+class ImageSet:
+    """Labelled images, split into training and test set.
+
+    Images are uint8 of shape (n, channels, height, width), labels int64 of shape (n,). ``source`` says
+    what was read (file names, checksums). All tensors lie on one device.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for split, labels in (("train", self.train_labels), ("test", self.test_labels)):
+            counts = torch.bincount(labels, minlength=len(self.classes))
+            for label, count in enumerate(counts.tolist()):
+                if count == 0:
+                    raise InputError(
+                        f"{self.title}: class {self.classes[label]!r} has no image in {split}; "
+                        "every class needs at least one"
+                    )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+    @property
+    def description(self) -> str:
+        """Title, image size and number of training images."""
+        _, height, width = self.shape
+        return f"{self.title}, {width}x{height}, {len(self.train_labels):,} training images"
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each channel (channels,) over the training set, pixels in [0, 1]."""
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        moments = []
+        for channel in range(self.shape[0]):
+            counts = torch.bincount(self.train_images[:, channel].flatten().cpu().int(), minlength=256).double()
+            mean = (counts @ levels) / counts.sum()
+            deviation = ((counts @ (levels - mean) ** 2) / counts.sum()).sqrt()
+            moments.append((mean, deviation.clamp_min(1 / 255)))
+        mean, deviation = (torch.stack(moment).float().to(self.train_images.device) for moment in zip(*moments, strict=True))
+        return mean, deviation
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all images and labels: the identity of the data that a partition indexes."""
+        digest = hashlib.sha256()
+        for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def to(self, device: torch.device) -> "ImageSet":
+        """The same data on another device."""
+        return ImageSet(
+            self.title,
+            self.classes,
+            self.train_images.to(device),
+            self.train_labels.to(device),
+            self.test_images.to(device),
+            self.test_labels.to(device),
+            self.source,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the decoded data set to one file."""
+        tensors = {
+            "train_images": self.train_images,
+            "train_labels": self.train_labels,
+            "test_images": self.test_images,
+            "test_labels": self.test_labels,
+        }
+        write_tensors(
+            path, tensors, {"title": self.title, "classes": self.classes, "source": self.source}
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "ImageSet":
+        """Read a file written by `save`."""
+        tensors, about = read_tensors(path)
+        try:
+            return cls(about["title"], tuple(about["classes"]), **tensors, source=about["source"])
+        except (KeyError, TypeError):
+            raise InputError(f"{path}: not a prepared data set; delete it and run again") from None
+
+
+def first_of_each_class(labels: Tensor, total: int | None, what: str) -> Tensor:
+    """Indices (sorted) of the first ``total`` / classes images of every class; all of them for `None`.
+
+    A remainder of the division goes to the first classes, one image each.
+    """
+    if total is None:
+        return torch.arange(len(labels))
+    classes = int(labels.max()) + 1
+    if not classes <= total <= len(labels):
+        raise InputError(f"{what}: {total} is not valid; valid is {classes} (classes) to {len(labels)} (images)")
+    keep = []
+    for label in range(classes):
+        wanted = total // classes + (label < total % classes)
+        indices = (labels == label).nonzero().flatten()
+        if len(indices) < wanted:
+            raise InputError(
+                f"{what}: {total} needs {wanted} images of class {label}, which has {len(indices)}; use fewer"
+            )
+        keep.append(indices[:wanted])
+    return torch.cat(keep).sort().values

@@ -1,0 +1,9 @@
+"""The one exception for mistakes a user can mend."""
+
+
+class InputError(Exception):
+    """Bad input: a wrong key, value or file.
+
+    The message is one line that names the key or file, the value found, and what would be valid. The
+    command line prints it without a traceback and exits with code 2.
+    """

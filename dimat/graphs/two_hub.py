@@ -1,0 +1,18 @@
+"""The two-hub bipartite graph: two hubs, not linked to each other, and leaves linked to both."""
+
+from typing import Literal
+
+from dimat.errors import InputError
+from dimat.graphs.graph import Graph
+
+
+class TwoHub(Graph):
+    """Complete bipartite graph K(2, N - 2); the hubs are the last two agents."""
+
+    name: Literal["two_hub"]
+
+    def edges(self, agents: int) -> list[tuple[int, int]]:
+        """Each leaf with each hub."""
+        if agents < 3:
+            raise InputError(f"agents: {agents} is too few for the graph two_hub; valid is 3 or more")
+        return [(leaf, hub) for leaf in range(agents - 2) for hub in (agents - 2, agents - 1)]

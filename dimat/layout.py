@@ -1,0 +1,72 @@
+"""Where everything lies below the results folder of a study."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below ``root``, the folder of one study; ids come from `dimat.config`."""
+
+    root: Path
+
+    @property
+    def study(self) -> Path:
+        """The resolved configuration that jobs read."""
+        return self.root / "study.json"
+
+    @property
+    def downloads(self) -> Path:
+        """Official archives that were downloaded."""
+        return self.root.parent / "downloads"
+
+    @property
+    def records(self) -> Path:
+        """The records of all runs."""
+        return self.root / "records.csv"
+
+    @property
+    def provenance(self) -> Path:
+        """What made the records: experiments, versions, devices, times."""
+        return self.root / "provenance.json"
+
+    @property
+    def pdf(self) -> Path:
+        """The paper."""
+        return self.root / "dimat.pdf"
+
+    def source(self, id: str) -> Path:
+        """A decoded data set."""
+        return self.root / "data" / f"{id}.safetensors"
+
+    def deal(self, id: str) -> Path:
+        """A partition among agents."""
+        return self.root / "partitions" / f"{id}.json"
+
+    def start(self, id: str) -> Path:
+        """The networks of agents trained apart."""
+        return self.root / "starts" / f"{id}.safetensors"
+
+    def run(self, id: str) -> Path:
+        """The records of one run."""
+        return self.root / "runs" / id / "records.csv"
+
+    def run_provenance(self, id: str) -> Path:
+        """What made the records of one run."""
+        return self.root / "runs" / id / "run.json"
+
+    def checkpoint(self, id: str) -> Path:
+        """The state of an unfinished start or run."""
+        return self.root / "checkpoints" / f"{id}.safetensors"
+
+    def figure(self, name: str) -> Path:
+        """A figure as SVG."""
+        return self.root / "figures" / f"{name}.svg"
+
+    def table(self, name: str, ending: str) -> Path:
+        """A table as csv or tex."""
+        return self.root / "tables" / f"{name}.{ending}"
+
+    def log(self, command: str, id: str) -> Path:
+        """What a job printed."""
+        return self.root / "logs" / command / f"{id}.log"

@@ -1,0 +1,22 @@
+"""Weighted averages of network states."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+def weighted_average(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> dict[str, Tensor]:
+    """sum_j ``weights[j]`` ``states[j]``, entry by entry, for weights that sum to 1.
+
+    Entries that count (integers) are averaged and rounded.
+    """
+    merged = {}
+    for name, like in states[0].items():
+        total = sum(state[name].to(_wide(like)) * weight for state, weight in zip(states, weights, strict=True))
+        merged[name] = (total if like.is_floating_point() else total.round()).to(like.dtype)
+    return merged
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    return tensor.dtype if tensor.is_floating_point() else torch.float64

@@ -1,0 +1,39 @@
+"""Which images an agent may look at when it matches networks and repairs normalization."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from dimat.merging.options import Merge
+from dimat.network.in_process import InProcess
+from dimat.training.fleet import Fleet
+
+Pass = Callable[[], Iterator[Tensor]]
+"""Starts one pass over normalized images (batch, channels, height, width)."""
+
+
+def visible_images(fleet: Fleet, network: InProcess, merge: Merge, agent: int | None, round: int) -> Pass:
+    """Passes over the images that ``agent`` may look at in ``round`` (`None`: all agents' images)."""
+    holders = {
+        "own": [agent],
+        "neighbours": [agent, *([] if agent is None else network.neighbours(agent))],
+        "pooled": range(fleet.agents),
+    }[merge.images]
+    indices = torch.cat([fleet.holdings[holder] for holder in holders])
+    generator = fleet.randomness.torch("images for merging", agent=agent, round=round)
+    chosen = indices[torch.randperm(len(indices), generator=generator)][: merge.limit]
+    draws = fleet.augmentation.draw(len(chosen), generator) if merge.augmented else None
+    return lambda: fleet.batches(chosen, draws)
+
+
+def share_images(fleet: Fleet, network: InProcess, merge: Merge) -> None:
+    """Count the bytes of the images that agents must hand to others before they can be looked at."""
+    for agent in range(fleet.agents):
+        receivers = {
+            "own": 0,
+            "neighbours": len(network.neighbours(agent)),
+            "pooled": fleet.agents - 1,
+        }[merge.images]
+        size = fleet.data.train_images[0].nbytes * len(fleet.holdings[agent])
+        network.count(agent, "images", size * receivers)

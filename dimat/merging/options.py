@@ -1,0 +1,34 @@
+"""How a merge is done: the matcher, the repair of normalization, and the images both may use."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dimat.merging.activation import Activation
+from dimat.merging.identity import Identity
+from dimat.spec import Spec, choice
+
+AnyMatcher = choice(Activation, Identity)
+
+
+class Merge(Spec):
+    """Options of one merge."""
+
+    matcher: AnyMatcher = Activation(name="activation")
+    """How neurons of two networks are matched; `identity` leaves them in place."""
+    repair: Literal["none", "recalibrate"] = "recalibrate"
+    """Normalization: `recalibrate` computes the running statistics anew, before matching and after
+    averaging; `none` averages the parents' statistics like every other tensor."""
+    images: Literal["own", "neighbours", "pooled"] = "pooled"
+    """The training images an agent may use for matching and repair: its `own`; those of itself and its
+    `neighbours`; or `pooled` over all agents (published; breaks the premise that data stay local)."""
+    limit: int | None = Field(None, ge=1)
+    """Use at most so many of these images, drawn anew every round; null uses all."""
+    augmented: bool = False
+    """Augment these images as in training (published)."""
+
+    def label(self) -> str:
+        """Short description for legends and tables."""
+        if self.repair == "none" and self.matcher.name == "identity":
+            return "no repair"
+        return f"{'no repair, ' if self.repair == 'none' else ''}{self.images} images"

@@ -1,0 +1,43 @@
+"""What an architecture must provide."""
+
+from abc import abstractmethod
+
+import torch
+from torch import nn
+
+from dimat.randomness import Randomness
+from dimat.spec import Spec
+
+
+class Model(Spec):
+    """A family of image classifiers."""
+
+    @abstractmethod
+    def build(self, channels: int, classes: int) -> nn.Module:
+        """A network from images (batch, ``channels``, height, width) to logits (batch, ``classes``).
+
+        It must be traceable by torch.fx, so that its permutation symmetry can be found.
+        """
+
+    def initialized(
+        self, channels: int, classes: int, randomness: Randomness, agent: int | None
+    ) -> nn.Module:
+        """The network with an initialization of its own for ``agent`` (`None`: one shared by all).
+
+        Kaiming-normal weights (fan-in, gain sqrt 2) in convolutions and linear layers, as published for
+        ResNet-20; biases uniform in +-1/sqrt(fan-in); normalization layers start as the identity.
+        """
+        model = self.build(channels, classes)
+        generator = randomness.torch("initialization", agent=agent)
+        with torch.no_grad():
+            for module in model.modules():
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                    if module.bias is not None:
+                        bound = module.weight[0].numel() ** -0.5
+                        nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+                elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.reset_parameters()
+                elif next(module.parameters(recurse=False), None) is not None:
+                    raise TypeError(f"no initialization is known for {type(module).__name__}")
+        return model

@@ -1,0 +1,68 @@
+"""Tidy records: one row is one measured number."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from dimat import files
+from dimat.config import Run
+from dimat.errors import InputError
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number: when, of whom (`None`: the whole fleet), what."""
+
+    round: int
+    stage: str
+    agent: int | None
+    metric: str
+    value: float
+
+
+IDENTITY = ("run", "data", "model", "partition", "graph", "agents", "method", "merge", "seed")
+"""Columns that say which run a row belongs to; empty where the method ignores the axis."""
+
+COLUMNS = IDENTITY + tuple(field.name for field in fields(Measurement))
+
+
+def identity(run: Run, data: str) -> dict[str, str]:
+    """The identity columns of a run on the data set described by ``data``."""
+    return {
+        "run": run.id,
+        "data": data,
+        "model": run.model.label(),
+        "partition": run.partition.label() if run.partition else "",
+        "graph": run.graph.label() if run.graph else "",
+        "agents": str(run.agents),
+        "method": run.method.title,
+        "merge": run.merge.label() if run.merge else "",
+        "seed": str(run.seed),
+    }
+
+
+def write_records(path: Path, run: Run, data: str, measurements: Iterable[Measurement]) -> None:
+    """Write a run's measurements as CSV; numbers keep all their digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    who = tuple(identity(run, data).values())
+    for measurement in measurements:
+        writer.writerow(who + tuple("" if value is None else value for value in astuple(measurement)))
+    files.write(path, text.getvalue().encode())
+
+
+def collect_records(paths: Iterable[Path], output: Path) -> None:
+    """Join the records of several runs into one file."""
+    lines = [",".join(COLUMNS)]
+    for path in paths:
+        try:
+            header, *rows = path.read_text().splitlines()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: no readable records ({error}); delete it and run again") from None
+        if header != lines[0] or any(len(row) != len(COLUMNS) for row in csv.reader(rows)):
+            raise InputError(f"{path}: damaged records; delete it and run again")
+        lines += rows
+    files.write(output, ("\n".join(lines) + "\n").encode())

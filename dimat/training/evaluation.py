@@ -1,0 +1,33 @@
+"""Accuracy and loss of a network on the test set."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dimat.training.fleet import Fleet
+
+
+BATCH = 500
+"""Images per forward pass; the result does not depend on it beyond round-off."""
+
+
+def evaluate(fleet: Fleet, network: nn.Module) -> dict[str, float]:
+    """``test_accuracy`` (share of correct answers) and ``test_loss`` (mean cross-entropy) of one network."""
+    data, size = fleet.data, BATCH
+    network.eval()
+    correct, loss = 0, 0.0
+    with torch.no_grad(), fleet.arithmetic():
+        for images, targets in zip(data.test_images.split(size), data.test_labels.split(size), strict=True):
+            logits = network(fleet.normalized(images)).float()
+            correct += int((logits.argmax(1) == targets).sum())
+            loss += float(functional.cross_entropy(logits, targets, reduction="sum"))
+    count = len(data.test_labels)
+    return {"test_accuracy": correct / count, "test_loss": loss / count}
+
+
+def disagreement(fleet: Fleet) -> float:
+    """Mean squared distance of the agents' parameters from their mean: (1/N) sum_i ||x_i - xbar||^2."""
+    parameters = torch.stack(
+        [torch.cat([tensor.detach().flatten() for tensor in network.parameters()]) for network in fleet.models]
+    )
+    return float((parameters - parameters.mean(0)).double().square().sum() / len(parameters))

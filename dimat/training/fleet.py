@@ -1,0 +1,147 @@
+"""The fleet: the networks of all agents on one device, and the images they hold."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy
+import torch
+from numpy import ndarray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dimat.data.augmentation import Augmentation
+from dimat.data.image_set import ImageSet
+from dimat.data.partitions import Shares
+from dimat.errors import InputError
+from dimat.models import Model
+from dimat.models.symmetry import permutation_groups
+from dimat.randomness import Randomness
+from dimat.training.options import Training
+
+
+class Fleet:
+    """N agents with a network and an optimizer each; they share the data set in memory.
+
+    ``holdings[i]`` are the indices of the training images that agent i holds, in whatever phase.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: ImageSet,
+        shares: Shares,
+        training: Training,
+        augmentation: Augmentation,
+        randomness: Randomness,
+    ) -> None:
+        self.data = data
+        self.training = training
+        self.augmentation = augmentation
+        self.randomness = randomness
+        self.device = data.train_images.device
+        self._shares = shares
+        self._mean, self._deviation = (moment.view(1, -1, 1, 1) for moment in data.statistics())
+        self.agents = len(shares.train)
+        self.holdings = [
+            torch.from_numpy(numpy.union1d(*own)).to(self.device)
+            for own in zip(shares.pretrain, shares.train, strict=True)
+        ]
+        self.models: list[nn.Module] = []
+        for agent in range(self.agents):
+            source = agent if training.start == "different" else None
+            network = model.initialized(data.shape[0], len(data.classes), randomness, source)
+            self.models.append(network.to(self.device, memory_format=torch.channels_last))
+        self.groups = permutation_groups(self.models[0], data.shape)
+        self.optimizers = [training.optimizer.build(network) for network in self.models]
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """Each agent's parameters and buffers; references, not copies."""
+        return [network.state_dict() for network in self.models]
+
+    def batches(self, indices: Tensor, draws: Tensor | None = None) -> Iterator[Tensor]:
+        """Normalized training images in the order of ``indices``, augmented by ``draws`` if given."""
+        for start in range(0, len(indices), self.training.batch_size):
+            part = slice(start, start + self.training.batch_size)
+            images = self.data.train_images[indices[part]]
+            if draws is not None:
+                images = self.augmentation.apply(images, draws[part])
+            yield self.normalized(images)
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """uint8 images (batch, channels, height, width) as float32 with mean 0 and deviation 1."""
+        pixels = images.to(torch.float32, memory_format=torch.channels_last) / 255
+        return pixels.sub_(self._mean).div_(self._deviation)
+
+    def pretrain(self, epoch: int) -> None:
+        """One epoch of every agent on its pre-training share."""
+        for agent in range(self.agents):
+            self._train_epoch(agent, self._shares.pretrain[agent], "pretrain", round=epoch, epoch=0)
+
+    def train(self, round: int) -> None:
+        """The local epochs of every agent between the merge of ``round`` and the next."""
+        for agent in range(self.agents):
+            if self.training.optimizer_state == "reset":
+                self.optimizers[agent] = self.training.optimizer.build(self.models[agent])
+            for epoch in range(self.training.epochs):
+                self._train_epoch(agent, self._shares.train[agent], "train", round, epoch)
+
+    def _train_epoch(self, agent: int, share: ndarray, phase: str, round: int, epoch: int) -> None:
+        network, optimizer = self.models[agent].train(), self.optimizers[agent]
+        generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
+        order = torch.from_numpy(share)[torch.randperm(len(share), generator=generator)].to(self.device)
+        draws = self.augmentation.draw(len(order), generator)
+        labels = self.data.train_labels[order].split(self.training.batch_size)
+        total = torch.zeros((), device=self.device)
+        for images, targets in zip(self.batches(order, draws), labels, strict=True):
+            with self.arithmetic():
+                loss = functional.cross_entropy(network(images), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        if not torch.isfinite(total):
+            raise InputError(
+                f"training.optimizer: the loss of agent {agent} is {total.item()} in {phase} round {round}, epoch "
+                f"{epoch}, with {self.training.optimizer}; valid is a setting that does not diverge, such as a "
+                "smaller learning_rate"
+            )
+
+    def arithmetic(self) -> torch.autocast:
+        """The context of forward passes at the configured precision."""
+        enabled = self.training.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+
+    def tensors(self, optimizers: bool) -> dict[str, Tensor]:
+        """The whole state by name: networks and, if asked for, optimizers."""
+        state = {
+            f"{agent}/network/{name}": tensor
+            for agent, network in enumerate(self.states())
+            for name, tensor in network.items()
+        }
+        if optimizers:
+            for agent, optimizer in enumerate(self.optimizers):
+                for parameter, slots in optimizer.state_dict()["state"].items():
+                    for slot, tensor in slots.items():
+                        if tensor is not None:
+                            state[f"{agent}/optimizer/{parameter}/{slot}"] = tensor
+        return state
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what `tensors` gave; ValueError if it does not fit these networks."""
+        slots: list[dict[int, dict[str, Tensor]]] = [{} for _ in range(self.agents)]
+        networks: list[dict[str, Tensor]] = [{} for _ in range(self.agents)]
+        try:
+            for name, tensor in tensors.items():
+                agent, kind, rest = name.split("/", 2)
+                if kind == "network":
+                    networks[int(agent)][rest] = tensor
+                else:
+                    parameter, slot = rest.split("/")
+                    slots[int(agent)].setdefault(int(parameter), {})[slot] = tensor
+            for agent, network in enumerate(self.models):
+                network.load_state_dict(networks[agent])
+                if slots[agent]:
+                    groups = self.optimizers[agent].state_dict()["param_groups"]
+                    self.optimizers[agent].load_state_dict({"state": slots[agent], "param_groups": groups})
+        except (IndexError, RuntimeError) as error:
+            raise ValueError(str(error).splitlines()[0]) from None

@@ -1,0 +1,5 @@
+"""Commands of the paper."""
+
+import typer
+
+commands = typer.Typer()

@@ -1,0 +1,5 @@
+"""Commands of the audit."""
+
+import typer
+
+commands = typer.Typer()
