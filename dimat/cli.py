@@ -13,15 +13,16 @@ import typer
 from dimat.config import Identified, read_study
 from dimat.errors import InputError
 from dimat.layout import Layout
-from dimat.records import collect_records
+from dimat.records import collect_provenance, collect_records
 from dimat.schema import json_schema, reference
 from dimat.training.driver import Driver
 
 app = typer.Typer(
     help=(
         "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
-        "The steps are: prepare, partition, pretrain, train, collect; then figure, table and pdf. Each takes a "
-        "configuration and carries out its step for everything in it, or for the one id given with --only."
+        "The steps are: prepare, partition, pretrain, train, collect; then figure, table, audit and pdf. "
+        "Each takes a configuration and carries out its step for everything in it that is not done yet, or "
+        "for the one id given with --only."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -88,10 +89,11 @@ def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
 
 @app.command()
 def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
-    """Join the records of all runs into one file."""
+    """Join the records of all runs into one file, and sum up what made them."""
     driver = open_study(config, results)
     runs = driver.study.runs()
     collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
+    collect_provenance((driver.layout.run_provenance(id) for id in runs), driver.layout.provenance)
 
 
 @app.command()
@@ -113,7 +115,9 @@ def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = 
 
 def main() -> None:
     """Entry point: `InputError` becomes one line and exit code 2."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
     for plugin in entry_points(group="dimat.commands"):
         app.registered_commands += plugin.load().registered_commands

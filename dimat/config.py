@@ -65,7 +65,12 @@ class Deal(Identified):
 
     def words(self) -> list[str]:
         """Data, partition, agents, seed."""
-        return [self.data.name, self.partition.name if self.partition else "whole", str(self.agents), f"seed{self.seed}"]
+        return [
+            self.data.name,
+            self.partition.name if self.partition else "whole",
+            str(self.agents),
+            f"seed{self.seed}",
+        ]
 
     @property
     def source(self) -> Source:
@@ -116,7 +121,9 @@ class Run(Start):
     def start(self) -> Start:
         """The start alone; rounds and local epochs do not matter to it."""
         training = self.training.model_copy(
-            update={name: Training.model_fields[name].default for name in ("rounds", "epochs", "optimizer_state")}
+            update={
+                name: Training.model_fields[name].default for name in ("rounds", "epochs", "optimizer_state")
+            }
         )
         return Start(**{name: getattr(self, name) for name in Start.model_fields} | {"training": training})
 

@@ -31,6 +31,11 @@ class Layout:
         return self.root / "provenance.json"
 
     @property
+    def audit(self) -> Path:
+        """Measured numbers against derived bounds."""
+        return self.root / "audit.csv"
+
+    @property
     def pdf(self) -> Path:
         """The paper."""
         return self.root / "dimat.pdf"

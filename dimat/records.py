@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -66,3 +67,25 @@ def collect_records(paths: Iterable[Path], output: Path) -> None:
             raise InputError(f"{path}: damaged records; delete it and run again")
         lines += rows
     files.write(output, ("\n".join(lines) + "\n").encode())
+
+
+def collect_provenance(paths: Iterable[Path], output: Path) -> None:
+    """Sum up what made the records of several runs: one file with the distinct answers and the totals."""
+    runs = [files.read_json(path) for path in paths]
+
+    def distinct(key: str) -> list:
+        return [json.loads(text) for text in sorted({json.dumps(run[key], sort_keys=True) for run in runs})]
+
+    files.write_json(
+        output,
+        {
+            "runs": len(runs),
+            "seconds": sum(run["seconds"] for run in runs),
+            "peak_memory_bytes": max(run["peak_memory_bytes"] for run in runs),
+            "resumed": sum(run["resumed"] for run in runs),
+            "data": distinct("data"),
+            "devices": distinct("device"),
+            "threads": distinct("threads"),
+            "versions": distinct("versions"),
+        },
+    )

@@ -5,6 +5,18 @@ from collections.abc import Iterator
 
 from dimat.config import Study
 
+INTRODUCTION = """\
+# Configuration
+
+<!-- written by: dimat schema --markdown > config/README.md -->
+
+A configuration is a YAML file with the keys of the first table. Keys marked "or a list" are axes of the grid:
+every combination of their values is run. A name alone (`graph: ring`) stands for `{name: ring}` with its
+defaults. `dimat schema` prints the JSON schema, `config/schema.json`, with which editors complete and check.
+
+## The file
+"""
+
 
 def json_schema() -> str:
     """JSON schema of a configuration file, for editors."""
@@ -14,53 +26,82 @@ def json_schema() -> str:
 def reference() -> str:
     """Every key of the configuration as a Markdown page."""
     schema = Study.model_json_schema()
-    lines = [
-        "# Configuration",
-        "",
-        "<!-- written by: dimat schema --markdown -->",
-        "",
-        "A configuration is a YAML file with the keys below; `dimat schema` prints its JSON schema. Where a list is",
-        "accepted, it is an axis of the grid: every combination is run. A name alone (`graph: ring`) stands for",
-        "`{name: ring}` with its defaults.",
-        "",
-        "## The file",
-        "",
-        *_table(schema, schema["$defs"]),
-    ]
-    for name, definition in schema["$defs"].items():
-        if name == "Variant":
-            continue
-        title = definition["properties"].get("name", {}).get("const", name.lower())
-        lines += ["", f"## `{title}`", "", definition.get("description", "").replace("\n", " "), ""]
-        lines += _table(definition, schema["$defs"])
+    lines = [INTRODUCTION, *_table(schema, schema["$defs"])]
+    for key, field in schema["properties"].items():
+        if key != "variants":
+            lines += _sections(key, field, schema["$defs"])
     return "\n".join(lines) + "\n"
+
+
+def _sections(path: str, field: dict, definitions: dict) -> Iterator[str]:
+    """A section for each spec that a key accepts, and for those that its own keys accept."""
+    for name in _references(field):
+        definition = definitions[name]
+        title = definition["properties"].get("name", {}).get("const")
+        yield f"\n## `{path}: {title}`\n" if title else f"\n## `{path}`\n"
+        yield " ".join(definition.get("description", "").split()) + "\n"
+        own = {key: value for key, value in definition["properties"].items() if key != "name"}
+        if own:
+            yield from _table(definition | {"properties": own}, definitions)
+        for key, value in own.items():
+            yield from _sections(f"{path}.{key}", value, definitions)
+
+
+def _references(field: dict) -> list[str]:
+    """Names of the definitions that a field refers to, itself or in its parts, without repetition."""
+    if "$ref" in field:
+        return [field["$ref"].split("/")[-1]]
+    parts = [
+        *field.get("anyOf", []),
+        *field.get("oneOf", []),
+        *([field["items"]] if "items" in field else []),
+    ]
+    return list(dict.fromkeys(name for part in parts for name in _references(part)))
 
 
 def _table(definition: dict, definitions: dict) -> Iterator[str]:
     yield "| key | value | default | meaning |"
     yield "| --- | --- | --- | --- |"
-    required = definition.get("required", [])
     for key, field in definition["properties"].items():
-        default = "required" if key in required else f"`{json.dumps(field.get('default'))}`"
+        default = (
+            "required" if key in definition.get("required", []) else f"`{_default(field.get('default'))}`"
+        )
         meaning = " ".join(field.get("description", "").split()).replace("|", "\\|")
         yield f"| `{key}` | {_value(field, definitions)} | {default} | {meaning} |"
 
 
+def _default(value: object) -> str:
+    """A default as it may be written in the file."""
+    if isinstance(value, dict):
+        return value.get("name", "all defaults")
+    if isinstance(value, list) and len(value) == 1:
+        return _default(value[0])
+    return json.dumps(value)
+
+
 def _value(field: dict, definitions: dict) -> str:
     """What may be written for a field, in words."""
-    if "$ref" in field:
-        name = field["$ref"].split("/")[-1]
-        return f"`{definitions[name]['properties'].get('name', {}).get('const', name.lower())}`"
-    if "const" in field:
-        return f"`{field['const']}`"
+    names = [definitions[name]["properties"].get("name", {}).get("const") for name in _references(field)]
+    options = field.get("anyOf", [])
+    axis = any(
+        other == {"items": option, "type": "array", "minItems": 1} for option in options for other in options
+    )
+    if names:
+        text = ", ".join(f"`{name}`" for name in names) if all(names) else "keys below"
+        return text + " or a list" * axis
+    if axis:
+        return f"{_value(options[0], definitions)}, or a list"
+    if options:
+        return " or ".join(_value(option, definitions) for option in options)
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
-    options = field.get("anyOf") or field.get("oneOf")
-    if options:
-        texts = [_value(option, definitions) for option in options]
-        return " or ".join(dict.fromkeys(texts))
     if field.get("type") == "array":
-        return f"list of ({_value(field['items'], definitions)})" if "items" in field else "list"
-    limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {field[limit]}" for limit, sign in limits.items() if limit in field]
-    return " ".join([field.get("type", "anything"), ", ".join(bounds)]).strip()
+        return f"list of ({_value(field['items'], definitions)})"
+    limits = {
+        "minimum": "from {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "to {}",
+        "exclusiveMaximum": "below {}",
+    }
+    bounds = [text.format(f"{field[limit]:g}") for limit, text in limits.items() if limit in field]
+    return " ".join([field.get("type", "anything"), *bounds])

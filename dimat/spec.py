@@ -8,7 +8,15 @@ one value or a list of them, one dimension of an experiment's grid.
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
@@ -24,7 +32,9 @@ class Spec(BaseModel):
         if unknown:
             valid = ", ".join(cls.model_fields)
             raise PydanticCustomError(
-                "unknown_key", "{key} is an unknown key; valid keys: {valid}", {"key": unknown[0], "valid": valid}
+                "unknown_key",
+                "{key} is an unknown key; valid keys: {valid}",
+                {"key": unknown[0], "valid": valid},
             )
         return value
 

@@ -1,0 +1,1 @@
+"""Figures, tables and the paper, from records and audits alone."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import numpy
 import torch
 from PIL import Image
+from pydantic import Field
 
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.folder import Folder
@@ -20,7 +21,7 @@ class Cifar(DataSet):
     title: ClassVar[str]
     torchvision_class: ClassVar[str]
     official_folder: ClassVar[str]
-    crop: int = 4
+    crop: int = Field(4, ge=0, le=64)
     """Augment by random crops after padding with so many black pixels on every side."""
     substitute: str | None = None
     """An image folder or zip (see `folder`), looked for in DIMAT_DATA, that stands in where the official
@@ -35,7 +36,9 @@ class Cifar(DataSet):
             encoding = images.source["encoding"]
             images.title = f"{self.title} ({encoding if encoding == 'JPEG' else replacement.name})"
             return images
-        return self._read_official(official.parent if official else folders.downloads, download=official is None)
+        return self._read_official(
+            official.parent if official else folders.downloads, download=official is None
+        )
 
     def _read_official(self, root: Path, download: bool) -> ImageSet:
         dataset_class = getattr(torchvision_datasets(), self.torchvision_class)

@@ -31,7 +31,7 @@ class DataFolders:
     def from_environment(cls, downloads: Path) -> "DataFolders":
         """The folders named in ``DIMAT_DATA``, then ``downloads``."""
         named = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
-        return cls(tuple(Path(folder) for folder in named if folder) + (downloads,), downloads)
+        return cls((*(Path(folder) for folder in named if folder), downloads), downloads)
 
     def find(self, *names: str) -> Path | None:
         """The first existing file or folder with one of the ``names``; `None` if there is none."""

@@ -43,7 +43,9 @@ def read_splits(
     for split, names in splits.items():
         empty = next((label for label in classes if not names.get(label)), None)
         if empty is not None:
-            raise InputError(f"{tree.path}: class {empty!r} has no image in {split}/{empty}/; every class needs one")
+            raise InputError(
+                f"{tree.path}: class {empty!r} has no image in {split}/{empty}/; every class needs one"
+            )
     if len(classes) < 2:
         raise InputError(
             f"{tree.path}: {len(classes)} classes found; valid is train/<class>/<image> and "

@@ -55,11 +55,15 @@ class ImageSet:
         levels = torch.arange(256, dtype=torch.float64) / 255
         moments = []
         for channel in range(self.shape[0]):
-            counts = torch.bincount(self.train_images[:, channel].flatten().cpu().int(), minlength=256).double()
+            counts = torch.bincount(
+                self.train_images[:, channel].flatten().cpu().int(), minlength=256
+            ).double()
             mean = (counts @ levels) / counts.sum()
             deviation = ((counts @ (levels - mean) ** 2) / counts.sum()).sqrt()
             moments.append((mean, deviation.clamp_min(1 / 255)))
-        mean, deviation = (torch.stack(moment).float().to(self.train_images.device) for moment in zip(*moments, strict=True))
+        mean, deviation = (
+            torch.stack(moment).float().to(self.train_images.device) for moment in zip(*moments, strict=True)
+        )
         return mean, deviation
 
     def fingerprint(self) -> str:
@@ -90,9 +94,7 @@ class ImageSet:
             "test_images": self.test_images,
             "test_labels": self.test_labels,
         }
-        write_tensors(
-            path, tensors, {"title": self.title, "classes": self.classes, "source": self.source}
-        )
+        write_tensors(path, tensors, {"title": self.title, "classes": self.classes, "source": self.source})
 
     @classmethod
     def load(cls, path: Path) -> "ImageSet":
@@ -113,7 +115,9 @@ def first_of_each_class(labels: Tensor, total: int | None, what: str) -> Tensor:
         return torch.arange(len(labels))
     classes = int(labels.max()) + 1
     if not classes <= total <= len(labels):
-        raise InputError(f"{what}: {total} is not valid; valid is {classes} (classes) to {len(labels)} (images)")
+        raise InputError(
+            f"{what}: {total} is not valid; valid is {classes} (classes) to {len(labels)} (images)"
+        )
     keep = []
     for label in range(classes):
         wanted = total // classes + (label < total % classes)

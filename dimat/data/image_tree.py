@@ -31,7 +31,14 @@ class ImageTree:
         try:
             with Image.open(io.BytesIO(self.read(name))) as image:
                 return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise InputError(
                 f"{self.path}: image {name} is damaged or no image ({error}); replace or remove it"
             ) from None
@@ -62,7 +69,9 @@ def open_tree(path: Path) -> Iterator[ImageTree]:
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged or not a zip archive ({error}); valid is a folder or a whole zip") from None
+        raise InputError(
+            f"{path}: damaged or not a zip archive ({error}); valid is a folder or a whole zip"
+        ) from None
     with archive:
         yield _below_top(ImageTree(path, tuple(archive.namelist()), lambda name: _read_member(archive, name)))
 

@@ -40,8 +40,10 @@ class Graph(Spec):
         return graph
 
     def mixing_matrix(self, agents: int) -> numpy.ndarray:
-        """Symmetric doubly stochastic matrix Pi of shape (agents, agents), positive exactly on edges
-        and, where the degrees leave a rest, on the diagonal."""
+        """The symmetric doubly stochastic matrix Pi, of shape (agents, agents).
+
+        It is positive exactly on edges and, where the degrees leave a rest, on the diagonal.
+        """
         graph = self.network(agents)
         degree = numpy.array([graph.degree[agent] for agent in range(agents)])
         matrix = numpy.zeros((agents, agents))
@@ -70,8 +72,10 @@ def check_mixing_matrix(matrix: numpy.ndarray) -> None:
 
 
 def second_eigenvalue(matrix: numpy.ndarray) -> float:
-    """max(|lambda_2|, |lambda_N|) of a symmetric mixing matrix: the contraction factor of one gossip
-    step in the Euclidean norm, written sqrt(rho) in the analysis. 0 for a single agent."""
+    """max(|lambda_2|, |lambda_N|) of a symmetric mixing matrix; 0 for a single agent.
+
+    It is the contraction factor of one gossip step in the Euclidean norm, sqrt(rho) in the analysis.
+    """
     magnitudes = numpy.sort(abs(numpy.linalg.eigvalsh(matrix)))
     return float(magnitudes[-2]) if len(matrix) > 1 else 0.0
 

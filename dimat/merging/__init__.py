@@ -1,0 +1,1 @@
+"""Merging: statistics, assignment, average, repair of normalization."""

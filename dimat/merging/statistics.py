@@ -58,9 +58,17 @@ def _observations(features: Tensor) -> Tensor:
 def _accumulate(sums: dict[str, _Sums], group: Group, features: dict[int, Tensor], pairs: list[Pair]) -> None:
     if group.name not in sums:
         shift = {agent: rows.mean(1, keepdim=True) for agent, rows in features.items()}
-        zeros = {agent: torch.zeros(group.size, dtype=torch.float64, device=rows.device) for agent, rows in features.items()}
-        products = {(i, j): torch.zeros(group.size, group.size, dtype=torch.float64, device=features[i].device) for i, j in pairs}
-        sums[group.name] = _Sums(shift, zeros, {agent: zero.clone() for agent, zero in zeros.items()}, products)
+        zeros = {
+            agent: torch.zeros(group.size, dtype=torch.float64, device=rows.device)
+            for agent, rows in features.items()
+        }
+        products = {
+            (i, j): torch.zeros(group.size, group.size, dtype=torch.float64, device=features[i].device)
+            for i, j in pairs
+        }
+        sums[group.name] = _Sums(
+            shift, zeros, {agent: zero.clone() for agent, zero in zeros.items()}, products
+        )
     total = sums[group.name]
     shifted = {agent: rows - total.shift[agent] for agent, rows in features.items()}
     for agent, rows in shifted.items():

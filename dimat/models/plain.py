@@ -10,8 +10,10 @@ from dimat.spec import sequence
 
 
 class Plain(Model):
-    """3x3 convolution, batch normalization, ReLU per width; stride 2 from the second on; then global
-    average pooling and a linear layer."""
+    """3x3 convolution, batch normalization and ReLU for each width, then a linear layer.
+
+    Convolutions have stride 2 from the second on; global average pooling comes before the linear layer.
+    """
 
     name: Literal["plain"]
     widths: sequence(Annotated[int, Field(ge=1)]) = Field((16, 32, 32), min_length=1)

@@ -54,7 +54,14 @@ CHANNELWISE_MODULES = (
     nn.Dropout, nn.Dropout2d,
 )  # fmt: skip
 POOLING_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-CHANNELWISE_FUNCTIONS = (functional.relu, torch.relu, functional.gelu, functional.silu, torch.tanh, torch.sigmoid)
+CHANNELWISE_FUNCTIONS = (
+    functional.relu,
+    torch.relu,
+    functional.gelu,
+    functional.silu,
+    torch.tanh,
+    torch.sigmoid,
+)
 POOLING_FUNCTIONS = (functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d)
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 
@@ -116,7 +123,7 @@ class _Tracer:
         if node.op == "call_module":
             module = self.modules[str(node.target)]
             source = self.values[node.args[0]]
-            if isinstance(module, nn.Conv2d) and module.groups == 1 or isinstance(module, nn.Linear):
+            if (isinstance(module, nn.Conv2d) and module.groups == 1) or isinstance(module, nn.Linear):
                 return self._mix(str(node.target), module, source), False
             if isinstance(module, nn.BatchNorm2d):
                 return self._normalize(str(node.target), module, source), False

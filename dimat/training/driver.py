@@ -51,7 +51,9 @@ class Driver:
         """Read, check and decode a data set."""
         images = source.data.prepared(DataFolders.from_environment(self.layout.downloads))
         images.save(self.layout.source(source.id))
-        log.info("%s; %d test images, %d classes", images.description, len(images.test_labels), len(images.classes))
+        log.info(
+            "%s; %d test images, %d classes", images.description, len(images.test_labels), len(images.classes)
+        )
 
     def partition(self, deal: Deal) -> None:
         """Deal a data set out to agents."""
@@ -75,7 +77,9 @@ class Driver:
             self._restore(fleet, tensors, checkpoint.path)
             done = progress["epochs"]
             log.info("resumed after epoch %d", done)
-        for epoch in tqdm(range(done, start.training.pretrain_epochs), "pre-training", unit="epoch", disable=None):
+        for epoch in tqdm(
+            range(done, start.training.pretrain_epochs), "pre-training", unit="epoch", disable=None
+        ):
             fleet.pretrain(epoch)
             log.info("epoch %d of %d done", epoch + 1, start.training.pretrain_epochs)
             if checkpoint.due():

@@ -6,7 +6,6 @@ from torch.nn import functional
 
 from dimat.training.fleet import Fleet
 
-
 BATCH = 500
 """Images per forward pass; the result does not depend on it beyond round-off."""
 
@@ -28,6 +27,9 @@ def evaluate(fleet: Fleet, network: nn.Module) -> dict[str, float]:
 def disagreement(fleet: Fleet) -> float:
     """Mean squared distance of the agents' parameters from their mean: (1/N) sum_i ||x_i - xbar||^2."""
     parameters = torch.stack(
-        [torch.cat([tensor.detach().flatten() for tensor in network.parameters()]) for network in fleet.models]
+        [
+            torch.cat([tensor.detach().flatten() for tensor in network.parameters()])
+            for network in fleet.models
+        ]
     )
     return float((parameters - parameters.mean(0)).double().square().sum() / len(parameters))

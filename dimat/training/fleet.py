@@ -100,16 +100,15 @@ class Fleet:
             total += loss.detach()
         if not torch.isfinite(total):
             raise InputError(
-                f"training.optimizer: the loss of agent {agent} is {total.item()} in {phase} round {round}, epoch "
-                f"{epoch}, with {self.training.optimizer}; valid is a setting that does not diverge, such as a "
-                "smaller learning_rate"
+                f"training.optimizer: the loss of agent {agent} is {total.item()} in {phase} round {round}, "
+                f"epoch {epoch}, with {self.training.optimizer.label()}; valid is a setting that does not "
+                "diverge, such as a smaller learning_rate"
             )
 
     def arithmetic(self) -> torch.autocast:
         """The context of forward passes at the configured precision."""
         enabled = self.training.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
 
     def tensors(self, optimizers: bool) -> dict[str, Tensor]:
         """The whole state by name: networks and, if asked for, optimizers."""

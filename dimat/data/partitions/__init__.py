@@ -9,4 +9,14 @@ from dimat.spec import choice
 
 AnyPartition = choice(Iid, WholeClasses, Dirichlet, TwoPhase)
 
-__all__ = ["PHASES", "AnyPartition", "Dirichlet", "Iid", "Partition", "Shares", "TwoPhase", "WholeClasses", "whole"]
+__all__ = [
+    "PHASES",
+    "AnyPartition",
+    "Dirichlet",
+    "Iid",
+    "Partition",
+    "Shares",
+    "TwoPhase",
+    "WholeClasses",
+    "whole",
+]

@@ -21,6 +21,10 @@ class Dirichlet(Partition):
     fewest: int = Field(10, ge=1)
     """Draw again until every agent holds at least so many images."""
 
+    def label(self) -> str:
+        """See `Spec.label`."""
+        return f"Dirichlet {self.alpha:g}"
+
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
         """See `Partition.deal`."""
         classes = shuffled_classes(labels, generator)
@@ -35,6 +39,6 @@ class Dirichlet(Partition):
             if min(len(own) for own in shares) >= self.fewest:
                 return Shares(shares, shares)
         raise InputError(
-            f"partition.alpha: {self.alpha} never left all {agents} agents with {self.fewest} images or more in "
-            f"{ATTEMPTS} draws; use a larger alpha, fewer agents, or a smaller partition.fewest"
+            f"partition.alpha: {self.alpha} never left all {agents} agents with {self.fewest} images or "
+            f"more in {ATTEMPTS} draws; use a larger alpha, fewer agents, or a smaller partition.fewest"
         )

@@ -13,6 +13,10 @@ class Iid(Partition):
 
     name: Literal["iid"]
 
+    def label(self) -> str:
+        """See `Spec.label`."""
+        return "IID"
+
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
         """See `Partition.deal`."""
         shares = joined(deal_evenly(shuffled_classes(labels, generator), agents))

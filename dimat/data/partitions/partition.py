@@ -55,15 +55,18 @@ class Shares:
         content = read_json(path)
         try:
             shares = cls(
-                *([numpy.array(agent["images"], dtype=numpy.int64) for agent in content[phase]] for phase in PHASES)
+                *(
+                    [numpy.array(agent["images"], dtype=numpy.int64) for agent in content[phase]]
+                    for phase in PHASES
+                )
             )
             found = content["fingerprint"]
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{path}: not a partition; delete it and run again") from None
         if found != fingerprint:
             raise InputError(
-                f"{path}: partitions other data (fingerprint {str(found)[:12]}, the data's is {fingerprint[:12]}); "
-                "delete it and run again"
+                f"{path}: partitions other data (fingerprint {str(found)[:12]}, the data's is "
+                f"{fingerprint[:12]}); delete it and run again"
             )
         try:
             check_disjoint_cover(shares, images)
@@ -97,7 +100,8 @@ class Partition(Spec):
         """`deal`, with the result checked: a disjoint cover, no agent without images."""
         if agents > len(labels):
             raise InputError(
-                f"agents: {agents} is more than the {len(labels)} training images; valid is 1 to {len(labels)}"
+                f"agents: {agents} is more than the {len(labels)} training images; valid is 1 to "
+                f"{len(labels)}"
             )
         shares = self.deal(labels, agents, generator)
         check_disjoint_cover(shares, len(labels))
@@ -123,4 +127,6 @@ def shuffled_classes(labels: ndarray, generator: numpy.random.Generator) -> list
 
 def joined(pieces: list[list[ndarray]]) -> list[ndarray]:
     """Each agent's pieces as one sorted index array."""
-    return [numpy.sort(numpy.concatenate(own)) if own else numpy.empty(0, dtype=numpy.int64) for own in pieces]
+    return [
+        numpy.sort(numpy.concatenate(own)) if own else numpy.empty(0, dtype=numpy.int64) for own in pieces
+    ]

@@ -11,10 +11,16 @@ from dimat.data.partitions.whole_classes import deal_classes
 
 
 class TwoPhase(Partition):
-    """Half of each class is dealt out evenly for pre-training, the other half by whole classes for
-    the training between merges; the halves do not overlap."""
+    """An IID half before the first merge, whole classes of the other half between merges.
+
+    Half of each class is dealt out evenly for pre-training; the halves do not overlap.
+    """
 
     name: Literal["two_phase"]
+
+    def label(self) -> str:
+        """See `Spec.label`."""
+        return "two phases"
 
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
         """See `Partition.deal`."""

@@ -9,10 +9,16 @@ from dimat.data.partitions.partition import Partition, Shares, joined, shuffled_
 
 
 class WholeClasses(Partition):
-    """Every class belongs to one agent, dealt out in turn in random order; with more agents than
-    classes, the agents whose turn falls on the same class share it evenly."""
+    """Every class belongs to one agent, dealt out in turn in random order.
+
+    With more agents than classes, the agents whose turn falls on the same class share it evenly.
+    """
 
     name: Literal["classes"]
+
+    def label(self) -> str:
+        """See `Spec.label`."""
+        return "whole classes"
 
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
         """See `Partition.deal`."""

@@ -1,0 +1,38 @@
+# make reproduce   set up, then run the default study: results/quick, with the paper in paper/dimat.pdf
+# make test        set up, then run the tests
+# make lint        set up, then check style and workflow
+# make clean       remove the results of the default study
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= all
+TESTS ?= tests
+
+.PHONY: install reproduce test lint clean
+
+install: $(VENV)/installed
+
+# torch comes first and alone, so that whatever build of it the machine's package index offers (CPU or CUDA)
+# is kept by everything after it.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dimat: error: Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+reproduce: install
+	$(BIN)/snakemake --cores $(CORES)
+
+test: install
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+clean:
+	rm -rf results/quick

@@ -1,0 +1,62 @@
+# The whole pipeline. What runs when is here and in workflow/rules; how it is done is in dimat/.
+#
+#   snakemake --cores all                                     the default study, config/quick.yaml
+#   snakemake --cores all --configfile config/cifar10.yaml    another study
+#   snakemake --cores all --report report.html                a report of what was built
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+from dimat.config import parse_study
+from dimat.errors import InputError
+from dimat.files import write_json
+from dimat.layout import Layout
+from paper.contents import figures_of, tables_of
+
+min_version("9.0")
+
+if not workflow.configfiles:
+
+    configfile: "config/quick.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+try:
+    study = parse_study(config, ", ".join(str(file) for file in workflow.configfiles))
+except InputError as error:
+    print(f"dimat: error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+layout = Layout(Path("results") / study.name)
+runs = study.runs()
+
+# Jobs use the `dimat` command beside the Python that runs Snakemake, activated or not.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+)
+
+
+wildcard_constraints:
+    id="[a-z0-9_.-]+",
+
+
+# Jobs read the configuration from this file: nothing from it ever reaches a shell.
+onstart:
+    write_json(layout.study, config)
+
+
+include: "workflow/rules/train.smk"
+include: "workflow/rules/paper.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        layout.pdf,
+        [layout.figure(name) for name in figures_of(study)],
+        [layout.table(name, "csv") for name in tables_of(study)],

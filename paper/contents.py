@@ -1,0 +1,73 @@
+"""What the paper of a study contains: the names of its figures and tables, and what each shows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dimat.config import Deal, Study
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracy against rounds for one data set, model and number of agents: the ids of its runs."""
+
+    agents: int
+    runs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Who holds which classes in one partition."""
+
+    deal: Deal
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """All communication graphs with their spectral gaps."""
+
+    graphs: tuple[tuple[Any, int], ...]
+
+
+Figure = Accuracy | Holdings | Graphs
+
+
+def figures_of(study: Study) -> dict[str, Figure]:
+    """All figures of a study by name."""
+    runs = study.runs()
+    figures: dict[str, Figure] = {}
+    compared = distinct((run.data, run.model, run.agents) for run in runs.values() if run.graph)
+    for data, model, agents in compared:
+        ids = frozenset(
+            id
+            for id, run in runs.items()
+            if (run.data, run.model) == (data, model) and (run.agents == agents or not run.partition)
+        )
+        _add(figures, f"accuracy-{data.name}-{model.name}-{agents}", Accuracy(agents, ids))
+    for deal in study.deals.values():
+        if deal.partition and deal.seed == study.seeds[0]:
+            _add(figures, f"partition-{deal.data.name}-{deal.partition.name}-{deal.agents}", Holdings(deal))
+    graphs = tuple(distinct((run.graph, run.agents) for run in runs.values() if run.graph))
+    if graphs:
+        figures["graphs"] = Graphs(graphs)
+    return figures
+
+
+def tables_of(study: Study) -> tuple[str, ...]:
+    """All tables of a study by name."""
+    del study  # every study has the same tables so far
+    return ("accuracy", "difference")
+
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """The values without repetitions, in order."""
+    return list(dict.fromkeys(values))
+
+
+def _add(figures: dict[str, Figure], name: str, figure: Figure) -> None:
+    """Add a figure; a second one of the same name gets a number."""
+    number = 2
+    unique = name
+    while unique in figures:
+        unique, number = f"{name}-{number}", number + 1
+    figures[unique] = figure

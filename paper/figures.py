@@ -1,0 +1,153 @@
+"""The figures: each is drawn from records, partitions or graphs alone."""
+
+import networkx
+import numpy
+import pandas
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from dimat.config import Study
+from dimat.files import read_json
+from dimat.graphs import spectral_gap
+from dimat.layout import Layout
+from paper.contents import Accuracy, Graphs, Holdings, distinct, figures_of
+from paper.data import in_every_setting, merged_accuracy, read_records, without_matching
+from paper.style import LINE_STYLES, colour, save
+
+WIDTH = 7.0
+"""Inches; the text width of the paper."""
+
+
+def draw(study: Study, layout: Layout, name: str) -> None:
+    """Draw one figure of a study into its file."""
+    what = figures_of(study)[name]
+    if isinstance(what, Accuracy):
+        figure = draw_accuracy(what, read_records(layout.records))
+    elif isinstance(what, Holdings):
+        figure = draw_holdings(what, read_json(layout.deal(what.deal.id)))
+    else:
+        figure = draw_graphs(what)
+    save(figure, layout.figure(name))
+
+
+def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
+    """Accuracy after each merge, one panel for each graph and partition, a band over seeds."""
+    accuracy = in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
+    graphs, partitions = distinct(accuracy.graph), distinct(accuracy.partition)
+    methods, merges = (
+        distinct(accuracy.method),
+        distinct(without_matching(merge) for merge in accuracy["merge"] if merge),
+    )
+    figure, axes = pyplot.subplots(
+        len(graphs),
+        len(partitions),
+        figsize=(WIDTH, 0.9 + 2.1 * len(graphs)),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+    )
+    lines = {}
+    for row, graph in enumerate(graphs):
+        for column, partition in enumerate(partitions):
+            panel = axes[row, column]
+            here = accuracy[(accuracy.graph == graph) & (accuracy.partition == partition)]
+            if here.empty:
+                panel.set_axis_off()
+                continue
+            for (method, merge), runs in here.groupby(["method", "merge"], sort=False):
+                style = (
+                    LINE_STYLES[merges.index(without_matching(merge)) % len(LINE_STYLES)] if merge else "-"
+                )
+                label = f"{method}, {merge}" if merge else method
+                lines[label] = draw_band(panel, runs, colour(method, methods), style)
+            panel.set_title(f"{graph}, {partition}")
+            panel.set_ylim(0, 100)
+        axes[row, 0].set_ylabel("test accuracy [%]")
+    for panel in axes[-1]:
+        panel.set_xlabel("merges")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    seeds = accuracy.seed.nunique()
+    figure.legend(
+        lines.values(),
+        lines.keys(),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=8,
+        title=f"{what.agents} agents, mean over agents; line: mean, band: ± 1 standard deviation over "
+        f"{seeds} seed{'s' * (seeds > 1)}",
+        title_fontsize=8,
+    )
+    return figure
+
+
+def draw_band(panel: Axes, runs: pandas.DataFrame, ink: str, style: str) -> Line2D:
+    """The mean over seeds against rounds and a band of one standard deviation."""
+    over_seeds = runs.groupby("round").accuracy
+    mean, deviation = over_seeds.mean(), over_seeds.std(ddof=1).fillna(0)
+    panel.fill_between(mean.index, mean - deviation, mean + deviation, color=ink, alpha=0.15, linewidth=0)
+    (line,) = panel.plot(mean.index, mean, color=ink, linestyle=style, linewidth=1.4)
+    return line
+
+
+def draw_holdings(what: Holdings, partition: dict) -> Figure:
+    """Bubbles: how many images of each class each agent holds, in each phase."""
+    phases = [phase for phase in ("pretrain", "train") if phase == "train" or _phases_differ(partition)]
+    names = {"pretrain": "before the first merge", "train": "between merges" if len(phases) > 1 else ""}
+    agents, classes = len(partition["train"]), len(partition["classes"])
+    height = 1.0 + 0.28 * min(agents, 20) * len(phases)
+    figure, axes = pyplot.subplots(len(phases), 1, figsize=(WIDTH * 0.6, height + 0.5), squeeze=False)
+    for panel, phase in zip(axes[:, 0], phases, strict=True):
+        counts = numpy.array([agent["counts"] for agent in partition[phase]])
+        label, agent = numpy.meshgrid(range(classes), range(agents))
+        largest = 170 * min(1, 10 / classes)
+        panel.scatter(
+            label, agent, s=largest * counts / counts.max(), color="#0072b2", linewidths=0, zorder=3
+        )
+        panel.set_xlim(-0.7, classes - 0.3)
+        panel.set_ylim(agents - 0.4, -0.6)
+        panel.set_yticks(range(agents), [f"{i}  ({n:,})" for i, n in enumerate(counts.sum(1))])
+        if classes <= 20:
+            tilt = 40 if max(map(len, partition["classes"])) > 3 else 0
+            panel.set_xticks(
+                range(classes), partition["classes"], rotation=tilt, ha="right" if tilt else "center"
+            )
+        panel.set_ylabel("agent (images)")
+        panel.set_title(
+            f"{what.deal.partition.label()}, seed {what.deal.seed}, largest: {counts.max():,} images"
+            + (f", {names[phase]}" if names[phase] else "")
+        )
+    axes[-1, 0].set_xlabel("class")
+    return figure
+
+
+def draw_graphs(what: Graphs) -> Figure:
+    """Every communication graph with its spectral gap."""
+    columns = min(4, len(what.graphs))
+    rows = -(-len(what.graphs) // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH / 4 * columns, 1.9 * rows), squeeze=False)
+    for panel in axes.flat:
+        panel.set_axis_off()
+    for panel, (graph, agents) in zip(axes.flat, what.graphs, strict=False):
+        network = graph.network(agents)
+        networkx.draw_networkx(
+            network,
+            networkx.circular_layout(network),
+            ax=panel,
+            node_color="#cfe3f1",
+            edge_color="#555555",
+            node_size=180,
+            font_size=8,
+        )
+        gap = spectral_gap(graph.mixing_matrix(agents))
+        panel.set_title(f"{graph.label()}, {agents} agents\nspectral gap {gap:.3f}")
+        panel.margins(0.2)
+    return figure
+
+
+def _phases_differ(partition: dict) -> bool:
+    return [agent["images"] for agent in partition["pretrain"]] != [
+        agent["images"] for agent in partition["train"]
+    ]

@@ -1,0 +1,86 @@
+"""The tables, as CSV and LaTeX."""
+
+from collections.abc import Iterator
+
+import numpy
+import pandas
+from scipy import stats
+
+from dimat import files
+from dimat.config import Study
+from dimat.layout import Layout
+from paper.contents import Accuracy, figures_of
+from paper.data import in_every_setting, merged_accuracy, read_records, without_matching
+
+MERGES_SHOWN = (0, 1, 2, 4, 10)
+"""Columns of the tables: accuracy after so many merges (0: before the first), and after the last."""
+
+
+def tabulate(study: Study, layout: Layout, name: str) -> None:
+    """Write one table of a study into its two files."""
+    records = read_records(layout.records)
+    comparisons = [
+        in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
+        for what in figures_of(study).values()
+        if isinstance(what, Accuracy)
+    ]
+    accuracy = pandas.concat(comparisons, ignore_index=True)
+    table = {"accuracy": accuracy_table, "difference": difference_table}[name](accuracy)
+    files.write(layout.table(name, "csv"), table.to_csv(index=False).encode())
+    latex = table.to_latex(index=False, escape=True).replace("±", r"$\pm$")
+    files.write(layout.table(name, "tex"), latex.encode())
+
+
+def rounds_shown(rounds: pandas.Series) -> list[int]:
+    """The rounds that tables show."""
+    last = int(rounds.max())
+    return sorted({round for round in MERGES_SHOWN if round <= last} | {last})
+
+
+def settings(accuracy: pandas.DataFrame, keys: list[str]) -> Iterator[tuple[dict, pandas.DataFrame]]:
+    """Each setting (a dictionary of ``keys``) with its rows; columns that never vary are left to captions."""
+    for values, rows in accuracy.groupby(keys, sort=False):
+        yield dict(zip(keys, values, strict=True)), rows
+
+
+def accuracy_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
+    """Mean and sample standard deviation over seeds of the agents' mean test accuracy, in percent."""
+    lines = []
+    keys = ["data", "model", "agents", "partition", "graph", "method", "merge"]
+    for setting, rows in settings(accuracy, keys):
+        over_seeds = rows.groupby("round").accuracy
+        line = setting | {"seeds": rows.seed.nunique()}
+        for round in rounds_shown(accuracy["round"]):
+            values = over_seeds.get_group(round)
+            spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
+            line[f"merge {round}"] = f"{values.mean():.1f}{spread}"
+        lines.append(line)
+    return pandas.DataFrame(lines)
+
+
+def difference_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
+    """DIMAT minus WA, alike in repair and images, paired over seeds: mean and 95 % t-interval, in points."""
+    lines = []
+    keys = ["data", "model", "agents", "partition", "graph"]
+    for setting, rows in settings(accuracy[accuracy.method.isin(["DIMAT", "WA"])], keys):
+        dimat = rows[rows.method == "DIMAT"]
+        for merge, own in dimat.groupby("merge", sort=False):
+            rival = rows[(rows.method == "WA") & (rows["merge"] == without_matching(merge))]
+            pairs = own.merge(rival, on=["seed", "round"], suffixes=("", "_rival"))
+            if pairs.empty:
+                continue
+            line = setting | {"merge": merge, "seeds": pairs.seed.nunique()}
+            for round in rounds_shown(accuracy["round"])[1:]:
+                at = pairs[pairs["round"] == round]
+                line[f"merge {round}"] = interval((at.accuracy - at.accuracy_rival).to_numpy())
+            lines.append(line)
+    return pandas.DataFrame(lines)
+
+
+def interval(differences: numpy.ndarray) -> str:
+    """Mean and two-sided 95 % t-interval of paired differences."""
+    mean, count = differences.mean(), len(differences)
+    if count < 2:
+        return f"{mean:+.1f}"
+    half = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5
+    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"

@@ -1,0 +1,85 @@
+# From records to figures, tables and the paper.
+
+
+rule figure:
+    input:
+        records=layout.records,
+        partitions=[layout.deal(id) for id in study.deals],
+    output:
+        report(
+            layout.figure("{id}"),
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{id}"},
+        ),
+    log:
+        layout.log("figure", "{id}"),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=layout.study,
+    shell:
+        "dimat figure {params.study} --only {wildcards.id} 2> {log}"
+
+
+rule table:
+    input:
+        records=layout.records,
+    output:
+        csv=report(
+            layout.table("{id}", "csv"),
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{id}"},
+        ),
+        tex=layout.table("{id}", "tex"),
+    log:
+        layout.log("table", "{id}"),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=layout.study,
+    shell:
+        "dimat table {params.study} --only {wildcards.id} 2> {log}"
+
+
+rule audit:
+    output:
+        report(
+            layout.audit,
+            caption="../report/audit.rst",
+            category="Audit",
+        ),
+    log:
+        layout.log("audit", "all"),
+    conda:
+        "../../environment.yml"
+    params:
+        study=layout.study,
+    shell:
+        "dimat audit {params.study} 2> {log}"
+
+
+# A figure that was deleted is drawn again from the same records and comes out the same, so the paper
+# is not rebuilt for it: figures are `ancient`, and what they are drawn from is an input of its own.
+rule paper:
+    input:
+        ancient([layout.figure(name) for name in figures_of(study)]),
+        [layout.table(name, "csv") for name in tables_of(study)],
+        audit=layout.audit,
+        records=layout.records,
+        provenance=layout.provenance,
+        template="paper/dimat.typ",
+    output:
+        report(layout.pdf, caption="../report/paper.rst", category="Paper"),
+    log:
+        layout.log("pdf", "all"),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=layout.study,
+    shell:
+        "dimat pdf {params.study} 2> {log}"
