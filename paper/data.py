@@ -41,10 +41,10 @@ def in_every_setting(accuracy: pandas.DataFrame, agents: int) -> pandas.DataFram
     """
     full = accuracy[(accuracy.graph != "") & (accuracy.agents == agents)]
     partial = accuracy[accuracy.graph == ""]
-    blocks = [full]
-    for partition, graph in full[["partition", "graph"]].drop_duplicates().itertuples(index=False):
+    blocks = []
+    for (graph, partition), rows in full.groupby(["graph", "partition"], sort=False):
         fitting = partial[partial.partition.isin(["", partition])]
-        blocks.append(fitting.assign(partition=partition, graph=graph, agents=agents))
+        blocks += [rows, fitting.assign(partition=partition, graph=graph, agents=agents)]
     return pandas.concat(blocks, ignore_index=True)
 
 

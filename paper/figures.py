@@ -36,39 +36,21 @@ def draw(study: Study, layout: Layout, name: str) -> None:
 def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
     """Accuracy after each merge, one panel for each graph and partition, a band over seeds."""
     accuracy = in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
-    graphs, partitions = distinct(accuracy.graph), distinct(accuracy.partition)
-    methods, merges = (
-        distinct(accuracy.method),
-        distinct(without_matching(merge) for merge in accuracy["merge"] if merge),
-    )
-    figure, axes = pyplot.subplots(
-        len(graphs),
-        len(partitions),
-        figsize=(WIDTH, 0.9 + 2.1 * len(graphs)),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-    )
+    methods = distinct(accuracy["method"])
+    merges = distinct(without_matching(merge) for merge in accuracy["merge"] if merge)
+    settings = list(accuracy.groupby(["graph", "partition"], sort=False))
+    panels, figure = panel_grid(len(settings), columns=3, height=2.1)
     lines = {}
-    for row, graph in enumerate(graphs):
-        for column, partition in enumerate(partitions):
-            panel = axes[row, column]
-            here = accuracy[(accuracy.graph == graph) & (accuracy.partition == partition)]
-            if here.empty:
-                panel.set_axis_off()
-                continue
-            for (method, merge), runs in here.groupby(["method", "merge"], sort=False):
-                style = (
-                    LINE_STYLES[merges.index(without_matching(merge)) % len(LINE_STYLES)] if merge else "-"
-                )
-                label = f"{method}, {merge}" if merge else method
-                lines[label] = draw_band(panel, runs, colour(method, methods), style)
-            panel.set_title(f"{graph}, {partition}")
-            panel.set_ylim(0, 100)
-        axes[row, 0].set_ylabel("test accuracy [%]")
-    for panel in axes[-1]:
-        panel.set_xlabel("merges")
+    for place, (panel, ((graph, partition), here)) in enumerate(zip(panels, settings, strict=True)):
+        for (method, merge), runs in here.groupby(["method", "merge"], sort=False):
+            style = LINE_STYLES[merges.index(without_matching(merge)) % len(LINE_STYLES)] if merge else "-"
+            label = f"{method}, {merge}" if merge else method
+            lines[label] = draw_band(panel, runs, colour(method, methods), style)
+        panel.set_title(f"{graph}, {partition}")
+        panel.set_ylim(0, 100)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.set_xlabel("merges")
+        panel.set_ylabel("" if place % 3 else "test accuracy [%]")
     seeds = accuracy.seed.nunique()
     figure.legend(
         lines.values(),
@@ -81,6 +63,17 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
         title_fontsize=8,
     )
     return figure
+
+
+def panel_grid(count: int, columns: int, height: float) -> tuple[list[Axes], Figure]:
+    """``count`` panels in rows of at most ``columns``, each ``height`` inches high."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (max(WIDTH / 3 * columns, WIDTH / 2), 0.9 + height * rows)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False)
+    for panel in axes.flat[count:]:
+        panel.set_axis_off()
+    return list(axes.flat[:count]), figure
 
 
 def draw_band(panel: Axes, runs: pandas.DataFrame, ink: str, style: str) -> Line2D:
@@ -125,12 +118,9 @@ def draw_holdings(what: Holdings, partition: dict) -> Figure:
 
 def draw_graphs(what: Graphs) -> Figure:
     """Every communication graph with its spectral gap."""
-    columns = min(4, len(what.graphs))
-    rows = -(-len(what.graphs) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH / 4 * columns, 1.9 * rows), squeeze=False)
-    for panel in axes.flat:
+    panels, figure = panel_grid(len(what.graphs), columns=4, height=1.3)
+    for panel, (graph, agents) in zip(panels, what.graphs, strict=True):
         panel.set_axis_off()
-    for panel, (graph, agents) in zip(axes.flat, what.graphs, strict=False):
         network = graph.network(agents)
         networkx.draw_networkx(
             network,

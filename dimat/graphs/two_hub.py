@@ -11,6 +11,10 @@ class TwoHub(Graph):
 
     name: Literal["two_hub"]
 
+    def label(self) -> str:
+        """See `Spec.label`."""
+        return " ".join(["two hubs", *super().label().split()[1:]])
+
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """Each leaf with each hub."""
         if agents < 3:
