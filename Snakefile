@@ -20,7 +20,7 @@ min_version("9.0")
 
 if not workflow.configfiles:
 
-    configfile: "config/quick.yaml"
+    configfile: os.path.join(workflow.basedir, "config", "quick.yaml")
 
 
 report: "workflow/report/workflow.rst"

@@ -71,7 +71,7 @@ rule paper:
         audit=layout.audit,
         records=layout.records,
         provenance=layout.provenance,
-        template="paper/dimat.typ",
+        template=os.path.join(workflow.basedir, "paper", "dimat.typ"),
     output:
         report(layout.pdf, caption="../report/paper.rst", category="Paper"),
     log:

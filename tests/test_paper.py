@@ -1,0 +1,139 @@
+"""Records, summaries and tables against small cases worked out by hand."""
+
+import numpy
+import pytest
+from matplotlib import pyplot
+from scipy import stats
+
+from dimat.config import parse_study
+from dimat.errors import InputError
+from dimat.records import COLUMNS, Measurement, collect_records, write_records
+from paper import style
+from paper.contents import Accuracy, figures_of
+from paper.data import in_every_setting, merged_accuracy, read_records
+from paper.tables import accuracy_table, difference_table, interval
+
+STUDY = parse_study(
+    {
+        "name": "made-up",
+        "data": "digits",
+        "model": "plain",
+        "partition": ["iid", "classes"],
+        "graph": "ring",
+        "method": ["dimat", "wa", "local", "pooled"],
+        "seeds": [0, 1, 2],
+    },
+    "study",
+)
+
+
+def accuracy_of(run, agent, round):
+    """A number that differs wherever something differs, and is exact in binary."""
+    method = ["dimat", "wa", "local", "pooled"].index(run.method.name)
+    return (16 * method + 4 * run.seed + 2 * round + agent) / 1024
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Records of all runs of the study, two agents and two rounds each, through their files."""
+    paths = []
+    for run in STUDY.runs().values():
+        rows = [
+            Measurement(
+                round, "merged" if round else "start", agent, "test_accuracy", accuracy_of(run, agent, round)
+            )
+            for round in (0, 1)
+            for agent in (0, 1)
+        ]
+        rows.append(Measurement(1, "trained", 0, "test_accuracy", 0.999))  # not right after a merge
+        rows.append(Measurement(1, "merged", None, "disagreement", 0.1 + 0.2))
+        paths.append(tmp_path / f"{run.id}.csv")
+        write_records(paths[-1], run, "digits, made up", rows)
+    collect_records(paths, tmp_path / "records.csv")
+    return read_records(tmp_path / "records.csv")
+
+
+def test_records_keep_every_digit(records):
+    assert set(records[records.metric == "disagreement"].value) == {0.1 + 0.2}
+    assert list(records.columns) == list(COLUMNS)
+
+
+def test_collect_refuses_a_cut_off_file(tmp_path):
+    run = next(iter(STUDY.runs().values()))
+    write_records(tmp_path / "a.csv", run, "digits", [Measurement(0, "start", 0, "test_accuracy", 0.5)])
+    (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text()[:-20])
+    with pytest.raises(InputError, match=r"a\.csv: damaged"):
+        collect_records([tmp_path / "a.csv"], tmp_path / "all.csv")
+
+
+def test_accuracy_is_the_mean_over_agents_right_after_the_merge(records):
+    accuracy = merged_accuracy(records)
+    for run in STUDY.runs().values():
+        partition = run.partition.label() if run.partition else ""
+        row = accuracy[
+            (accuracy["method"] == run.method.title)
+            & (accuracy.partition == partition)
+            & (accuracy.seed == run.seed)
+            & (accuracy["round"] == 1)
+        ]
+        assert row.accuracy.item() == 100 * (accuracy_of(run, 0, 1) + accuracy_of(run, 1, 1)) / 2
+
+
+def test_methods_that_ignore_an_axis_appear_in_every_setting(records):
+    full = in_every_setting(merged_accuracy(records), agents=5)
+    counts = full[full["round"] == 1].groupby(["graph", "partition", "method"]).size()
+    assert counts.to_dict() == {
+        ("ring", partition, method): 3
+        for partition in ("IID", "whole classes")
+        for method in ("DIMAT", "WA", "no communication", "pooled training")
+    }
+
+
+def test_tables_hold_means_deviations_and_paired_differences(records):
+    full = in_every_setting(merged_accuracy(records), agents=5)
+    table = accuracy_table(full)
+    cell = table[(table["method"] == "WA") & (table.partition == "IID")]["merge 1"].item()
+    values = [100 * (16 + 4 * seed + 2 + 0.5) / 1024 for seed in (0, 1, 2)]
+    assert cell == f"{numpy.mean(values):.1f} ± {numpy.std(values, ddof=1):.1f}"
+    # DIMAT is 16/1024 below WA for every seed: the interval is a point
+    assert set(difference_table(full)["merge 1"]) == {"-1.6 [-1.6, -1.6]"}
+
+
+def test_interval_is_the_paired_t_interval():
+    differences = numpy.array([1.0, 2.5, 4.0, 4.5])
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert interval(differences) == f"+3.0 [{low:+.1f}, {high:+.1f}]"
+
+
+def test_each_figure_draws_its_own_runs():
+    figures = figures_of(STUDY)
+    runs = STUDY.runs()
+    (accuracy,) = (figure for figure in figures.values() if isinstance(figure, Accuracy))
+    assert accuracy.runs == set(runs)
+    assert set(figures) == {
+        "accuracy-digits-plain-5",
+        "partition-digits-iid-5",
+        "partition-digits-classes-5",
+        "graphs",
+    }
+
+
+def test_two_data_sets_of_one_kind_are_two_figures():
+    two = [{"name": "digits"}, {"name": "digits", "size": 16}]
+    study = parse_study(STUDY.model_dump(mode="json") | {"data": two, "variants": []}, "study")
+    figures = [figure for figure in figures_of(study).values() if isinstance(figure, Accuracy)]
+    assert len(figures) == 2 and not figures[0].runs & figures[1].runs
+
+
+def test_figures_are_the_same_bytes_every_time(tmp_path):
+    for name in ("a", "b"):
+        figure, axes = pyplot.subplots()
+        axes.plot([0, 1], [1, 0])
+        style.save(figure, tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_damaged_records_are_refused(tmp_path):
+    (tmp_path / "records.csv").write_bytes(b"")
+    with pytest.raises(InputError, match=r"records\.csv"):
+        read_records(tmp_path / "records.csv")

@@ -1,0 +1,172 @@
+"""The pipeline as a user runs it: a small study, planned and built by Snakemake in a copy of the project."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[1]
+FOLDERS = ("config", "dimat", "paper", "profiles", "theory", "workflow", "Snakefile", "environment.yml")
+STUDY = {
+    "name": "small",
+    "data": {"name": "digits", "train_limit": 200, "test_limit": 100},
+    "model": {"name": "plain", "widths": [4, 6]},
+    "partition": "iid",
+    "graph": "ring",
+    "agents": 3,
+    "method": ["dimat", "pooled"],
+    "seeds": [0],
+    "training": {"pretrain_epochs": 1, "rounds": 2, "epochs": 1},
+}
+
+
+class Pipeline:
+    """A copy of the project in which Snakemake runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in FOLDERS:
+            source = PROJECT / name
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, folder / name, symlinks=True, ignore=ignore)
+            else:
+                shutil.copy(source, folder / name)
+        self.configure(STUDY)
+
+    def configure(self, study: dict) -> None:
+        (self.folder / "small.yaml").write_text(yaml.safe_dump(study))
+
+    def __call__(self, *options: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "small.yaml", *options]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+
+    def planned(self) -> dict[str, int]:
+        """How many jobs of each rule Snakemake would run now."""
+        plan = self("--dry-run")
+        assert plan.returncode == 0, plan.stderr
+        stats = re.search(r"^job +count\n-+ +-+\n(.*?)^total", plan.stdout + plan.stderr, re.S | re.M)
+        return {} if stats is None else {job: int(n) for job, n in re.findall(r"(\S+) +(\d+)", stats[1])}
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "small"
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """The small study, built."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("project"))
+    built = pipeline()
+    assert built.returncode == 0, built.stdout + built.stderr
+    return pipeline
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(request):
+    """Each test starts from the built study."""
+    yield
+    if "pipeline" in request.fixturenames:
+        pipeline = request.getfixturevalue("pipeline")
+        pipeline.configure(STUDY)
+        rebuilt = pipeline()
+        assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+
+
+def test_builds_paper_figures_tables_and_records(pipeline):
+    assert (pipeline.results / "dimat.pdf").read_bytes().startswith(b"%PDF")
+    assert (pipeline.results / "figures" / "accuracy-digits-plain-3.svg").read_text().startswith("<?xml")
+    assert "DIMAT" in (pipeline.results / "tables" / "accuracy.tex").read_text()
+    records = pandas.read_csv(pipeline.results / "records.csv")
+    assert set(records["method"]) == {"DIMAT", "pooled training"}
+    assert set(records["round"]) == {0, 1, 2}
+
+
+def test_writes_nothing_outside_its_folder(pipeline):
+    expected = {*FOLDERS, "small.yaml", "results", ".snakemake"}
+    assert {path.name for path in pipeline.folder.iterdir()} == expected
+    assert {path.name for path in (pipeline.folder / "results").iterdir()} == {"small"}
+
+
+def test_second_call_has_nothing_to_do(pipeline):
+    assert pipeline.planned() == {}
+
+
+def test_deleted_figure_is_one_job(pipeline):
+    (pipeline.results / "figures" / "graphs.svg").unlink()
+    assert pipeline.planned() == {"figure": 1, "all": 1}
+
+
+def test_edited_comment_reruns_nothing(pipeline):
+    source = pipeline.folder / "dimat" / "training" / "fleet.py"
+    source.write_text(source.read_text() + "# a remark\n")
+    assert pipeline.planned() == {}
+
+
+def test_another_seed_runs_only_its_own_jobs(pipeline):
+    pipeline.configure(STUDY | {"seeds": [0, 1]})
+    planned = pipeline.planned()
+    assert "prepare" not in planned
+    # one partition, start and run of DIMAT, and one each of pooled training
+    assert [planned[rule] for rule in ("partition", "pretrain", "train")] == [2, 2, 2]
+
+
+def test_changed_merge_option_keeps_the_pre_trained_networks(pipeline):
+    pipeline.configure(STUDY | {"merge": {"images": "own"}})
+    planned = pipeline.planned()
+    assert "pretrain" not in planned and planned["train"] == 1
+
+
+def test_report_is_one_offline_page(pipeline):
+    made = pipeline("--report", "report.html")
+    assert made.returncode == 0, made.stderr
+    report = pipeline.folder / "report.html"
+    text = report.read_text()
+    report.unlink()
+    assert "Test accuracy of the agents" in text and "accuracy-digits-plain-3" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"agents": 0}, "agents"),
+        ({"agnets": 3}, "agnets"),
+        ({"partition": {"name": "dirichlet", "alpha": -1}}, "alpha"),
+        ({"graph": {"name": "edges", "edge_list": [[0, 1]]}}, "disconnected"),
+    ],
+)
+def test_bad_configuration_is_one_line_and_code_2(pipeline, change, named):
+    pipeline.configure(STUDY | change)
+    refused = pipeline()
+    errors = [line for line in refused.stderr.splitlines() if "error" in line.lower()]
+    assert refused.returncode == 2
+    assert len(errors) == 1 and errors[0].startswith("dimat: error: small.yaml") and named in errors[0]
+    assert "Traceback" not in refused.stderr
+
+
+def test_failing_job_shows_its_line(pipeline):
+    pipeline.configure(STUDY | {"name": "lost", "data": {"name": "folder", "path": "nowhere.zip"}})
+    failed = pipeline()
+    shutil.rmtree(pipeline.folder / "results" / "lost")
+    output = failed.stdout + failed.stderr
+    assert failed.returncode != 0 and "dimat: error: data.path" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("name", ["quick", "cifar10", "paper"])
+def test_shipped_configurations_plan(name):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--quiet",
+        "all",
+        "--configfile",
+        f"config/{name}.yaml",
+    ]
+    assert subprocess.run(command, cwd=PROJECT, capture_output=True).returncode == 0
