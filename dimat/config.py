@@ -218,9 +218,9 @@ def read_study(path: Path) -> Study:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or an impossible date
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return parse_study(content, str(path))
 

@@ -34,7 +34,7 @@ class Spec(BaseModel):
             raise PydanticCustomError(
                 "unknown_key",
                 "{key} is an unknown key; valid keys: {valid}",
-                {"key": unknown[0], "valid": valid},
+                {"key": repr(unknown[0]), "valid": valid},
             )
         return value
 

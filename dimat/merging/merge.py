@@ -21,7 +21,7 @@ from dimat.training.fleet import Fleet
 def merge_with_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int) -> None:
     """Replace every network of ``fleet`` by the merge of its neighbourhood, in place."""
     received = network.exchange(fleet.states(), "models")
-    if round == 1:
+    if round == 1 and merge.uses_images:
         share_images(fleet, network, merge)
     permutations = match_neighbours(fleet, network, merge, round)
 

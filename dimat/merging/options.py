@@ -27,8 +27,13 @@ class Merge(Spec):
     augmented: bool = False
     """Augment these images as in training (published)."""
 
+    @property
+    def uses_images(self) -> bool:
+        """Whether matching or repair look at images."""
+        return self.matcher.looks_at_images or self.repair != "none"
+
     def label(self) -> str:
         """Short description for legends and tables."""
-        if self.repair == "none" and self.matcher.name == "identity":
+        if not self.uses_images:
             return "no repair"
         return f"{'no repair, ' if self.repair == 'none' else ''}{self.images} images"

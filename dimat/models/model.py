@@ -27,7 +27,8 @@ class Model(Spec):
         Kaiming-normal weights (fan-in, gain sqrt 2) in convolutions and linear layers, as published for
         ResNet-20; biases uniform in +-1/sqrt(fan-in); normalization layers start as the identity.
         """
-        model = self.build(channels, classes)
+        with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when built
+            model = self.build(channels, classes)
         generator = randomness.torch("initialization", agent=agent)
         with torch.no_grad():
             for module in model.modules():

@@ -8,7 +8,7 @@ What is left in one space is a `Group`. Input channels and outputs (class logits
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -82,10 +82,14 @@ class _Space:
 
 @dataclass(frozen=True)
 class _Value:
-    """A traced tensor: its channel space (axis 1) and how many entries each channel has on that axis."""
+    """A traced tensor: its channel space (axis 1) and how many entries each channel has on that axis.
+
+    ``pooled`` values are only views of features that the network held before, pooled or flattened.
+    """
 
     space: _Space
     block: int = 1
+    pooled: bool = False
 
 
 class _Tracer:
@@ -97,6 +101,7 @@ class _Tracer:
         self.shapes: dict[fx.Node, torch.Size] = {}
         self.values: dict[fx.Node, _Value] = {}
         self.spaces: list[_Space] = []
+        self.owners: dict[tuple[int, int], tuple[_Space, int]] = {}
         _ShapeRecorder(self.graph_module, self.shapes).run(image)
 
     def trace(self) -> list[Group]:
@@ -108,9 +113,8 @@ class _Tracer:
                     raise UnsupportedOperation("the network must return one tensor")
                 self.values[node.args[0]].space.root().fixed = True
             else:
-                value, pooled = self._propagate(node)
-                self.values[node] = value
-                if not pooled:
+                value = self.values[node] = self._propagate(node)
+                if not value.pooled:
                     value.space.nodes.append((position, node.name))
         return self._groups()
 
@@ -118,69 +122,81 @@ class _Tracer:
         self.spaces.append(_Space(size, fixed))
         return self.spaces[-1]
 
-    def _propagate(self, node: fx.Node) -> tuple[_Value, bool]:
-        """The node's value, and whether it is only a pooled or re-shaped view of its group's features."""
+    def _propagate(self, node: fx.Node) -> _Value:
         if node.op == "call_module":
             module = self.modules[str(node.target)]
             source = self.values[node.args[0]]
-            if (isinstance(module, nn.Conv2d) and module.groups == 1) or isinstance(module, nn.Linear):
-                return self._mix(str(node.target), module, source), False
+            mixes_maps = isinstance(module, nn.Conv2d) and module.groups == 1
+            mixes_vectors = isinstance(module, nn.Linear) and len(self.shapes[node.args[0]]) == 2
+            if mixes_maps or mixes_vectors:
+                return self._mix(str(node.target), module, source)
             if isinstance(module, nn.BatchNorm2d):
-                return self._normalize(str(node.target), module, source), False
+                return self._normalize(str(node.target), module, source)
             if isinstance(module, CHANNELWISE_MODULES):
-                return source, False
+                return source
             if isinstance(module, POOLING_MODULES):
-                return source, True
+                return replace(source, pooled=True)
             if isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1:
-                return self._flatten(node), True
+                return self._flatten(node)
         if node.op == "call_function":
             if node.target in ADDITIONS and all(isinstance(term, fx.Node) for term in node.args):
-                return self._add(node), False
+                return self._add(node)
             if node.target in CHANNELWISE_FUNCTIONS:
-                return self.values[node.args[0]], False
+                return self.values[node.args[0]]
             if node.target in POOLING_FUNCTIONS:
-                return self.values[node.args[0]], True
+                return replace(self.values[node.args[0]], pooled=True)
             if node.target is torch.flatten and node.args[1:] == (1,):
-                return self._flatten(node), True
+                return self._flatten(node)
         if node.op == "call_method" and node.target == "relu":
-            return self.values[node.args[0]], False
+            return self.values[node.args[0]]
         if node.op == "call_method" and node.target == "flatten" and node.args[1:] == (1,):
-            return self._flatten(node), True
+            return self._flatten(node)
         what = self.modules[str(node.target)] if node.op == "call_module" else node.target
         raise UnsupportedOperation(f"layer {node.name}: the permutation symmetry of {what} is not known")
 
     def _mix(self, name: str, module: nn.Conv2d | nn.Linear, source: _Value) -> _Value:
         """A layer that mixes all channels: it consumes one space and starts another."""
-        if isinstance(module, nn.Linear) and source.space.size * source.block != module.in_features:
-            raise UnsupportedOperation(f"layer {name}: a linear layer over another axis than the channels")
-        produced = self._new_space(module.weight.shape[0])
-        source.space.members.append(Member(f"{name}.weight", 1, source.block))
-        produced.members.append(Member(f"{name}.weight", 0))
-        if module.bias is not None:
-            produced.members.append(Member(f"{name}.bias", 0))
-        return _Value(produced)
+        produced = _Value(self._new_space(module.weight.shape[0]))
+        self._follow(source, name, module, "weight", axis=1)
+        self._follow(produced, name, module, "weight")
+        self._follow(produced, name, module, "bias")
+        return produced
 
     def _normalize(self, name: str, module: nn.BatchNorm2d, source: _Value) -> _Value:
-        per_channel = ("weight", "bias", "running_mean", "running_var")
-        source.space.members += [
-            Member(f"{name}.{tensor}", 0) for tensor in per_channel if getattr(module, tensor) is not None
-        ]
+        for tensor in ("weight", "bias", "running_mean", "running_var"):
+            self._follow(source, name, module, tensor)
         return source
+
+    def _follow(self, value: _Value, name: str, module: nn.Module, tensor: str, axis: int = 0) -> None:
+        """Let an axis of a module's tensor follow the space of ``value``; a tensor used twice unites two."""
+        parameter = getattr(module, tensor)
+        if parameter is None:
+            return
+        value.space.members.append(Member(f"{name}.{tensor}", axis, value.block))
+        space, block = self.owners.setdefault((id(parameter), axis), (value.space, value.block))
+        if block != value.block:
+            raise UnsupportedOperation(f"layer {name}: shared by feature maps of different sizes")
+        self._unite(space, value.space)
+
+    @staticmethod
+    def _unite(one: _Space, other: _Space) -> None:
+        """Two spaces become one."""
+        one, other = one.root(), other.root()
+        if one is not other:
+            other.parent = one
+            one.fixed |= other.fixed
 
     def _flatten(self, node: fx.Node) -> _Value:
         source = self.values[node.args[0]]
-        return _Value(source.space, self.shapes[node][1] // source.space.size)
+        return _Value(source.space, self.shapes[node][1] // source.space.size, pooled=True)
 
     def _add(self, node: fx.Node) -> _Value:
         """Two spaces become one, because their channels are added pairwise."""
         first, second = (self.values[term] for term in node.args)
         if self.shapes[node.args[0]][1] != self.shapes[node.args[1]][1] or first.block != second.block:
             raise UnsupportedOperation(f"layer {node.name}: an addition that broadcasts over channels")
-        one, other = first.space.root(), second.space.root()
-        if one is not other:
-            other.parent = one
-            one.fixed |= other.fixed
-        return first
+        self._unite(first.space, second.space)
+        return _Value(first.space, first.block)
 
     def _groups(self) -> list[Group]:
         united: dict[int, Group] = {}
