@@ -33,7 +33,7 @@ except InputError as error:
     sys.exit(2)
 
 layout = Layout(Path("results") / study.name)
-runs = study.runs()
+runs = study.runs
 
 # Jobs use the `dimat` command beside the Python that runs Snakemake, activated or not.
 os.environ.update(

@@ -11,11 +11,11 @@ from typing import Annotated, TypeVar
 import typer
 
 from dimat.config import Identified, read_study
+from dimat.driver import Driver
 from dimat.errors import InputError
 from dimat.layout import Layout
 from dimat.records import collect_provenance, collect_records
 from dimat.schema import json_schema, reference
-from dimat.training.driver import Driver
 
 app = typer.Typer(
     help=(
@@ -84,14 +84,14 @@ def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
 def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Merge and train in rounds, and record every accuracy."""
     driver = open_study(config, results)
-    each(driver.study.runs(), only, driver.layout.run, driver.train)
+    each(driver.study.runs, only, driver.layout.run, driver.train)
 
 
 @app.command()
 def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Join the records of all runs into one file, and sum up what made them."""
     driver = open_study(config, results)
-    runs = driver.study.runs()
+    runs = driver.study.runs
     collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
     collect_provenance((driver.layout.run_provenance(id) for id in runs), driver.layout.provenance)
 
@@ -103,7 +103,7 @@ def ids(config: Config) -> None:
     for kind in ("sources", "deals", "starts"):
         for id in getattr(study, kind):
             typer.echo(f"{kind[:-1]} {id}")
-    for id in study.runs():
+    for id in study.runs:
         typer.echo(f"run {id}")
 
 
@@ -123,6 +123,6 @@ def main() -> None:
         app.registered_commands += plugin.load().registered_commands
     try:
         app()
-    except InputError as error:
+    except (InputError, OSError) as error:  # OSError: a full disk, a folder that is none, no permission
         typer.echo(f"dimat: error: {error}", err=True)
         sys.exit(2)

@@ -150,7 +150,7 @@ class Experiment(Spec):
     seeds: axis(Seed) = (0, 1, 2)
     """Seeds; every random choice of a run is derived from its seed."""
 
-    def runs(self) -> Iterator[Run]:
+    def grid(self) -> Iterator[Run]:
         """The points of the grid; what a method ignores is `None` in its runs."""
         axes = ("data", "model", "partition", "graph", "agents", "method", "merge")
         for values in itertools.product(*(getattr(self, name) for name in axes), self.seeds):
@@ -184,14 +184,15 @@ class Study(Experiment):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
 
-    def runs(self) -> dict[str, Run]:  # type: ignore[override]
+    @cached_property
+    def runs(self) -> dict[str, Run]:
         """All runs of all grids by id, checked to be possible."""
         grids: list[Experiment] = [self]
         own = {name: getattr(self, name) for name in Experiment.model_fields}
         for variant in self.variants:
             changed = {name: getattr(variant, name) for name in variant.model_fields_set}
             grids.append(Experiment(**own | changed))
-        runs = {run.id: run for grid in grids for run in Experiment.runs(grid)}
+        runs = {run.id: run for grid in grids for run in grid.grid()}
         for graph, agents in {(run.graph, run.agents) for run in runs.values() if run.graph}:
             graph.mixing_matrix(agents)
         return runs
@@ -199,7 +200,7 @@ class Study(Experiment):
     @cached_property
     def starts(self) -> dict[str, Start]:
         """The starts of all runs by id."""
-        return {start.id: start for start in (run.start for run in self.runs().values())}
+        return {start.id: start for start in (run.start for run in self.runs.values())}
 
     @cached_property
     def deals(self) -> dict[str, Deal]:
@@ -231,7 +232,7 @@ def parse_study(content: object, name: str) -> Study:
         raise InputError(f"{name}: a configuration is a mapping of keys, found {type(content).__name__}")
     try:
         study = Study.model_validate(content)
-        study.runs()
+        _ = study.runs  # a grid point that is impossible is found here
     except ValidationError as error:
         raise InputError(f"{name}: {describe(error)}") from None
     except InputError as error:

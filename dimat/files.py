@@ -44,7 +44,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: Any) -> None:
     """Write named tensors, a JSON description and a checksum over both as one safetensors file."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(about, sort_keys=True)
-    write(path, save(contiguous, metadata={"about": text, "sha256": _checksum(contiguous, text)}))
+    # One metadata key: the order of several would differ between runs.
+    metadata = json.dumps({"about": text, "sha256": _checksum(contiguous, text)})
+    write(path, save(contiguous, metadata={"dimat": metadata}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -53,13 +55,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise InputError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {})["dimat"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         text = metadata["about"]
         if _checksum(tensors, text) != metadata["sha256"]:
             raise ValueError("its checksum differs")
         return tensors, json.loads(text)
-    except KeyError:
+    except (KeyError, TypeError):
         raise InputError(f"{path}: not written by dimat; delete it and run again") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); delete it and run again") from None

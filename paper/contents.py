@@ -34,7 +34,7 @@ Figure = Accuracy | Holdings | Graphs
 
 def figures_of(study: Study) -> dict[str, Figure]:
     """All figures of a study by name."""
-    runs = study.runs()
+    runs = study.runs
     figures: dict[str, Figure] = {}
     compared = distinct((run.data, run.model, run.agents) for run in runs.values() if run.graph)
     for data, model, agents in compared:

@@ -37,7 +37,7 @@ def accuracy_of(run, agent, round):
 def records(tmp_path):
     """Records of all runs of the study, two agents and two rounds each, through their files."""
     paths = []
-    for run in STUDY.runs().values():
+    for run in STUDY.runs.values():
         rows = [
             Measurement(
                 round, "merged" if round else "start", agent, "test_accuracy", accuracy_of(run, agent, round)
@@ -59,7 +59,7 @@ def test_records_keep_every_digit(records):
 
 
 def test_collect_refuses_a_cut_off_file(tmp_path):
-    run = next(iter(STUDY.runs().values()))
+    run = next(iter(STUDY.runs.values()))
     write_records(tmp_path / "a.csv", run, "digits", [Measurement(0, "start", 0, "test_accuracy", 0.5)])
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text()[:-20])
     with pytest.raises(InputError, match=r"a\.csv: damaged"):
@@ -68,7 +68,7 @@ def test_collect_refuses_a_cut_off_file(tmp_path):
 
 def test_accuracy_is_the_mean_over_agents_right_after_the_merge(records):
     accuracy = merged_accuracy(records)
-    for run in STUDY.runs().values():
+    for run in STUDY.runs.values():
         partition = run.partition.label() if run.partition else ""
         row = accuracy[
             (accuracy["method"] == run.method.title)
@@ -107,7 +107,7 @@ def test_interval_is_the_paired_t_interval():
 
 def test_each_figure_draws_its_own_runs():
     figures = figures_of(STUDY)
-    runs = STUDY.runs()
+    runs = STUDY.runs
     (accuracy,) = (figure for figure in figures.values() if isinstance(figure, Accuracy))
     assert accuracy.runs == set(runs)
     assert set(figures) == {

@@ -1,0 +1,1 @@
+"""Bounds derived symbolically, problems with known constants, and the audit of one against the other."""

@@ -54,9 +54,13 @@ def read_splits(
     tensors: dict[str, Tensor] = {}
     for split, names in splits.items():
         pairs = [(name, classes.index(label)) for label in classes for name in names[label]]
-        bar = tqdm(pairs, desc=f"{title}: reading {split}", unit="image", mininterval=1)
+        bar = tqdm(pairs, desc=f"{title}: reading {split}", unit="image", disable=None)
         tensors[f"{split}_images"] = data_set.stack(_same_size(data_set, tree, (name for name, _ in bar)))
         tensors[f"{split}_labels"] = torch.tensor([label for _, label in pairs])
+    if tensors["train_images"].shape[1:] != tensors["test_images"].shape[1:]:
+        raise InputError(
+            f"{tree.path}: training and test images differ in size; set data.size to resize them all"
+        )
     endings = {Path(name).suffix.lower() for names in splits["train"].values() for name in names}
     source = {"file": tree.path.name, "encoding": "JPEG" if endings <= {".jpg", ".jpeg"} else "mixed"}
     if tree.path.is_file():

@@ -36,6 +36,7 @@ class ImageTree:
             ValueError,
             SyntaxError,
             Image.DecompressionBombError,
+            RuntimeError,  # an encrypted zip
             zipfile.BadZipFile,
             zlib.error,
         ) as error:

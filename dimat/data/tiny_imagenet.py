@@ -32,6 +32,8 @@ def official_validation(tree: ImageTree) -> dict[str, list[str]]:
     by_class: dict[str, list[str]] = {}
     for line in tree.read(listing).decode(errors="replace").splitlines():
         image, label, *_ = [*line.split("\t"), "", ""]
+        if not line.strip():
+            continue
         if f"val/images/{image}" not in tree.names:
             raise InputError(f"{tree.path}: {listing} names {image!r}, which is not in val/images/")
         by_class.setdefault(label, []).append(f"val/images/{image}")

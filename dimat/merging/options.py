@@ -22,7 +22,7 @@ class Merge(Spec):
     images: Literal["own", "neighbours", "pooled"] = "pooled"
     """The training images an agent may use for matching and repair: its `own`; those of itself and its
     `neighbours`; or `pooled` over all agents (published; breaks the premise that data stay local)."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(None, ge=2)
     """Use at most so many of these images, drawn anew every round; null uses all."""
     augmented: bool = False
     """Augment these images as in training (published)."""

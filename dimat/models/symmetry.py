@@ -196,7 +196,7 @@ class _Tracer:
         if self.shapes[node.args[0]][1] != self.shapes[node.args[1]][1] or first.block != second.block:
             raise UnsupportedOperation(f"layer {node.name}: an addition that broadcasts over channels")
         self._unite(first.space, second.space)
-        return _Value(first.space, first.block)
+        return _Value(first.space, first.block, first.pooled and second.pooled)
 
     def _groups(self) -> list[Group]:
         united: dict[int, Group] = {}

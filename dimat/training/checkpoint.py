@@ -6,17 +6,19 @@ from typing import Any
 
 from torch import Tensor
 
-from dimat.config import Identified
 from dimat.errors import InputError
 from dimat.files import read_tensors, write_tensors
 
 
 class Checkpoint:
-    """The checkpoint file of one start or run; written when the last one is ``seconds`` old."""
+    """The checkpoint file of one start or run.
 
-    def __init__(self, path: Path, experiment: Identified, seconds: float) -> None:
+    ``experiment`` describes it in JSON terms; a new checkpoint is due when the last is ``seconds`` old.
+    """
+
+    def __init__(self, path: Path, experiment: dict[str, Any], seconds: float) -> None:
         self.path = path
-        self.experiment = experiment.model_dump(mode="json")
+        self.experiment = experiment
         self.seconds = seconds
         self._last = time.monotonic()
 

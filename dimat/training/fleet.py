@@ -39,6 +39,12 @@ class Fleet:
         self.randomness = randomness
         self.device = data.train_images.device
         self._shares = shares
+        smallest = min(len(own) for own in (*shares.pretrain, *shares.train))
+        if smallest < 2:
+            raise InputError(
+                f"partition: an agent holds {smallest} training image; valid is 2 or more, as batch "
+                "normalization has no statistics of a single one: use fewer agents or more images"
+            )
         self._mean, self._deviation = (moment.view(1, -1, 1, 1) for moment in data.statistics())
         self.agents = len(shares.train)
         self.holdings = [
@@ -59,12 +65,20 @@ class Fleet:
 
     def batches(self, indices: Tensor, draws: Tensor | None = None) -> Iterator[Tensor]:
         """Normalized training images in the order of ``indices``, augmented by ``draws`` if given."""
-        for start in range(0, len(indices), self.training.batch_size):
-            part = slice(start, start + self.training.batch_size)
-            images = self.data.train_images[indices[part]]
-            if draws is not None:
-                images = self.augmentation.apply(images, draws[part])
-            yield self.normalized(images)
+        parts = self._split(indices)
+        draws_of_parts = [None] * len(parts) if draws is None else self._split(draws)
+        for part, drawn in zip(parts, draws_of_parts, strict=True):
+            images = self.data.train_images[part]
+            yield self.normalized(images if drawn is None else self.augmentation.apply(images, drawn))
+
+    def _split(self, rows: Tensor) -> list[Tensor]:
+        """Rows in batches; a single last row joins the batch before, as one image has no batch statistics."""
+        size = self.training.batch_size
+        full, rest = divmod(len(rows), size)
+        sizes = [size] * full + [rest] * (rest > 0)
+        if rest == 1 and full:
+            sizes[-2:] = [size + 1]
+        return list(rows.split(sizes))
 
     def normalized(self, images: Tensor) -> Tensor:
         """uint8 images (batch, channels, height, width) as float32 with mean 0 and deviation 1."""
@@ -89,7 +103,7 @@ class Fleet:
         generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
         order = torch.from_numpy(share)[torch.randperm(len(share), generator=generator)].to(self.device)
         draws = self.augmentation.draw(len(order), generator)
-        labels = self.data.train_labels[order].split(self.training.batch_size)
+        labels = self._split(self.data.train_labels[order])
         total = torch.zeros((), device=self.device)
         for images, targets in zip(self.batches(order, draws), labels, strict=True):
             with self.arithmetic():
@@ -98,11 +112,11 @@ class Fleet:
             loss.backward()
             optimizer.step()
             total += loss.detach()
-        if not torch.isfinite(total):
+        if not all(torch.isfinite(tensor).all() for tensor in (total, *network.state_dict().values())):
             raise InputError(
-                f"training.optimizer: the loss of agent {agent} is {total.item()} in {phase} round {round}, "
-                f"epoch {epoch}, with {self.training.optimizer.label()}; valid is a setting that does not "
-                "diverge, such as a smaller learning_rate"
+                f"training.optimizer: agent {agent} diverged (loss or weights are not finite) in {phase} "
+                f"round {round}, epoch {epoch}, with {self.training.optimizer.label()}; valid is a setting "
+                "that does not diverge, such as a smaller learning_rate"
             )
 
     def arithmetic(self) -> torch.autocast:
@@ -142,5 +156,17 @@ class Fleet:
                 if slots[agent]:
                     groups = self.optimizers[agent].state_dict()["param_groups"]
                     self.optimizers[agent].load_state_dict({"state": slots[agent], "param_groups": groups})
+                    self._lay_out_like_parameters(self.optimizers[agent])
         except (IndexError, RuntimeError) as error:
             raise ValueError(str(error).splitlines()[0]) from None
+
+    @staticmethod
+    def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
+        """Give restored optimizer slots the memory layout of their parameters.
+
+        Fused steps pair entries by their place in memory, and files keep no layout.
+        """
+        for parameter, slots in optimizer.state.items():
+            for slot, tensor in slots.items():
+                if tensor is not None and tensor.shape == parameter.shape:
+                    slots[slot] = torch.empty_like(parameter).copy_(tensor)

@@ -1,8 +1,12 @@
 """What a partition of the training images among agents is, and its file."""
 
+import hashlib
+import json
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 from numpy import ndarray
@@ -31,48 +35,48 @@ class Shares:
         return numpy.stack([numpy.bincount(labels[own], minlength=classes) for own in getattr(self, phase)])
 
     def save(self, path: Path, fingerprint: str, labels: ndarray, classes: tuple[str, ...]) -> None:
-        """Write the partition of the data with ``fingerprint``, with its counts per class."""
-        write_json(
-            path,
-            {
-                "fingerprint": fingerprint,
-                "classes": classes,
-                **{
-                    phase: [
-                        {"counts": counts.tolist(), "images": own.tolist()}
-                        for own, counts in zip(
-                            getattr(self, phase), self.counts(phase, labels, len(classes)), strict=True
-                        )
-                    ]
-                    for phase in PHASES
-                },
-            },
-        )
+        """Write the partition of the data with ``fingerprint``, with counts per class and a checksum."""
+        content: dict[str, Any] = {"fingerprint": fingerprint, "classes": classes}
+        for phase in PHASES:
+            counts = self.counts(phase, labels, len(classes)).tolist()
+            images = [own.tolist() for own in getattr(self, phase)]
+            content[phase] = [
+                {"counts": count, "images": own} for count, own in zip(counts, images, strict=True)
+            ]
+        write_json(path, content | {"sha256": _checksum(content)})
 
     @classmethod
     def load(cls, path: Path, fingerprint: str, images: int) -> "Shares":
         """Read a partition of the data with ``fingerprint`` and check that it is one."""
         content = read_json(path)
         try:
-            shares = cls(
-                *(
-                    [numpy.array(agent["images"], dtype=numpy.int64) for agent in content[phase]]
-                    for phase in PHASES
-                )
-            )
+            sha256 = content.pop("sha256")
+            if sha256 != _checksum(content):
+                raise ValueError("its checksum differs")
+            phases = [
+                [numpy.array(agent["images"], dtype=numpy.int64) for agent in content[phase]]
+                for phase in PHASES
+            ]
             found = content["fingerprint"]
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError):
             raise InputError(f"{path}: not a partition; delete it and run again") from None
+        except ValueError as error:
+            raise InputError(f"{path}: damaged ({error}); delete it and run again") from None
         if found != fingerprint:
             raise InputError(
                 f"{path}: partitions other data (fingerprint {str(found)[:12]}, the data's is "
                 f"{fingerprint[:12]}); delete it and run again"
             )
+        shares = cls(*phases)
         try:
             check_disjoint_cover(shares, images)
         except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}); delete it and run again") from None
+            raise InputError(f"{path}: no partition of the data ({error}); delete it and run again") from None
         return shares
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def check_disjoint_cover(shares: Shares, images: int) -> None:
@@ -109,7 +113,7 @@ class Partition(Spec):
             sizes = [len(own) for own in getattr(shares, phase)]
             if min(sizes) == 0:
                 raise InputError(
-                    f"partition: {self.name} leaves agent {sizes.index(0)} of {agents} without an image "  # type: ignore[attr-defined]
+                    f"partition: {self.label()} leaves agent {sizes.index(0)} of {agents} without an image "
                     f"in phase {phase!r}; use fewer agents or more images"
                 )
         return shares

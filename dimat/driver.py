@@ -164,7 +164,8 @@ class Driver:
         return Fleet(start.model, data.to(device), shares, training, augmentation, start.randomness)
 
     def _checkpoint(self, experiment: Start) -> Checkpoint:
-        return Checkpoint(self.layout.checkpoint(experiment.id), experiment, self.study.checkpoint_seconds)
+        described = experiment.model_dump(mode="json")
+        return Checkpoint(self.layout.checkpoint(experiment.id), described, self.study.checkpoint_seconds)
 
     @staticmethod
     def _restore(fleet: Fleet, tensors: dict[str, Tensor], path: Path) -> None:

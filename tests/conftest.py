@@ -1,0 +1,155 @@
+"""What several test files share."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import numpy
+import pytest
+import torch
+import yaml
+from hypothesis import settings
+from torch import nn
+
+from dimat import cli
+from dimat.data import DataFolders
+from dimat.data.augmentation import Augmentation
+from dimat.data.data_set import SEARCH_VARIABLE
+from dimat.data.digits import Digits
+from dimat.data.partitions import Iid
+from dimat.models import Plain
+from dimat.network.in_process import InProcess
+from dimat.randomness import Randomness
+from dimat.training.fleet import Fleet
+from dimat.training.options import Training
+
+# As in the driver; and several threads on a busy machine wait for each other.
+torch.set_num_threads(1)
+
+# Whole networks are built in an example, and the machine may be busy: no deadline for each of them.
+settings.register_profile("dimat", deadline=None, max_examples=40)
+settings.load_profile("dimat")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits data set; tests must not change it."""
+    return Digits(name="digits").read(DataFolders((), None))
+
+
+@pytest.fixture
+def make_fleet(digits):
+    """Builds a small fleet on the digits, as the driver does."""
+
+    def make(agents=4, seed=0, model=None, partition=None, augmentation=None, **training):
+        labels = digits.train_labels.numpy()
+        partition = partition or Iid(name="iid")
+        shares = partition.shares(labels, agents, numpy.random.default_rng(seed))
+        return Fleet(
+            model or Plain(name="plain", widths=(4, 5)),
+            digits,
+            shares,
+            Training(**training),
+            augmentation or Augmentation(flip=False, crop=0),
+            Randomness("test", seed),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_network():
+    """Links between agents of a graph."""
+    return lambda graph, agents: InProcess(graph.mixing_matrix(agents))
+
+
+@pytest.fixture(scope="session")
+def randomize():
+    """Gives every parameter and running statistic of a network a random value, none of them special."""
+
+    def fill(model: nn.Module, seed: int) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, generator=generator)
+                if module.bias is not None:
+                    nn.init.normal_(module.bias, generator=generator)
+            elif isinstance(module, nn.BatchNorm2d):
+                for name in ("weight", "bias", "running_mean", "running_var"):
+                    if (tensor := getattr(module, name)) is not None:
+                        centered = name in ("bias", "running_mean")
+                        low, high = (-0.5, 0.5) if centered else (0.5, 2.0)
+                        nn.init.uniform_(tensor, low, high, generator=generator)
+        return model
+
+    return fill
+
+
+SMALL = {
+    "name": "small",
+    "data": {"name": "digits", "train_limit": 150, "test_limit": 60},
+    "model": {"name": "plain", "widths": [3, 4]},
+    "partition": "iid",
+    "graph": "ring",
+    "agents": 3,
+    "method": "dimat",
+    "seeds": [0],
+    "device": "cpu",
+    "training": {"pretrain_epochs": 3, "rounds": 4, "epochs": 1, "batch_size": 25},
+    "checkpoint_seconds": 0,
+}
+"""A configuration whose steps take a fraction of a second each."""
+
+
+@pytest.fixture
+def small():
+    """A copy of the small configuration, free to be changed."""
+    return copy.deepcopy(SMALL)
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    """Writes a configuration to a file."""
+
+    def write(content, name="study.yaml"):
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def command(*arguments):
+    """The command line of ``dimat``, in a process of its own."""
+    return [sys.executable, "-m", "dimat", *map(str, arguments)]
+
+
+@pytest.fixture
+def dimat_process(tmp_path):
+    """Runs ``dimat`` in ``tmp_path`` in a process of its own; returns it when it has ended."""
+
+    def run(*arguments):
+        environment = {name: value for name, value in os.environ.items() if name != SEARCH_VARIABLE}
+        return subprocess.run(
+            command(*arguments), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def dimat(tmp_path, monkeypatch, capsys):
+    """Runs ``dimat`` in ``tmp_path`` as `dimat_process` does, but in this process, which is ready at once."""
+    monkeypatch.delenv(SEARCH_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dimat", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, ended.value.code or 0, out, err)
+
+    return run
