@@ -27,7 +27,9 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    study = parse_study(config, ", ".join(str(file) for file in workflow.configfiles))
+    study = parse_study(
+        config, ", ".join(os.path.relpath(file) for file in workflow.configfiles)
+    )
 except InputError as error:
     print(f"dimat: error: {error}", file=sys.stderr)
     sys.exit(2)

@@ -30,13 +30,21 @@ def write_json(path: Path, value: Any) -> None:
     write(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; an unreadable file is an `InputError` that names it."""
+def read_bytes(path: Path) -> bytes:
+    """Read a file; an absent or unreadable one is an `InputError` that names it."""
     try:
-        return json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no such file; make it with the steps before (see dimat --help)") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; an absent, unreadable or damaged file is an `InputError` that names it."""
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
         raise InputError(f"{path}: damaged or not JSON ({error}); delete it and run again") from None
 
 

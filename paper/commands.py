@@ -1,12 +1,13 @@
 """Commands that turn records into figures, tables and the paper."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dimat import files
 from dimat.config import Study, read_study
 from dimat.errors import InputError
 from dimat.layout import Layout
@@ -19,21 +20,16 @@ Only = Annotated[str | None, typer.Option(help="Name of the one to make; all of 
 DEFAULT_RESULTS = Path("results")
 
 
-def _each(
-    config: Path,
-    results: Path,
-    only: str | None,
-    names_of: Callable[[Study], Iterable[str]],
-    make: Callable[[Study, Layout, str], None],
-) -> None:
-    study = read_study(config)
-    layout = Layout(results / study.name)
-    names = list(names_of(study))
+def _chosen(names: Iterable[str], only: str | None) -> list[str]:
+    names = list(names)
     if only is not None and only not in names:
         raise InputError(f"--only: {only!r} is not in this study; valid: {', '.join(names)}")
-    for name in [only] if only is not None else names:
-        make(study, layout, name)
-        logging.info("%s done", name)
+    return names if only is None else [only]
+
+
+def _open(config: Path, results: Path) -> tuple[Study, Layout]:
+    study = read_study(config)
+    return study, Layout(results / study.name)
 
 
 @commands.command()
@@ -42,24 +38,31 @@ def figure(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS
     from paper.contents import figures_of
     from paper.figures import draw
 
-    _each(config, results, only, figures_of, draw)
+    study, layout = _open(config, results)
+    for name in _chosen(figures_of(study), only):
+        files.write(layout.figure(name), draw(study, layout, name))
+        logging.info("%s written", layout.figure(name))
 
 
 @commands.command()
 def table(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Write tables from records, as CSV and LaTeX."""
     from paper.contents import tables_of
-    from paper.tables import tabulate
+    from paper.tables import as_csv, as_latex, tabulate
 
-    _each(config, results, only, tables_of, tabulate)
+    study, layout = _open(config, results)
+    for name in _chosen(tables_of(study), only):
+        made = tabulate(study, layout, name)
+        files.write(layout.table(name, "csv"), as_csv(made))
+        files.write(layout.table(name, "tex"), as_latex(made))
+        logging.info("%s written", layout.table(name, "csv"))
 
 
 @commands.command()
 def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
-    """Typeset the paper from figures, tables and the audit."""
+    """Typeset the paper: figures, tables, audit and provenance in one PDF."""
     from paper.pdf import typeset
 
-    study = read_study(config)
-    layout = Layout(results / study.name)
-    typeset(study, layout)
+    study, layout = _open(config, results)
+    files.write(layout.pdf, typeset(study, layout))
     logging.info("%s written", layout.pdf)

@@ -55,8 +55,8 @@ def figures_of(study: Study) -> dict[str, Figure]:
 
 def tables_of(study: Study) -> tuple[str, ...]:
     """All tables of a study by name."""
-    del study  # every study has the same tables so far
-    return ("accuracy", "difference")
+    methods = {run.method.name for run in study.runs.values()}
+    return ("accuracy", "difference") if {"dimat", "wa"} <= methods else ("accuracy",)
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:

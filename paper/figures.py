@@ -15,14 +15,14 @@ from dimat.graphs import spectral_gap
 from dimat.layout import Layout
 from paper.contents import Accuracy, Graphs, Holdings, distinct, figures_of
 from paper.data import in_every_setting, merged_accuracy, read_records, without_matching
-from paper.style import LINE_STYLES, colour, save
+from paper.style import LINE_STYLES, as_svg, colour
 
 WIDTH = 7.0
 """Inches; the text width of the paper."""
 
 
-def draw(study: Study, layout: Layout, name: str) -> None:
-    """Draw one figure of a study into its file."""
+def draw(study: Study, layout: Layout, name: str) -> bytes:
+    """One figure of a study as SVG."""
     what = figures_of(study)[name]
     if isinstance(what, Accuracy):
         figure = draw_accuracy(what, read_records(layout.records))
@@ -30,7 +30,7 @@ def draw(study: Study, layout: Layout, name: str) -> None:
         figure = draw_holdings(what, read_json(layout.deal(what.deal.id)))
     else:
         figure = draw_graphs(what)
-    save(figure, layout.figure(name))
+    return as_svg(figure)
 
 
 def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:

@@ -2,28 +2,25 @@
 
 import json
 from importlib.resources import files as package_files
-from pathlib import Path
 
 import typst
 
-from dimat import files
 from dimat.config import Study
-from dimat.errors import InputError
-from dimat.files import read_json
+from dimat.files import read_bytes, read_json
 from dimat.layout import Layout
 from paper.contents import Accuracy, Graphs, Holdings, figures_of, tables_of
+from paper.figures import draw
+from paper.tables import as_csv, tabulate
 
 
-def typeset(study: Study, layout: Layout) -> None:
-    """Write the PDF; the same inputs give the same bytes."""
-    needed = [layout.figure(name) for name in figures_of(study)]
-    needed += [layout.table(name, "csv") for name in tables_of(study)] + [layout.audit, layout.provenance]
-    missing = next((path for path in needed if not path.is_file()), None)
-    if missing:
-        raise InputError(
-            f"{missing}: no such file; the paper needs it: run the steps before (see dimat --help)"
-        )
-    template = package_files("paper") / "dimat.typ"
+def typeset(study: Study, layout: Layout) -> bytes:
+    """The PDF, from records, partitions, provenance and audit; the same inputs give the same bytes.
+
+    Figures and tables are made afresh, so that they always agree with the records.
+    """
+    package = package_files("paper")
+    figures = {name: f"figures/{name}.svg" for name in figures_of(study)}
+    tables = {name: f"tables/{name}.csv" for name in tables_of(study)}
     content = {
         "name": study.name,
         "training": study.training.model_dump(mode="json"),
@@ -31,15 +28,19 @@ def typeset(study: Study, layout: Layout) -> None:
         "provenance": read_json(layout.provenance),
         "figures": {
             kind.__name__.lower(): [
-                str(layout.figure(name).resolve())
-                for name, what in figures_of(study).items()
-                if isinstance(what, kind)
+                figures[name] for name, what in figures_of(study).items() if isinstance(what, kind)
             ]
             for kind in (Accuracy, Holdings, Graphs)
         },
-        "tables": {name: str(layout.table(name, "csv").resolve()) for name in tables_of(study)},
-        "audit": str(layout.audit.resolve()),
-        "reference": str(Path(str(package_files("paper") / "reference.csv")).resolve()),
+        "tables": tables,
     }
-    pdf = typst.compile(str(template), root="/", sys_inputs={"content": json.dumps(content)})
-    files.write(layout.pdf, pdf)
+    return typst.compile(
+        {
+            "main.typ": (package / "dimat.typ").read_bytes(),
+            "content.json": json.dumps(content).encode(),
+            "audit.csv": read_bytes(layout.audit),
+            "reference.csv": (package / "reference.csv").read_bytes(),
+            **{path: draw(study, layout, name) for name, path in figures.items()},
+            **{path: as_csv(tabulate(study, layout, name)) for name, path in tables.items()},
+        }
+    )

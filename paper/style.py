@@ -1,7 +1,6 @@
 """How figures look, and how they are written: the same bytes for the same content."""
 
 import io
-from pathlib import Path
 
 import matplotlib
 
@@ -9,8 +8,6 @@ matplotlib.use("svg")
 
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-
-from dimat import files
 
 METHOD_COLOURS = {
     "DIMAT": "#0072b2",
@@ -45,9 +42,9 @@ def colour(method: str, methods: list[str]) -> str:
     return METHOD_COLOURS.get(method) or OTHER_COLOURS[others.index(method) % len(OTHER_COLOURS)]
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG without a date."""
+def as_svg(figure: Figure) -> bytes:
+    """The figure as SVG, without a date."""
     content = io.BytesIO()
     figure.savefig(content, format="svg", metadata={"Date": None})
     pyplot.close(figure)
-    files.write(path, content.getvalue())
+    return content.getvalue()

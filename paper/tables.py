@@ -6,7 +6,6 @@ import numpy
 import pandas
 from scipy import stats
 
-from dimat import files
 from dimat.config import Study
 from dimat.layout import Layout
 from paper.contents import Accuracy, figures_of
@@ -16,8 +15,8 @@ MERGES_SHOWN = (0, 1, 2, 4, 10)
 """Columns of the tables: accuracy after so many merges (0: before the first), and after the last."""
 
 
-def tabulate(study: Study, layout: Layout, name: str) -> None:
-    """Write one table of a study into its two files."""
+def tabulate(study: Study, layout: Layout, name: str) -> pandas.DataFrame:
+    """One table of a study."""
     records = read_records(layout.records)
     comparisons = [
         in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
@@ -25,10 +24,17 @@ def tabulate(study: Study, layout: Layout, name: str) -> None:
         if isinstance(what, Accuracy)
     ]
     accuracy = pandas.concat(comparisons, ignore_index=True)
-    table = {"accuracy": accuracy_table, "difference": difference_table}[name](accuracy)
-    files.write(layout.table(name, "csv"), table.to_csv(index=False).encode())
-    latex = table.to_latex(index=False, escape=True).replace("±", r"$\pm$")
-    files.write(layout.table(name, "tex"), latex.encode())
+    return {"accuracy": accuracy_table, "difference": difference_table}[name](accuracy)
+
+
+def as_csv(table: pandas.DataFrame) -> bytes:
+    """The table as CSV."""
+    return table.to_csv(index=False).encode()
+
+
+def as_latex(table: pandas.DataFrame) -> bytes:
+    """The table as a LaTeX tabular."""
+    return table.to_latex(index=False, escape=True).replace("±", r"$\pm$").encode()
 
 
 def rounds_shown(rounds: pandas.Series) -> list[int]:

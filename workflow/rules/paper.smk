@@ -62,15 +62,14 @@ rule audit:
         "dimat audit {params.study} 2> {log}"
 
 
-# A figure that was deleted is drawn again from the same records and comes out the same, so the paper
-# is not rebuilt for it: figures are `ancient`, and what they are drawn from is an input of its own.
+# The paper makes its figures and tables itself from the same inputs: one that was deleted is made again
+# without the paper, and comes out the same.
 rule paper:
     input:
-        ancient([layout.figure(name) for name in figures_of(study)]),
-        [layout.table(name, "csv") for name in tables_of(study)],
-        audit=layout.audit,
         records=layout.records,
         provenance=layout.provenance,
+        partitions=[layout.deal(id) for id in study.deals],
+        audit=layout.audit,
         template=os.path.join(workflow.basedir, "paper", "dimat.typ"),
     output:
         report(layout.pdf, caption="../report/paper.rst", category="Paper"),
