@@ -6,22 +6,16 @@ randomness depends on no history, and a checkpoint holds all other state.
 """
 
 import logging
-import platform
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-import dimat
 from dimat.config import Deal, Run, Source, Start, Study
 from dimat.data import DataFolders, ImageSet
 from dimat.data.augmentation import Augmentation
@@ -31,6 +25,7 @@ from dimat.files import read_tensors, write_json, write_tensors
 from dimat.graphs import second_eigenvalue, spectral_gap
 from dimat.layout import Layout
 from dimat.network.in_process import InProcess
+from dimat.provenance import machine
 from dimat.randomness import Randomness
 from dimat.records import Measurement, write_records
 from dimat.training.checkpoint import Checkpoint
@@ -144,10 +139,7 @@ class Driver:
                 },
                 "seconds": seconds + time.perf_counter() - began,
                 "resumed": resumed,
-                "peak_memory_bytes": peak_memory(fleet.device),
-                "device": device_name(fleet.device),
-                "threads": torch.get_num_threads(),
-                "versions": versions(),
+                **machine(fleet.device),
             },
         )
         write_records(self.layout.run(run.id), run, fleet.data.description, measurements)
@@ -198,41 +190,3 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's or the processor's name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
-
-
-def peak_memory(device: torch.device) -> int:
-    """Largest memory in bytes that this process held: on the GPU if it used one, else resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def versions() -> dict[str, Any]:
-    """What the numbers may depend on."""
-    return {
-        "dimat": dimat.__version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-    }
-
-
-def commit() -> str | None:
-    """The git commit of the source, with `-dirty` if it was changed; `None` outside a checkout."""
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -17,12 +17,22 @@ from dimat.errors import InputError
 def write(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary name, flush it to the disk, rename it to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove ``path``, and what an interrupted `write` to it may have left."""
+    path.unlink(missing_ok=True)
+    _temporary(path).unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from dimat.errors import InputError
-from dimat.files import read_tensors, write_tensors
+from dimat.files import read_tensors, remove, write_tensors
 
 
 class Checkpoint:
@@ -42,4 +42,4 @@ class Checkpoint:
 
     def remove(self) -> None:
         """The job is done: nothing is left to resume."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
