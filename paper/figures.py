@@ -47,7 +47,7 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
             label = f"{method}, {merge}" if merge else method
             lines[label] = draw_band(panel, runs, colour(method, methods), style)
         panel.set_title(f"{graph}, {partition}")
-        panel.set_ylim(0, 100)
+        panel.set_ylim(0, min(100, accuracy.accuracy.max() + 5))
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlabel("merges")
         panel.set_ylabel("" if place % 3 else "test accuracy [%]")
@@ -58,8 +58,8 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
         loc="outside lower center",
         ncols=3,
         fontsize=8,
-        title=f"{what.agents} agents, mean over agents; line: mean, band: ± 1 standard deviation over "
-        f"{seeds} seed{'s' * (seeds > 1)}",
+        title=f"{what.agents} agents, mean over agents\n"
+        f"line: mean, band: ± 1 standard deviation over {seeds} seed{'s' * (seeds > 1)}",
         title_fontsize=8,
     )
     return figure
@@ -88,7 +88,7 @@ def draw_band(panel: Axes, runs: pandas.DataFrame, ink: str, style: str) -> Line
 def draw_holdings(what: Holdings, partition: dict) -> Figure:
     """Bubbles: how many images of each class each agent holds, in each phase."""
     phases = [phase for phase in ("pretrain", "train") if phase == "train" or _phases_differ(partition)]
-    names = {"pretrain": "before the first merge", "train": "between merges" if len(phases) > 1 else ""}
+    names = {"pretrain": ", before the first merge", "train": ", between merges" if len(phases) > 1 else ""}
     agents, classes = len(partition["train"]), len(partition["classes"])
     height = 1.0 + 0.28 * min(agents, 20) * len(phases)
     figure, axes = pyplot.subplots(len(phases), 1, figsize=(WIDTH * 0.6, height + 0.5), squeeze=False)
@@ -109,8 +109,8 @@ def draw_holdings(what: Holdings, partition: dict) -> Figure:
             )
         panel.set_ylabel("agent (images)")
         panel.set_title(
-            f"{what.deal.partition.label()}, seed {what.deal.seed}, largest: {counts.max():,} images"
-            + (f", {names[phase]}" if names[phase] else "")
+            f"{what.deal.partition.label()}{names[phase]}\n"
+            f"seed {what.deal.seed}, largest disc: {counts.max():,} images"
         )
     axes[-1, 0].set_xlabel("class")
     return figure

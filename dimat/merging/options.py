@@ -36,4 +36,5 @@ class Merge(Spec):
         """Short description for legends and tables."""
         if not self.uses_images:
             return "no repair"
-        return f"{'no repair, ' if self.repair == 'none' else ''}{self.images} images"
+        images = {"own": "own", "neighbours": "neighbours'", "pooled": "pooled"}[self.images]
+        return f"{'no repair, ' if self.repair == 'none' else ''}{images} images"
