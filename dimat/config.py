@@ -8,6 +8,7 @@ resolved experiment, so equal ids mean equal experiments.
 import hashlib
 import itertools
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +35,9 @@ Seed = Annotated[int, Field(ge=0)]
 class Identified(Spec):
     """A spec with an id made of readable words and a hash of everything it says."""
 
+    @abstractmethod
     def words(self) -> list[str]:
         """The readable part of the id."""
-        raise NotImplementedError
 
     @cached_property
     def id(self) -> str:
