@@ -355,8 +355,9 @@ def test_tiny_imagenet_that_is_not_there_is_refused(tmp_path):
 def test_torchvision_data_sets_can_be_imported():
     """In a process of its own, because an import is only tried once."""
     code = (
-        "from dimat.data.torchvision_import import torchvision_datasets as datasets;"
-        "assert datasets() is datasets(); print(datasets().CIFAR10.__name__, datasets().CIFAR100.__name__)"
+        "from dimat.torchvision_import import torchvision_module as module;"
+        "datasets = module('datasets'); assert module('datasets') is datasets; module('models').resnet18;"
+        "print(datasets.CIFAR10.__name__, datasets.CIFAR100.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["CIFAR10", "CIFAR100"], done.stderr

@@ -250,11 +250,9 @@ class Network(nn.Module):
     [
         ("sin", Network(lambda net, x: torch.sin(x))),
         ("grouped", Network(lambda net, x: net.grouped(x), grouped=nn.Conv2d(4, 4, 3, groups=2))),
-        ("norm", Network(lambda net, x: net.norm(x), norm=nn.GroupNorm(2, 4))),
         ("mean", Network(lambda net, x: x - x.mean(1, keepdim=True))),
         ("add", Network(lambda net, x: x + net.single(x), single=nn.Conv2d(4, 1, 1))),
         ("add", Network(lambda net, x: x + 1.0)),
-        ("mul", Network(lambda net, x: x * net.gate(x), gate=nn.Conv2d(4, 4, 1))),
         ("over_width", Network(lambda net, x: net.over_width(x), over_width=nn.Linear(16, 16))),
     ],
 )

@@ -11,8 +11,8 @@ from pydantic import Field
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.folder import Folder
 from dimat.data.image_set import ImageSet
-from dimat.data.torchvision_import import torchvision_datasets
 from dimat.errors import InputError
+from dimat.torchvision_import import torchvision_module
 
 
 class Cifar(DataSet):
@@ -41,7 +41,7 @@ class Cifar(DataSet):
         )
 
     def _read_official(self, root: Path, download: bool) -> ImageSet:
-        dataset_class = getattr(torchvision_datasets(), self.torchvision_class)
+        dataset_class = getattr(torchvision_module("datasets"), self.torchvision_class)
         parts = []
         try:
             for train in (True, False):

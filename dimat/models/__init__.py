@@ -3,8 +3,10 @@
 from dimat.models.model import Model
 from dimat.models.plain import Plain
 from dimat.models.resnet20 import ResNet20
+from dimat.models.resnet50 import ResNet50
+from dimat.models.vgg16 import Vgg16
 from dimat.spec import choice
 
-AnyModel = choice(Plain, ResNet20)
+AnyModel = choice(Plain, ResNet20, ResNet50, Vgg16)
 
-__all__ = ["AnyModel", "Model", "Plain", "ResNet20"]
+__all__ = ["AnyModel", "Model", "Plain", "ResNet20", "ResNet50", "Vgg16"]

@@ -37,7 +37,7 @@ class Model(Spec):
                     if module.bias is not None:
                         bound = module.weight[0].numel() ** -0.5
                         nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-                elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+                elif isinstance(module, nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm):
                     module.reset_parameters()
                 elif next(module.parameters(recurse=False), None) is not None:
                     raise TypeError(f"no initialization is known for {type(module).__name__}")

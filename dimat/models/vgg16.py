@@ -1,0 +1,64 @@
+"""VGG-16 with batch normalization for small images (Simonyan and Zisserman 2015)."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from dimat.models.model import Model
+
+LAYOUT = (
+    64,
+    64,
+    "pool",
+    128,
+    128,
+    "pool",
+    256,
+    256,
+    256,
+    "pool",
+    512,
+    512,
+    512,
+    "pool",
+    512,
+    512,
+    512,
+    "pool",
+)
+"""Channels of each 3x3 convolution, and where maps are halved."""
+
+
+class Vgg16(Model):
+    """Thirteen convolutions (with bias), each with batch normalization and ReLU; one linear layer.
+
+    As published for DIMAT, but with global average pooling before the linear layer, so that images of any
+    size from 32x32 on fit; at 32x32 the two are the same.
+    """
+
+    name: Literal["vgg16"]
+
+    def build(self, channels: int, classes: int) -> nn.Module:
+        """See `Model.build`."""
+        return Vgg16Network(channels, classes)
+
+
+class Vgg16Network(nn.Module):
+    """The network that `Vgg16` describes."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for layer in LAYOUT:
+            if layer == "pool":
+                layers.append(nn.MaxPool2d(2))
+            else:
+                layers += [nn.Conv2d(channels, layer, 3, padding=1), nn.BatchNorm2d(layer), nn.ReLU()]
+                channels = layer
+        self.features = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (batch, classes) of images (batch, channels, height, width)."""
+        return self.classifier(self.pool(self.features(images)).flatten(1))
