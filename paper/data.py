@@ -50,4 +50,5 @@ def in_every_setting(accuracy: pandas.DataFrame, agents: int) -> pandas.DataFram
 
 def without_matching(merge: str) -> str:
     """The label that a merge has in WA: without repair, averaging uses no images."""
-    return "no repair" if merge.startswith("no repair") else merge
+    words = [word for word in merge.split(", ") if not word.endswith("matching")]
+    return "no repair" if "no repair" in words else ", ".join(words)

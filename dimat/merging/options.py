@@ -6,9 +6,10 @@ from pydantic import Field
 
 from dimat.merging.activation import Activation
 from dimat.merging.identity import Identity
+from dimat.merging.weight import Weight
 from dimat.spec import Spec, choice
 
-AnyMatcher = choice(Activation, Identity)
+AnyMatcher = choice(Activation, Weight, Identity)
 
 
 class Merge(Spec):
@@ -34,7 +35,12 @@ class Merge(Spec):
 
     def label(self) -> str:
         """Short description for legends and tables."""
-        if not self.uses_images:
-            return "no repair"
-        images = {"own": "own", "neighbours": "neighbours'", "pooled": "pooled"}[self.images]
-        return f"{'no repair, ' if self.repair == 'none' else ''}{images} images"
+        words = []
+        if self.matcher.name not in ("activation", "identity"):
+            words.append(f"{self.matcher.name} matching")
+        if self.repair == "none":
+            words.append("no repair")
+        if self.uses_images:
+            images = {"own": "own", "neighbours": "neighbours'", "pooled": "pooled"}[self.images]
+            words.append(f"{images} images")
+        return ", ".join(words)

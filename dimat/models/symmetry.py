@@ -22,6 +22,7 @@ __all__ = [
     "observed",
     "permutation_groups",
     "permute",
+    "permute_axis",
 ]
 
 
@@ -95,14 +96,16 @@ def permute(
     result = dict(state)
     for group in groups:
         for member in group.members:
-            tensor = result[member.name]
-            entries = torch.arange(group.size * member.block).view(group.size, member.block)
-            index = torch.arange(tensor.shape[member.axis])
-            index[member.start : member.start + entries.numel()] = (
-                member.start + entries[permutations[group.name].cpu()].flatten()
-            )
-            result[member.name] = tensor.index_select(member.axis, index.to(tensor.device))
+            result[member.name] = permute_axis(result[member.name], member, permutations[group.name])
     return result
+
+
+def permute_axis(tensor: Tensor, member: Member, permutation: Tensor) -> Tensor:
+    """One tensor, re-ordered along the axis of ``member``."""
+    entries = torch.arange(len(permutation) * member.block).view(len(permutation), member.block)
+    index = torch.arange(tensor.shape[member.axis])
+    index[member.start : member.start + entries.numel()] = member.start + entries[permutation.cpu()].flatten()
+    return tensor.index_select(member.axis, index.to(tensor.device))
 
 
 def observed(model: nn.Module, groups: list[Group]) -> Callable[[Tensor], tuple[Tensor, ...]]:
