@@ -20,20 +20,32 @@ def audit(
         "results"
     ),
 ) -> None:
-    """Compare measured numbers with derived bounds; corrupted controls must be rejected."""
+    """Compare measured numbers with derived bounds; corrupted controls must be rejected.
+
+    Writes audit.csv into the study's folder of results, one row for each check and control: what was
+    measured, its 95 % interval over seeds, the bound and the verdict. A check holds if its interval lies
+    below the bound. If a derivation step does not follow or a control is not rejected, nothing is written.
+    """
     from theory.audit import audit as run_audit
-    from theory.report import as_csv, summary
+    from theory.report import as_csv, as_table, summary
 
     layout = Layout(results / read_study(config).name)
     rows = run_audit()
     files.write(layout.audit, as_csv(rows).encode())
+    typer.echo(as_table(rows), err=True)
     for line in summary(rows):
         logging.info(line)
 
 
 @commands.command()
-def derive() -> None:
-    """Print the derivation of the bound, step by step, each checked by machine."""
-    from theory.report import derivation_text
+def derive(
+    latex: Annotated[bool, typer.Option("--latex", help="Print the final bound in LaTeX instead.")] = False,
+) -> None:
+    """Print the derivation of the bound, step by step, each checked by machine.
 
-    typer.echo(derivation_text())
+    A step states that its left side is at most its right side, and why. It follows if sympy finds the
+    difference to be a sum of nonnegative terms under the step's assumptions.
+    """
+    from theory.report import bound_latex, derivation_text
+
+    typer.echo(bound_latex() if latex else derivation_text())
