@@ -10,10 +10,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.config import Identified, read_study
 from dimat.driver import Driver
 from dimat.errors import InputError
-from dimat.layout import Layout
 from dimat.records import collect_provenance, collect_records
 from dimat.schema import json_schema, reference
 
@@ -29,18 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[Path, typer.Argument(help="Configuration file (YAML or JSON).", show_default=False)]
-Results = Annotated[Path, typer.Option(help="Folder for results; nothing is written outside it.")]
-Only = Annotated[str | None, typer.Option(help="Id of the one to carry out; see `dimat ids`.")]
-DEFAULT_RESULTS = Path("results")
-
 Item = TypeVar("Item", bound=Identified)
 
 
-def open_study(config: Path, results: Path) -> Driver:
+def open_driver(config: Path, results: Path) -> Driver:
     """The driver for a configuration and its folder of results."""
-    study = read_study(config)
-    return Driver(study, Layout(results / study.name))
+    return Driver(*open_study(config, results))
 
 
 def each(
@@ -62,35 +56,35 @@ def each(
 @app.command()
 def prepare(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Read, check and decode data sets."""
-    driver = open_study(config, results)
+    driver = open_driver(config, results)
     each(driver.study.sources, only, driver.layout.source, driver.prepare)
 
 
 @app.command()
 def partition(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Deal training images out to agents."""
-    driver = open_study(config, results)
+    driver = open_driver(config, results)
     each(driver.study.deals, only, driver.layout.deal, driver.partition)
 
 
 @app.command()
 def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Train agents apart, before the first merge."""
-    driver = open_study(config, results)
+    driver = open_driver(config, results)
     each(driver.study.starts, only, driver.layout.start, driver.pretrain)
 
 
 @app.command()
 def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Merge and train in rounds, and record every accuracy."""
-    driver = open_study(config, results)
+    driver = open_driver(config, results)
     each(driver.study.runs, only, driver.layout.run, driver.train)
 
 
 @app.command()
 def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Join the records of all runs into one file, and sum up what made them."""
-    driver = open_study(config, results)
+    driver = open_driver(config, results)
     runs = driver.study.runs
     collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
     collect_provenance((driver.layout.run_provenance(id) for id in runs), driver.layout.provenance)

@@ -1,25 +1,18 @@
 """Commands of the audit."""
 
 import logging
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dimat import files
-from dimat.config import read_study
-from dimat.layout import Layout
+from dimat.arguments import DEFAULT_RESULTS, Config, Results, open_study
 
 commands = typer.Typer()
 
 
 @commands.command()
-def audit(
-    config: Annotated[Path, typer.Argument(help="Configuration file (YAML or JSON).", show_default=False)],
-    results: Annotated[Path, typer.Option(help="Folder of results; nothing is written outside it.")] = Path(
-        "results"
-    ),
-) -> None:
+def audit(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Compare measured numbers with derived bounds; corrupted controls must be rejected.
 
     Writes audit.csv into the study's folder of results, one row for each check and control: what was
@@ -29,7 +22,7 @@ def audit(
     from theory.audit import audit as run_audit
     from theory.report import as_csv, as_table, summary
 
-    layout = Layout(results / read_study(config).name)
+    _, layout = open_study(config, results)
     rows = run_audit()
     files.write(layout.audit, as_csv(rows).encode())
     typer.echo(as_table(rows), err=True)
