@@ -1,3 +1,7 @@
 """dimat: decentralized iterative merging-and-training, replicated."""
 
 __version__ = "0.1.0"
+
+from dimat.merging.networks import Merged, merge
+
+__all__ = ["Merged", "merge"]

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from dimat import merge_files
 from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.config import Identified, read_study
 from dimat.driver import Driver
@@ -113,8 +114,9 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
-    for plugin in entry_points(group="dimat.commands"):
-        app.registered_commands += plugin.load().registered_commands
+    for more in (merge_files.commands, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
+        app.registered_commands += more.registered_commands
+        app.registered_groups += more.registered_groups
     try:
         app()
     except (InputError, OSError) as error:  # OSError: a full disk, a folder that is none, no permission

@@ -109,8 +109,9 @@ class Driver:
         last = run.training.rounds
         stages = run.method.rounds(fleet, network, run.merge, first=done + 1, last=last)
         bar = tqdm(total=last, initial=done, desc=run.method.title, unit="round", disable=None)
-        for round, stage in stages:
+        for round, stage, diagnostics in stages:
             new = measure(fleet, network, round, stage)
+            new += [Measurement(round, stage, None, *astuple(diagnostic)) for diagnostic in diagnostics]
             measurements += new
             accuracy = statistics.mean(row.value for row in new if row.metric == "test_accuracy")
             log.info("round %d of %d, %s: mean test accuracy %.3f", round, last, stage, accuracy)
@@ -170,14 +171,14 @@ class Driver:
 def measure(fleet: Fleet, network: InProcess, round: int, stage: str) -> list[Measurement]:
     """Everything that is recorded at one stage of a round."""
     rows = [
-        Measurement(round, stage, agent, metric, value)
+        Measurement(round, stage, agent, "", metric, value)
         for agent, model in enumerate(fleet.models)
-        for metric, value in evaluate(fleet, model).items()
+        for metric, value in evaluate(model, fleet.data, fleet.arithmetic()).items()
     ]
-    rows.append(Measurement(round, stage, None, "disagreement", disagreement(fleet)))
+    rows.append(Measurement(round, stage, None, "", "disagreement", disagreement(fleet)))
     if stage == "merged":
         rows += [
-            Measurement(round, stage, agent, f"bytes_sent_{kind}", float(size))
+            Measurement(round, stage, agent, "", f"bytes_sent_{kind}", float(size))
             for (agent, kind), size in sorted(network.bytes_sent.items())
         ]
     return rows

@@ -14,16 +14,17 @@ from dimat.errors import InputError
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number: when, of whom (`None`: the whole fleet), what."""
+    """One number: when, of whom (`None`: the whole fleet), of which layer (empty: the network), what."""
 
     round: int
     stage: str
     agent: int | None
+    layer: str
     metric: str
     value: float
 
 
-IDENTITY = ("run", "data", "model", "partition", "graph", "agents", "method", "merge", "seed")
+IDENTITY = ("run", "data", "model", "partition", "graph", "agents", "method", "matching", "merge", "seed")
 """Columns that say which run a row belongs to; empty where the method ignores the axis."""
 
 COLUMNS = IDENTITY + tuple(field.name for field in fields(Measurement))
@@ -39,6 +40,7 @@ def identity(run: Run, data: str) -> dict[str, str]:
         "graph": run.graph.label() if run.graph else "",
         "agents": str(run.agents),
         "method": run.method.title,
+        "matching": run.merge.matching_label() if run.merge else "",
         "merge": run.merge.label() if run.merge else "",
         "seed": str(run.seed),
     }

@@ -8,7 +8,7 @@ from dimat.errors import InputError
 
 SETTING = ["data", "model", "agents", "partition", "graph"]
 """Columns that say in which setting methods are compared."""
-TEXT = ["run", "data", "model", "partition", "graph", "method", "merge", "stage", "metric"]
+TEXT = [*SETTING[:2], *SETTING[3:], "run", "method", "matching", "merge", "stage", "layer", "metric"]
 
 
 def read_records(path: Path) -> pandas.DataFrame:

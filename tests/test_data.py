@@ -122,7 +122,7 @@ def test_statistics_equal_those_of_numpy(digits, tmp_path):
 
 
 def test_normalized_images_have_mean_0_and_deviation_1(make_fleet, digits):
-    pixels = make_fleet(agents=1).normalized(digits.train_images)
+    pixels = digits.normalized(digits.train_images)
     assert float(pixels.mean()) == pytest.approx(0, abs=1e-4)
     assert float(pixels.std()) == pytest.approx(1, abs=1e-4)
 

@@ -40,13 +40,18 @@ def records(tmp_path):
     for run in STUDY.runs.values():
         rows = [
             Measurement(
-                round, "merged" if round else "start", agent, "test_accuracy", accuracy_of(run, agent, round)
+                round,
+                "merged" if round else "start",
+                agent,
+                "",
+                "test_accuracy",
+                accuracy_of(run, agent, round),
             )
             for round in (0, 1)
             for agent in (0, 1)
         ]
-        rows.append(Measurement(1, "trained", 0, "test_accuracy", 0.999))  # not right after a merge
-        rows.append(Measurement(1, "merged", None, "disagreement", 0.1 + 0.2))
+        rows.append(Measurement(1, "trained", 0, "", "test_accuracy", 0.999))  # not right after a merge
+        rows.append(Measurement(1, "merged", None, "", "disagreement", 0.1 + 0.2))
         paths.append(tmp_path / f"{run.id}.csv")
         write_records(paths[-1], run, "digits, made up", rows)
     collect_records(paths, tmp_path / "records.csv")
@@ -60,7 +65,7 @@ def test_records_keep_every_digit(records):
 
 def test_collect_refuses_a_cut_off_file(tmp_path):
     run = next(iter(STUDY.runs.values()))
-    write_records(tmp_path / "a.csv", run, "digits", [Measurement(0, "start", 0, "test_accuracy", 0.5)])
+    write_records(tmp_path / "a.csv", run, "digits", [Measurement(0, "start", 0, "", "test_accuracy", 0.5)])
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text()[:-20])
     with pytest.raises(InputError, match=r"a\.csv: damaged"):
         collect_records([tmp_path / "a.csv"], tmp_path / "all.csv")

@@ -21,8 +21,8 @@ class Dimat(Method):
     ) -> Iterator[Stage]:
         """See `Method.rounds`."""
         for round in range(first, last + 1):
-            merge_with_neighbours(fleet, network, merge, round)
-            yield round, "merged"
+            diagnostics = merge_with_neighbours(fleet, network, merge, round)
+            yield Stage(round, "merged", diagnostics)
             if round < last:
                 fleet.train(round)
-                yield round, "trained"
+                yield Stage(round, "trained")

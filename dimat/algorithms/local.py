@@ -22,7 +22,7 @@ class Local(Method):
         """See `Method.rounds`. What is yielded as merged is the unchanged model."""
         del network, merge
         for round in range(first, last + 1):
-            yield round, "merged"
+            yield Stage(round, "merged")
             if round < last:
                 fleet.train(round)
-                yield round, "trained"
+                yield Stage(round, "trained")

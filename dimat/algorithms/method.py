@@ -1,16 +1,22 @@
 """What every decentralized method is: a generator over rounds."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
+from dimat.merging.diagnostics import Diagnostic
 from dimat.merging.options import Merge
 from dimat.network.in_process import InProcess
 from dimat.spec import Spec
 from dimat.training.fleet import Fleet
 
-Stage = tuple[int, Literal["merged", "trained"]]
-"""(round, what has just happened)."""
+
+class Stage(NamedTuple):
+    """What has just happened in which round, and what there is to say about it layer by layer."""
+
+    round: int
+    name: Literal["merged", "trained"]
+    diagnostics: Sequence[Diagnostic] = ()
 
 
 class Method(Spec):

@@ -3,8 +3,6 @@
 from typing import Any, Literal
 
 from dimat.algorithms.dimat import Dimat
-from dimat.merging.identity import Identity
-from dimat.merging.options import Merge
 
 
 class WeightAveraging(Dimat):
@@ -14,8 +12,5 @@ class WeightAveraging(Dimat):
     title = "WA"
 
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        """The matcher is `identity`; without repair, no images are used either."""
-        identity = Identity(name="identity")
-        if point["merge"].repair == "none":
-            return point | {"merge": Merge(matcher=identity, repair="none")}
-        return point | {"merge": point["merge"].model_copy(update={"matcher": identity})}
+        """Whatever the grid says, nothing is matched."""
+        return point | {"merge": point["merge"].without_matching()}

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ class ImageSet:
         """Title, image size and number of training images."""
         _, height, width = self.shape
         return f"{self.title}, {width}x{height}, {len(self.train_labels):,} training images"
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """uint8 images (batch, channels, height, width) as float32 with mean 0 and deviation 1."""
+        mean, deviation = self._moments
+        pixels = images.to(torch.float32, memory_format=torch.channels_last) / 255
+        return pixels.sub_(mean).div_(deviation)
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        mean, deviation = self.statistics()
+        return mean.view(1, -1, 1, 1), deviation.view(1, -1, 1, 1)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each channel (channels,) over the training set, pixels in [0, 1]."""

@@ -4,32 +4,47 @@ Each neuron of one network is matched with the neuron of the other whose activat
 own, so that the sum of correlations is largest: one linear assignment for each group.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from dimat.merging.assignment import best_permutation
+from dimat.merging.similarity import Matcher, Similarity
 from dimat.merging.statistics import Pair, correlations
 from dimat.models.symmetry import Group, Permutations
-from dimat.spec import Spec
 
 
-class Activation(Spec):
+class Activation(Matcher):
     """Match neurons by the correlation of their activations over images and positions."""
 
     name: Literal["activation"]
     looks_at_images: ClassVar[bool] = True
 
-    def match(
-        self, models: dict[int, nn.Module], groups: list[Group], pairs: list[Pair], batches: Iterable[Tensor]
-    ) -> dict[Pair, Permutations]:
-        """For each pair (i, j), the permutations that re-order network j's neurons like those of i.
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        """See `Matcher.compare`."""
+        measured = correlations(dict(models), groups, pairs, batches, batch_statistics=batch_statistics)
+        return {pair: Correlated(by_group) for pair, by_group in measured.items()}
 
-        ``batches`` are normalized images that all networks look at; see `correlations`.
-        """
-        measured = correlations(models, groups, pairs, batches)
-        return {
-            pair: {name: best_permutation(scores) for name, scores in by_group.items()}
-            for pair, by_group in measured.items()
-        }
+
+class Correlated(Similarity):
+    """Correlations in [-1, 1]; no group depends on another."""
+
+    coupled: ClassVar[bool] = False
+
+    def __init__(self, correlations: Mapping[str, Tensor]) -> None:
+        self.correlations = correlations
+
+    def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        """See `Similarity.scores`."""
+        return self.correlations[group.name]
+
+    def scale(self, group: Group) -> float:
+        """See `Similarity.scale`."""
+        return 1.0

@@ -1,25 +1,31 @@
 """No matching: neurons stay where they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from dimat.merging.activation import Correlated
+from dimat.merging.similarity import Matcher, Similarity
 from dimat.merging.statistics import Pair
-from dimat.models.symmetry import Group, Permutations
-from dimat.spec import Spec
+from dimat.models.symmetry import Group
 
 
-class Identity(Spec):
+class Identity(Matcher):
     """The identity permutation for every group: plain averaging."""
 
     name: Literal["identity"]
     looks_at_images: ClassVar[bool] = False
 
-    def match(
-        self, models: dict[int, nn.Module], groups: list[Group], pairs: list[Pair], batches: Iterable[Tensor]
-    ) -> dict[Pair, Permutations]:
-        """See `Activation.match`; no image is looked at."""
-        del models, batches
-        return {pair: {group.name: torch.arange(group.size) for group in groups} for pair in pairs}
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        """See `Matcher.compare`; each channel goes with the one in its own place, unseen."""
+        in_place = {group.name: torch.eye(group.size, dtype=torch.float64) for group in groups}
+        return dict.fromkeys(pairs, Correlated(in_place))

@@ -1,16 +1,12 @@
 """Which images an agent may look at when it matches networks and repairs normalization."""
 
-from collections.abc import Callable, Iterator
-
 import torch
-from torch import Tensor
 
+from dimat.merging.coefficients import Entropy
+from dimat.merging.networks import Pass
 from dimat.merging.options import Merge
 from dimat.network.in_process import InProcess
 from dimat.training.fleet import Fleet
-
-Pass = Callable[[], Iterator[Tensor]]
-"""Starts one pass over normalized images (batch, channels, height, width)."""
 
 
 def visible_images(fleet: Fleet, network: InProcess, merge: Merge, agent: int | None, round: int) -> Pass:
@@ -25,6 +21,18 @@ def visible_images(fleet: Fleet, network: InProcess, merge: Merge, agent: int | 
     chosen = indices[torch.randperm(len(indices), generator=generator)][: merge.limit]
     draws = fleet.augmentation.draw(len(chosen), generator) if merge.augmented else None
     return lambda: fleet.batches(chosen, draws)
+
+
+def tuning_images(fleet: Fleet, merge: Merge, agent: int, round: int) -> Pass:
+    """Passes over the unlabelled images on which ``agent`` tunes its coefficients in ``round``."""
+    options = merge.coefficients
+    if not isinstance(options, Entropy):
+        return lambda: iter(())
+    test = options.images == "test"
+    indices = torch.arange(len(fleet.data.test_images)) if test else fleet.holdings[agent].cpu()
+    generator = fleet.randomness.torch("images for tuning", agent=agent, round=round)
+    chosen = indices[torch.randperm(len(indices), generator=generator)][: options.limit].to(fleet.device)
+    return lambda: fleet.batches(chosen, test=test)
 
 
 def share_images(fleet: Fleet, network: InProcess, merge: Merge) -> None:

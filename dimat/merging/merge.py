@@ -4,65 +4,115 @@ All agents merge at once, from the networks as they stood before, each in its ow
 re-orders the neurons of each neighbour j like its own, then x_i <- sum_j pi_ij P_ij x_j.
 """
 
-import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dimat.merging.assignment import inverse
-from dimat.merging.average import weighted_average
-from dimat.merging.images import Pass, share_images, visible_images
+from dimat.merging.diagnostics import Diagnostic, diagnose
+from dimat.merging.frames import Frames, Relative, common_frames, in_place, matched_pair
+from dimat.merging.images import share_images, tuning_images, visible_images
+from dimat.merging.networks import average, compare
 from dimat.merging.options import Merge
-from dimat.merging.recalibration import recalibrate
+from dimat.merging.similarity import Similarity
 from dimat.merging.statistics import Pair
 from dimat.models.symmetry import Permutations, permute
 from dimat.network.in_process import InProcess
 from dimat.training.fleet import Fleet
 
 
-def merge_with_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int) -> None:
-    """Replace every network of ``fleet`` by the merge of its neighbourhood, in place."""
+def merge_with_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int) -> list[Diagnostic]:
+    """Replace every network of ``fleet`` by the merge of its neighbourhood, in place.
+
+    Returns what there is to say about the matching, layer by layer.
+    """
     received = network.exchange(fleet.states(), "models")
     if round == 1 and merge.uses_images:
         share_images(fleet, network, merge)
-    permutations = match_neighbours(fleet, network, merge, round)
+    matching = match_neighbours(fleet, network, merge, round)
+    diagnostics = diagnose(fleet.states(), fleet.groups, matching.permutations, matching.similarities)
+    for agent, frame in matching.frames.items():
+        fleet.reorder(agent, frame)
+        size = sum(order.nbytes for order in frame.values())
+        network.count(agent, "frames", matching.exchanges * size * len(network.neighbours(agent)))
 
     merged = []
     for agent, own in enumerate(fleet.states()):
         aligned = [
-            permute(state, fleet.groups, permutations[agent, neighbour])
+            permute(state, fleet.groups, matching.remaining(agent, neighbour))
             for neighbour, state in received[agent].items()
         ]
         weights = [network.mixing[agent, source] for source in (agent, *received[agent])]
-        merged.append(weighted_average([own, *aligned], weights))
+        images = visible_images(fleet, network, merge, agent, round)
+        unlabelled = tuning_images(fleet, merge, agent, round)
+        scale = merge.shrink if round == 1 else 1.0
+        merged.append(
+            average(fleet.models[agent], [own, *aligned], weights, merge, images, unlabelled, scale)
+        )
 
-    for agent, state in enumerate(merged):
-        fleet.models[agent].load_state_dict(state)
-        if merge.repair == "recalibrate":
-            recalibrate(fleet.models[agent], visible_images(fleet, network, merge, agent, round)())
+    for agent, model in enumerate(merged):
+        fleet.models[agent].load_state_dict(model.state_dict())
+    return diagnostics
 
 
-def match_neighbours(
-    fleet: Fleet, network: InProcess, merge: Merge, round: int
-) -> Mapping[Pair, Permutations]:
-    """P_ij for every agent i and neighbour j.
+@dataclass(frozen=True)
+class Matching:
+    """What was matched in one round.
+
+    ``permutations`` are the P_ij of every agent i and neighbour j, as networks stood; ``similarities`` are
+    what they were found by. ``frames``, if any, are the orders in which agents put themselves before they
+    average, found in so many ``exchanges`` of frames between neighbours.
+    """
+
+    permutations: Mapping[Pair, Permutations]
+    similarities: Mapping[Pair, Similarity] = field(default_factory=dict)
+    frames: Frames = field(default_factory=dict)
+    exchanges: int = 0
+
+    def remaining(self, i: int, j: int) -> Permutations:
+        """P_ij between networks that have already moved to their frames: Q_i^T P_ij Q_j."""
+        matched = self.permutations[i, j]
+        if not self.frames:
+            return matched
+        return {
+            group: self.frames[j][group].argsort()[order[self.frames[i][group]]]
+            for group, order in matched.items()
+        }
+
+
+def match_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int) -> Matching:
+    """P_ij for every agent i and neighbour j, and the common frame if there is one.
 
     Where all look at the same pooled images, each link is matched once and P_ji = P_ij^T; otherwise
     every agent matches its neighbours on the images that it may look at.
     """
-    if merge.images == "pooled":
-        matched = match_on(visible_images(fleet, network, merge, None, round), network.edges(), fleet, merge)
-        return {**matched, **{(j, i): inverse(found) for (i, j), found in matched.items()}}
-    permutations: dict[Pair, Permutations] = {}
-    for agent in range(fleet.agents):
-        pairs = [(agent, neighbour) for neighbour in network.neighbours(agent)]
-        permutations |= match_on(visible_images(fleet, network, merge, agent, round), pairs, fleet, merge)
-    return permutations
+    links = [(agent, neighbour) for agent in range(fleet.agents) for neighbour in network.neighbours(agent)]
+    if not merge.matches(round):
+        stay = in_place([0], fleet.groups)[0]
+        return Matching(dict.fromkeys(links, stay))
 
+    models = dict(enumerate(fleet.models))
+    similarities: dict[Pair, Similarity] = {}
+    if merge.images == "pooled" or not merge.matcher.looks_at_images:
+        images = visible_images(fleet, network, merge, None, round)
+        similarities = compare(models, fleet.groups, network.edges(), images, merge)
+    else:
+        for agent in range(fleet.agents):
+            pairs = [link for link in links if link[0] == agent]
+            met = {end: models[end] for end in (agent, *network.neighbours(agent))}
+            images = visible_images(fleet, network, merge, agent, round)
+            similarities |= compare(met, fleet.groups, pairs, images, merge)
 
-def match_on(images: Pass, pairs: list[Pair], fleet: Fleet, merge: Merge) -> dict[Pair, Permutations]:
-    """Match the networks of each pair on the same ``images``."""
-    models = {agent: fleet.models[agent] for agent in sorted({agent for pair in pairs for agent in pair})}
-    if merge.repair == "recalibrate" and merge.matcher.looks_at_images:
-        models = {agent: copy.deepcopy(model) for agent, model in models.items()}
-        for model in models.values():
-            recalibrate(model, images())
-    return merge.matcher.match(models, fleet.groups, pairs, images())
+    reward = merge.rematch.reward(round)
+    anew = round == 1 or not merge.rematch.holds
+    frames: Frames = {}
+    exchanges = 0
+    if merge.alignment == "consistent" or (merge.rematch.holds and round == 1):
+        frames, exchanges = common_frames(similarities, fleet.groups, fleet.agents, reward, anew)
+    if merge.alignment == "consistent":
+        found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
+    else:
+        found = {
+            pair: matched_pair(similarity, fleet.groups, reward) for pair, similarity in similarities.items()
+        }
+        found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
+    return Matching(found, similarities, frames, exchanges)

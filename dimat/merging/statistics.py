@@ -1,92 +1,171 @@
 """Correlations between the features of networks, accumulated in one pass over images.
 
-Features are never stored: each batch is folded into sums. Every sample and every position of a feature
-map is one observation of a channel. Sums are shifted by the first batch's means, and batches are added
-up in double precision, so that many images or large means cost no accuracy.
+All networks run in step, from one group of channels to the next. Features are never stored: at each group,
+those of all networks are folded into sums and let go. Every sample and every position of a feature map is
+one observation of a channel. Sums are shifted by the first batch's means, and blocks of observations are
+added up in double precision, so that many images or large means cost no accuracy.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from dimat.models.symmetry import Group, observed
+from dimat.merging import recalibration
+from dimat.models.modes import evaluated
+from dimat.models.symmetry import Group
 
 Pair = tuple[int, int]
 
-
-@dataclass
-class _Sums:
-    """Running sums of shifted features: of one channel, of its square, of products between networks."""
-
-    shift: dict[int, Tensor]
-    first: dict[int, Tensor]
-    square: dict[int, Tensor]
-    product: dict[Pair, Tensor]
+BLOCK_VALUES = 2**20
+"""On a CPU, so many features of all networks are folded at a time: they stay in its cache meanwhile."""
+BLOCK_OBSERVATIONS = 1024
+"""But no fewer observations, so that the time goes into their products and not into adding those up."""
 
 
 def correlations(
-    models: dict[int, nn.Module], groups: list[Group], pairs: list[Pair], batches: Iterable[Tensor]
+    models: dict[int, nn.Module],
+    groups: list[Group],
+    pairs: list[Pair],
+    batches: Iterable[Tensor],
+    *,
+    batch_statistics: bool = False,
 ) -> dict[Pair, dict[str, Tensor]]:
     """Correlation of every channel of model i with every channel of model j, for each pair (i, j).
 
     ``batches`` are normalized images (batch, channels, height, width); all models see the same ones.
     Returns, for each pair and group name, a float64 tensor (C, C) with entry [a, b] in [-1, 1] for
     channel a of i and b of j. A channel that never varies has correlation 0 with all others.
+
+    Models are evaluated, and their mode is as before when this ends. With ``batch_statistics``, however,
+    batch normalization uses the statistics of each batch, and replaces its running statistics by their mean:
+    this is `recalibrate` in the same pass.
     """
+    row = {agent: position for position, agent in enumerate(models)}
+    links = sorted({(min(row[i], row[j]), max(row[i], row[j])) for i, j in pairs})
     sums: dict[str, _Sums] = {}
-    count = dict.fromkeys((group.name for group in groups), 0)
-    views = {agent: observed(model.eval(), groups) for agent, model in models.items()}
-    with torch.no_grad():
+    with ExitStack() as modes, torch.no_grad():
+        counters = []
+        for model in models.values():
+            if batch_statistics:
+                counters.append(modes.enter_context(recalibration.batch_statistics(model)))
+            else:
+                modes.enter_context(evaluated(model))
+        views = [_View(model, groups) for model in models.values()]
         for images in batches:
-            batch = {agent: view(images) for agent, view in views.items()}
-            for position, group in enumerate(groups):
-                features = {agent: _observations(outputs[position]) for agent, outputs in batch.items()}
-                count[group.name] += next(iter(features.values())).shape[1]
-                _accumulate(sums, group, features, pairs)
+            for count in counters:
+                count(len(images))
+            in_step = [view.features(images) for view in views]
+            for _ in groups:
+                reached = [next(steps) for steps in in_step]
+                group, features = reached[0][0], [features for _, features in reached]
+                if group.name not in sums:
+                    sums[group.name] = _Sums(features, links)
+                sums[group.name].add(features)
+                del reached, features  # let go before the networks run on
+            for steps in in_step:
+                next(steps, None)  # to the end: normalization may follow the last group
+    found = {group.name: sums.pop(group.name).correlations() for group in groups if group.name in sums}
     return {
-        pair: {name: _correlation(total, pair, count[name]) for name, total in sums.items()} for pair in pairs
+        (i, j): {
+            name: of_links[row[i], row[j]] if row[i] <= row[j] else of_links[row[j], row[i]].T
+            for name, of_links in found.items()
+        }
+        for i, j in pairs
     }
 
 
+class _View:
+    """A network that stops at every group on its way."""
+
+    def __init__(self, model: nn.Module, groups: list[Group]) -> None:
+        self._interpreter = fx.Interpreter(fx.symbolic_trace(model))
+        self._groups: dict[str, list[Group]] = {}
+        for group in groups:
+            self._groups.setdefault(group.node, []).append(group)
+
+    def features(self, images: Tensor) -> Iterator[tuple[Group, Tensor]]:
+        """Each group in the order of the network, with its features (observations, C) of ``images``.
+
+        The network runs as far as the group asked for, or to its end, and keeps only values it still needs.
+        """
+        run = self._interpreter
+        run.env, run.args_iter = {}, iter((images,))
+        for node in run.graph.nodes:
+            run.env[node] = run.run_node(node)
+            for group in self._groups.get(node.name, ()):
+                yield group, _observations(run.env[node][:, group.first : group.first + group.size])
+            for used in run.user_to_last_uses.get(node, ()):
+                del run.env[used]
+
+
 def _observations(features: Tensor) -> Tensor:
-    """Features (batch, C, ...) as (C, observations)."""
-    return features.float().transpose(0, 1).flatten(1)
+    """Features (batch, C, ...) as (observations, C); no copy if they are laid out channels-last."""
+    return features.movedim(1, -1).flatten(0, -2)
 
 
-def _accumulate(sums: dict[str, _Sums], group: Group, features: dict[int, Tensor], pairs: list[Pair]) -> None:
-    if group.name not in sums:
-        shift = {agent: rows.mean(1, keepdim=True) for agent, rows in features.items()}
-        zeros = {
-            agent: torch.zeros(group.size, dtype=torch.float64, device=rows.device)
-            for agent, rows in features.items()
-        }
-        products = {
-            (i, j): torch.zeros(group.size, group.size, dtype=torch.float64, device=features[i].device)
-            for i, j in pairs
-        }
-        sums[group.name] = _Sums(
-            shift, zeros, {agent: zero.clone() for agent, zero in zeros.items()}, products
-        )
-    total = sums[group.name]
-    shifted = {agent: rows - total.shift[agent] for agent, rows in features.items()}
-    for agent, rows in shifted.items():
-        total.first[agent] += rows.sum(1)
-        total.square[agent] += rows.square().sum(1)
-    for i, j in pairs:
-        total.product[i, j] += shifted[i] @ shifted[j].T
+class _Sums:
+    """Running sums of one group's shifted features: of each, of its square, of products of linked networks.
 
+    ``links`` are sorted pairs (i, j), i <= j, of rows of ``features``, the first batch.
+    """
 
-def _correlation(total: _Sums, pair: Pair, count: int) -> Tensor:
-    """Covariance over the product of standard deviations; 0 where a channel does not vary."""
-    i, j = pair
-    mean_i, mean_j = total.first[i] / count, total.first[j] / count
-    covariance = total.product[pair] / count - torch.outer(mean_i, mean_j)
-    deviations = []
-    for agent, mean in ((i, mean_i), (j, mean_j)):
-        variance = total.square[agent] / count - mean.square()
+    def __init__(self, features: Sequence[Tensor], links: list[Pair]) -> None:
+        networks, (_, size), device = len(features), features[0].shape, features[0].device
+        self._links = links
+        self._shift = [rows.mean(0, dtype=torch.float32) for rows in features]
+        self._count = 0
+        self._first = torch.zeros(networks * size, dtype=torch.float64, device=device)
+        self._square = torch.zeros(networks * size, dtype=torch.float64, device=device)
+        self._product = torch.zeros(len(links), size, size, dtype=torch.float64, device=device)
+        self._runs = _runs(links)
+
+    def add(self, features: Sequence[Tensor]) -> None:
+        """Add the features (observations, C) of all networks on the same images."""
+        count, size = features[0].shape
+        self._count += count
+        step = max(BLOCK_VALUES // (len(features) * size), BLOCK_OBSERVATIONS)
+        if features[0].device.type != "cpu":
+            step = count
+        # Side by side, so that one network times many is a single product.
+        beside = features[0].new_empty(min(step, count), len(features) * size, dtype=torch.float32)
+        for start in range(0, count, step):
+            block = beside[: count - start]
+            columns = block.split(size, dim=1)
+            for rows, shift, column in zip(features, self._shift, columns, strict=True):
+                torch.sub(rows[start : start + step], shift, out=column)
+            for i, first, last, where in self._runs:
+                product = columns[i].T @ block[:, first * size : (last + 1) * size]
+                self._product[where] += product.unflatten(1, (-1, size)).transpose(0, 1)
+            self._first += block.sum(0)
+            self._square += block.square_().sum(0)
+
+    def correlations(self) -> dict[Pair, Tensor]:
+        """Covariance over the product of standard deviations of each link; 0 where a channel does not vary.
+
+        This uses up the sums.
+        """
+        shift = torch.stack(self._shift).double()
+        mean, square = (total.view_as(shift) / max(self._count, 1) for total in (self._first, self._square))
+        variance = square - mean.square()
         # Below single-precision round-off of its own scale a channel is constant.
-        scale = total.square[agent] / count + total.shift[agent].flatten().double().square()
-        deviations.append(torch.where(variance > 1e-12 * scale, variance, torch.inf).sqrt())
-    return (covariance / torch.outer(*deviations)).clamp(-1, 1)
+        varies = variance > 1e-12 * (square + shift.square())
+        deviation = torch.where(varies, variance, torch.inf).sqrt()
+        found = {}
+        for (i, j), product in zip(self._links, self._product, strict=True):
+            product.div_(self._count).sub_(torch.outer(mean[i], mean[j]))
+            found[i, j] = product.div_(torch.outer(deviation[i], deviation[j])).clamp_(-1, 1)
+        return found
+
+
+def _runs(links: list[Pair]) -> list[tuple[int, int, int, slice]]:
+    """Links (i, first), (i, first + 1), ... (i, last) that follow each other, and where they stand."""
+    runs: list[tuple[int, int, int, slice]] = []
+    for position, (i, j) in enumerate(links):
+        if runs and runs[-1][0] == i and runs[-1][2] == j - 1:
+            i, first, _, where = runs.pop()
+            runs.append((i, first, j, slice(where.start, position + 1)))
+        else:
+            runs.append((i, j, j, slice(position, position + 1)))
+    return runs

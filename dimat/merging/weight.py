@@ -5,80 +5,76 @@ inner product of theta_i with P theta_j over all parameters. Given all other gro
 one group is a linear assignment; groups are visited in turn until none of them gains.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from dimat.merging.assignment import best_permutation
+from dimat.merging.similarity import Matcher, Similarity
 from dimat.merging.statistics import Pair
 from dimat.models.symmetry import Group, Member, Permutations, permute_axis
-from dimat.spec import Spec
 
 
-class Weight(Spec):
+class Weight(Matcher):
     """Match neurons by weights, biases and normalization parameters; never by running statistics."""
 
     name: Literal["weight"]
-    sweeps: int = Field(100, ge=1)
-    """Visit every group at most so many times."""
     looks_at_images: ClassVar[bool] = False
 
-    def match(
-        self, models: dict[int, nn.Module], groups: list[Group], pairs: list[Pair], batches: Iterable[Tensor]
-    ) -> dict[Pair, Permutations]:
-        """See `Activation.match`; no image is looked at."""
-        del batches
-        parameters = {
-            agent: {name: tensor.detach().double() for name, tensor in model.named_parameters()}
-            for agent, model in models.items()
-        }
-        return {(i, j): match_weights(parameters[i], parameters[j], groups, self.sweeps) for i, j in pairs}
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        """See `Matcher.compare`; no image is looked at."""
+        parameters = {agent: matched_parameters(model, groups) for agent, model in models.items()}
+        return {(i, j): InnerProducts(parameters[i], parameters[j], groups) for i, j in pairs}
 
 
-def match_weights(
-    ones: Mapping[str, Tensor], others: Mapping[str, Tensor], groups: list[Group], sweeps: int
-) -> dict[str, Tensor]:
-    """The permutations that re-order the network with parameters ``others`` like the one with ``ones``."""
-    permutations = {group.name: torch.arange(group.size) for group in groups}
-    for _ in range(sweeps):
-        gained = False
+def matched_parameters(model: nn.Module, groups: list[Group]) -> dict[str, Tensor]:
+    """The parameters that follow permutations, in double precision; no buffers."""
+    members = {member.name for group in groups for member in group.members}
+    return {name: tensor.detach().double() for name, tensor in model.named_parameters() if name in members}
+
+
+class InnerProducts(Similarity):
+    """Inner products of everything that belongs to a channel in two networks with the given parameters."""
+
+    def __init__(self, ones: Mapping[str, Tensor], others: Mapping[str, Tensor], groups: list[Group]) -> None:
+        self.ones = ones
+        self.others = others
+        self.axes: dict[str, list[tuple[str, Member]]] = defaultdict(list)
         for group in groups:
-            scores = similarities(ones, others, group, groups, permutations)
-            rows = torch.arange(group.size)
-            found = best_permutation(scores)
-            gain = scores[rows, found].sum() - scores[rows, permutations[group.name]].sum()
-            if gain > 1e-9 * scores.abs().max():  # more than round-off
-                permutations[group.name] = found
-                gained = True
-        if not gained:
-            break
-    return permutations
+            for member in group.members:
+                self.axes[member.name].append((group.name, member))
 
+    def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        """See `Similarity.scores`."""
+        scores = torch.zeros(group.size, group.size, dtype=torch.float64)
+        for member in self._parameters(group):
+            other = self.others[member.name]
+            for name, moved in self.axes[member.name]:
+                if moved != member:
+                    other = permute_axis(other, moved, permutations[name])
+            one = _channels(self.ones[member.name], member, group)
+            scores += (one @ _channels(other, member, group).T).cpu()
+        return scores
 
-def similarities(
-    ones: Mapping[str, Tensor],
-    others: Mapping[str, Tensor],
-    group: Group,
-    groups: list[Group],
-    permutations: Permutations,
-) -> Tensor:
-    """Inner products (C, C) of everything that belongs to each channel of ``group`` in the two networks.
+    def scale(self, group: Group) -> float:
+        """See `Similarity.scale`: the product of the norms, by the inequality of Cauchy and Schwarz."""
+        product = 1.0
+        for tensors in (self.ones, self.others):
+            own = [_channels(tensors[member.name], member, group) for member in self._parameters(group)]
+            product *= sum(float(rows.square().sum()) for rows in own) ** 0.5
+        return product / group.size
 
-    All other groups of the second network are permuted as they stand.
-    """
-    scores = torch.zeros(group.size, group.size, dtype=torch.float64)
-    for member in group.members:
-        if member.name in ones:
-            other = others[member.name]
-            for second in groups:
-                for moved in second.members:
-                    if moved.name == member.name and moved != member:
-                        other = permute_axis(other, moved, permutations[second.name])
-            scores += (_channels(ones[member.name], member, group) @ _channels(other, member, group).T).cpu()
-    return scores
+    def _parameters(self, group: Group) -> list[Member]:
+        return [member for member in group.members if member.name in self.ones]
 
 
 def _channels(tensor: Tensor, member: Member, group: Group) -> Tensor:

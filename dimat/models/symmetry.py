@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, fx, nn
 
+from dimat.models.modes import evaluated
 from dimat.models.tracing import Member, Space, Tracer, UnsupportedOperation
 
 __all__ = [
@@ -60,14 +61,9 @@ def permutation_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> l
 
     ``image_shape`` is (channels, height, width). `UnsupportedOperation` names a layer that is not understood.
     """
-    was_training = model.training
-    model.eval()  # an example passes through: running statistics must not move
-    try:
-        with torch.no_grad():
-            device = next(model.parameters()).device
-            spaces = Tracer(model, torch.zeros(1, *image_shape, device=device)).trace()
-    finally:
-        model.train(was_training)
+    with evaluated(model), torch.no_grad():  # an example passes through: running statistics must not move
+        device = next(model.parameters()).device
+        spaces = Tracer(model, torch.zeros(1, *image_shape, device=device)).trace()
     return [group for space in spaces if not space.fixed for group in groups_of(space)]
 
 
@@ -89,14 +85,18 @@ def groups_of(space: Space) -> list[Group]:
 def permute(
     state: Mapping[str, Tensor], groups: list[Group], permutations: Permutations
 ) -> dict[str, Tensor]:
-    """The state of a network whose hidden channels are re-ordered; its function is unchanged.
+    """The state of a network, or a part of it, whose hidden channels are re-ordered.
 
+    The function of the whole is unchanged.
     Group g's new channel b is the old channel ``permutations[g.name][b]``.
     """
     result = dict(state)
     for group in groups:
-        for member in group.members:
-            result[member.name] = permute_axis(result[member.name], member, permutations[group.name])
+        permutation = permutations[group.name]
+        if not torch.equal(permutation, torch.arange(group.size)):
+            for member in group.members:
+                if member.name in result:
+                    result[member.name] = permute_axis(result[member.name], member, permutation)
     return result
 
 

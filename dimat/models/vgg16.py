@@ -1,30 +1,18 @@
 """VGG-16 with batch normalization for small images (Simonyan and Zisserman 2015)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from dimat.models.model import Model
 
 LAYOUT = (
-    64,
-    64,
-    "pool",
-    128,
-    128,
-    "pool",
-    256,
-    256,
-    256,
-    "pool",
-    512,
-    512,
-    512,
-    "pool",
-    512,
-    512,
-    512,
-    "pool",
+    *(64, 64, "pool"),
+    *(128, 128, "pool"),
+    *(256, 256, 256, "pool"),
+    *(512, 512, 512, "pool"),
+    *(512, 512, 512, "pool"),
 )
 """Channels of each 3x3 convolution, and where maps are halved."""
 
@@ -37,24 +25,27 @@ class Vgg16(Model):
     """
 
     name: Literal["vgg16"]
+    width: Annotated[float, Field(ge=1 / 64, le=8)] = 1.0
+    """Factor on all channel numbers; the published experiments use 1."""
 
     def build(self, channels: int, classes: int) -> nn.Module:
         """See `Model.build`."""
-        return Vgg16Network(channels, classes)
+        return Vgg16Network(channels, self.width, classes)
 
 
 class Vgg16Network(nn.Module):
     """The network that `Vgg16` describes."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, width: float, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for layer in LAYOUT:
             if layer == "pool":
                 layers.append(nn.MaxPool2d(2))
             else:
-                layers += [nn.Conv2d(channels, layer, 3, padding=1), nn.BatchNorm2d(layer), nn.ReLU()]
-                channels = layer
+                after = round(layer * width)
+                layers += [nn.Conv2d(channels, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+                channels = after
         self.features = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(channels, classes)

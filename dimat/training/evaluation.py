@@ -1,23 +1,30 @@
 """Accuracy and loss of a network on the test set."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import nn
 from torch.nn import functional
 
+from dimat.data.image_set import ImageSet
 from dimat.training.fleet import Fleet
 
 BATCH = 500
 """Images per forward pass; the result does not depend on it beyond round-off."""
 
 
-def evaluate(fleet: Fleet, network: nn.Module) -> dict[str, float]:
-    """``test_accuracy`` (share of correct answers) and ``test_loss`` (mean cross-entropy) of one network."""
-    data, size = fleet.data, BATCH
+def evaluate(
+    network: nn.Module, data: ImageSet, arithmetic: AbstractContextManager | None = None
+) -> dict[str, float]:
+    """``test_accuracy`` (share of correct answers) and ``test_loss`` (mean cross-entropy) of one network.
+
+    ``arithmetic`` is the context of the forward passes, such as automatic mixed precision.
+    """
     network.eval()
     correct, loss = 0, 0.0
-    with torch.no_grad(), fleet.arithmetic():
-        for images, targets in zip(data.test_images.split(size), data.test_labels.split(size), strict=True):
-            logits = network(fleet.normalized(images)).float()
+    with torch.no_grad(), arithmetic or nullcontext():
+        for images, targets in zip(data.test_images.split(BATCH), data.test_labels.split(BATCH), strict=True):
+            logits = network(data.normalized(images)).float()
             correct += int((logits.argmax(1) == targets).sum())
             loss += float(functional.cross_entropy(logits, targets, reduction="sum"))
     count = len(data.test_labels)

@@ -1,5 +1,6 @@
 """The fleet: the networks of all agents on one device, and the images they hold."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy
@@ -13,7 +14,7 @@ from dimat.data.image_set import ImageSet
 from dimat.data.partitions import Shares
 from dimat.errors import InputError
 from dimat.models import Model
-from dimat.models.symmetry import permutation_groups
+from dimat.models.symmetry import Permutations, permutation_groups, permute
 from dimat.randomness import Randomness
 from dimat.training.options import Training
 
@@ -45,7 +46,6 @@ class Fleet:
                 f"partition: an agent holds {smallest} training image; valid is 2 or more, as batch "
                 "normalization has no statistics of a single one: use fewer agents or more images"
             )
-        self._mean, self._deviation = (moment.view(1, -1, 1, 1) for moment in data.statistics())
         self.agents = len(shares.train)
         self.holdings = [
             torch.from_numpy(numpy.union1d(*own)).to(self.device)
@@ -63,13 +63,31 @@ class Fleet:
         """Each agent's parameters and buffers; references, not copies."""
         return [network.state_dict() for network in self.models]
 
-    def batches(self, indices: Tensor, draws: Tensor | None = None) -> Iterator[Tensor]:
-        """Normalized training images in the order of ``indices``, augmented by ``draws`` if given."""
+    def reorder(self, agent: int, permutations: Permutations) -> None:
+        """Put an agent's neurons in another order: its function is unchanged, and so is its training."""
+        network, optimizer = self.models[agent], self.optimizers[agent]
+        parameters = dict(network.named_parameters())
+        network.load_state_dict(permute(network.state_dict(), self.groups, permutations))
+        for slot in sorted({slot for slots in optimizer.state.values() for slot in slots}):
+            kept = {name: optimizer.state[parameter].get(slot) for name, parameter in parameters.items()}
+            like = {
+                name: tensor
+                for name, tensor in kept.items()
+                if tensor is not None and tensor.shape == parameters[name].shape
+            }
+            for name, tensor in permute(like, self.groups, permutations).items():
+                like[name].copy_(tensor)
+
+    def batches(
+        self, indices: Tensor, draws: Tensor | None = None, *, test: bool = False
+    ) -> Iterator[Tensor]:
+        """Normalized training (or test) images in the order of ``indices``; ``draws`` augment them."""
+        source = self.data.test_images if test else self.data.train_images
         parts = self._split(indices)
         draws_of_parts = [None] * len(parts) if draws is None else self._split(draws)
         for part, drawn in zip(parts, draws_of_parts, strict=True):
-            images = self.data.train_images[part]
-            yield self.normalized(images if drawn is None else self.augmentation.apply(images, drawn))
+            images = source[part]
+            yield self.data.normalized(images if drawn is None else self.augmentation.apply(images, drawn))
 
     def _split(self, rows: Tensor) -> list[Tensor]:
         """Rows in batches; a single last row joins the batch before, as one image has no batch statistics."""
@@ -80,15 +98,16 @@ class Fleet:
             sizes[-2:] = [size + 1]
         return list(rows.split(sizes))
 
-    def normalized(self, images: Tensor) -> Tensor:
-        """uint8 images (batch, channels, height, width) as float32 with mean 0 and deviation 1."""
-        pixels = images.to(torch.float32, memory_format=torch.channels_last) / 255
-        return pixels.sub_(self._mean).div_(self._deviation)
-
     def pretrain(self, epoch: int) -> None:
         """One epoch of every agent on its pre-training share."""
         for agent in range(self.agents):
             self._train_epoch(agent, self._shares.pretrain[agent], "pretrain", round=epoch, epoch=0)
+
+    def _anneal(self, optimizer: torch.optim.Optimizer, progress: float) -> None:
+        """Set the learning rate of pre-training after a share ``progress`` of all its steps."""
+        if self.training.pretrain_schedule == "cosine":
+            for group in optimizer.param_groups:
+                group["lr"] = self.training.optimizer.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     def train(self, round: int) -> None:
         """The local epochs of every agent between the merge of ``round`` and the next."""
@@ -105,7 +124,9 @@ class Fleet:
         draws = self.augmentation.draw(len(order), generator)
         labels = self._split(self.data.train_labels[order])
         total = torch.zeros((), device=self.device)
-        for images, targets in zip(self.batches(order, draws), labels, strict=True):
+        for step, (images, targets) in enumerate(zip(self.batches(order, draws), labels, strict=True)):
+            if phase == "pretrain":
+                self._anneal(optimizer, (round + step / len(labels)) / self.training.pretrain_epochs)
             with self.arithmetic():
                 loss = functional.cross_entropy(network(images), targets)
             optimizer.zero_grad()

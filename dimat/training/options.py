@@ -15,6 +15,8 @@ class Training(Spec):
 
     pretrain_epochs: Annotated[int, Field(ge=0)] = 30
     """Epochs that each agent trains alone before the first merge."""
+    pretrain_schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate of pre-training: constant (published), or falling to 0 along half a cosine."""
     rounds: Count = 10
     """Number of merges; the last round ends with its merge."""
     epochs: Count = 2

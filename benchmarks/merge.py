@@ -1,0 +1,182 @@
+"""Seconds and memory of one merge, measured in processes of their own."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import numpy
+import torch
+
+from benchmarks.reference import merge_naively
+from dimat.data.augmentation import Augmentation
+from dimat.data.image_set import ImageSet
+from dimat.data.partitions import Iid
+from dimat.graphs import Complete, Ring
+from dimat.merging.images import Pass, visible_images
+from dimat.merging.merge import merge_with_neighbours
+from dimat.merging.options import Merge
+from dimat.models import ResNet20, Vgg16
+from dimat.network.in_process import InProcess
+from dimat.randomness import Randomness
+from dimat.training.fleet import Fleet
+from dimat.training.options import Training
+
+MODELS = {"resnet20": ResNet20(name="resnet20", width=1), "vgg16": Vgg16(name="vgg16")}
+GRAPHS = {"ring": Ring(name="ring"), "complete": Complete(name="complete")}
+MERGES = {"merge": Merge(), "merge, 2 passes": Merge(passes=2)}
+BARE, REFERENCE = "bare passes", "reference"
+CLASSES = 10
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is merged, on which images, and on what."""
+
+    model: str
+    graph: str
+    agents: int
+    images: int
+    size: int
+    batch: int
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: ``ratio`` is to the bare passes, ``mebibytes`` what memory grew by at most."""
+
+    case: Case
+    method: str
+    seconds: float
+    ratio: float
+    mebibytes: float
+
+
+def measure(case: Case, repeats: int, reference: bool) -> list[Row]:
+    """Every method on the same networks and images.
+
+    Memory does not depend on the number of images, so it is measured over two batches.
+    """
+    methods = [BARE, *MERGES, *([REFERENCE] if reference else [])]
+    seconds = in_fresh_process(time_methods, case, repeats, reference)
+    small = replace(case, images=max(2 * case.batch, 2 * case.agents))
+    return [
+        Row(
+            case,
+            method,
+            seconds[method],
+            seconds[method] / seconds[BARE],
+            in_fresh_process(memory_of, small, method) / 2**20,
+        )
+        for method in methods
+    ]
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """The function's value, found in a process that did nothing before but to import this module."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def time_methods(case: Case, repeats: int, reference: bool) -> dict[str, float]:
+    """Seconds of each method, the least of ``repeats``; bare passes run in between, as machines drift."""
+    rounds = chain(
+        *([method for merge in MERGES for method in (BARE, merge)] for _ in range(repeats)), [BARE]
+    )
+    fleet, network = build(case)
+    warm_up(case)
+    least: dict[str, float] = {}
+    for method in [*rounds, *([REFERENCE] if reference else [])]:
+        started = clock(fleet.device)
+        run(method, fleet, network)
+        least[method] = min(clock(fleet.device) - started, least.get(method, math.inf))
+    return least
+
+
+def memory_of(case: Case, method: str) -> int:
+    """Bytes of memory that a method takes at most, beyond the networks and images."""
+    fleet, network = build(case)
+    warm_up(replace(case, images=4, batch=2, agents=3))
+    if fleet.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run(method, fleet, network)
+        return torch.cuda.max_memory_allocated() - before
+    before = resident("VmRSS")
+    run(method, fleet, network)
+    return max(resident("VmHWM") - before, 0)
+
+
+def resident(entry: str) -> int:
+    """Resident bytes of this process: ``VmRSS`` now, ``VmHWM`` at most so far (Linux only, else 0)."""
+    status = Path("/proc/self/status")
+    if not sys.platform.startswith("linux"):
+        return 0
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith(entry))
+    return int(line.split()[1]) * 1024
+
+
+def clock(device: torch.device) -> float:
+    """Seconds, when all that was asked of ``device`` is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def build(case: Case) -> tuple[Fleet, InProcess]:
+    """Random networks with random images, as a study would set them up."""
+    torch.set_num_threads(case.threads)
+    generator = torch.Generator().manual_seed(0)
+    shape = (case.images, 3, case.size, case.size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.arange(case.images) % min(CLASSES, case.images)
+    names = tuple(map(str, range(min(CLASSES, case.images))))
+    data = ImageSet("random images", names, pixels, labels, pixels[: len(names)], labels[: len(names)])
+    shares = Iid(name="iid").shares(labels.numpy(), case.agents, numpy.random.default_rng(0))
+    fleet = Fleet(
+        MODELS[case.model],
+        data.to(torch.device(case.device)),
+        shares,
+        Training(batch_size=case.batch),
+        Augmentation(flip=False, crop=0),
+        Randomness("benchmark", 0),
+    )
+    return fleet, InProcess(GRAPHS[case.graph].mixing_matrix(case.agents))
+
+
+def warm_up(case: Case) -> None:
+    """Let libraries load and choose their kernels, so that the first method does not pay for it."""
+    fleet, network = build(replace(case, agents=3, images=max(2 * case.batch, 6)))
+    run("merge", fleet, network)
+
+
+def run(method: str, fleet: Fleet, network: InProcess) -> None:
+    """Carry out one method once; networks change, but not how long the next takes."""
+    images = visible_images(fleet, network, Merge(), None, round=1)
+    if method == BARE:
+        bare_passes(fleet, images)
+    elif method == REFERENCE:
+        merge_naively(fleet, network, images)
+    else:
+        merge_with_neighbours(fleet, network, MERGES[method], round=1)
+
+
+def bare_passes(fleet: Fleet, images: Pass) -> None:
+    """What a merge cannot do without: recalibrate, look at features, recalibrate, and nothing else."""
+    with torch.no_grad():
+        for model in fleet.models:
+            for training in (True, False, True):
+                model.train(training)
+                for batch in images():
+                    model(batch)

@@ -1,0 +1,144 @@
+"""What a matching did, layer by layer: how much moved, what it gained, and whether cycles close."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from dimat.merging.frames import spanning_tree
+from dimat.merging.similarity import Similarity
+from dimat.merging.statistics import Pair
+from dimat.models.symmetry import Group, Permutations, permute
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One number about one group of channels (``layer``) in one merge."""
+
+    layer: str
+    metric: str
+    value: float
+
+
+def diagnose(
+    states: Sequence[State],
+    groups: list[Group],
+    permutations: Mapping[Pair, Permutations],
+    similarities: Mapping[Pair, Similarity],
+) -> list[Diagnostic]:
+    """All diagnostics of one merge, as means over links.
+
+    ``permutations`` are the P_ij of every agent i and neighbour j between the networks ``states`` as they
+    stood before the merge; ``similarities`` are those they were found by, none if nothing was matched.
+    For each group:
+
+    - ``moved_share``: channels of a neighbour that are moved.
+    - ``closed_share``: channels that return to themselves around a fundamental cycle, if there is any.
+    - ``orbit_share``: orbits of channels under products of permutations along closed walks, over the number
+      of channels: 1 if and only if all cycles close (see the audit: repeated merging averages what shares
+      an orbit).
+    - ``distance_before``, ``distance_after``: ||x_i - x_j||^2 and ||x_i - P_ij x_j||^2 over
+      ||x_i||^2 + ||x_j||^2, on the parameters that put out these channels, for i < j.
+    - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
+      that is than in place.
+    """
+    if not permutations:
+        return []
+    found = []
+    before = distances(states, groups, permutations, moved=False)
+    after = distances(states, groups, permutations, moved=True)
+    for group in groups:
+        of_group = {pair: by_group[group.name] for pair, by_group in permutations.items()}
+        values = {
+            "moved_share": _mean(_moved(order) for order in of_group.values()),
+            "orbit_share": orbits(of_group, len(states), group.size) / group.size,
+            "distance_before": before[group.name],
+            "distance_after": after[group.name],
+        }
+        if closures := cycle_closures(of_group, len(states), group.size):
+            values["closed_share"] = _mean(closures)
+        if similarities:
+            reached, standing = objectives(group, permutations, similarities)
+            values |= {"objective": reached, "objective_gain": reached - standing}
+        found += [Diagnostic(group.name, metric, value) for metric, value in values.items()]
+    return found
+
+
+def _mean(values: object) -> float:
+    return float(numpy.mean(list(values)))
+
+
+def _moved(order: Tensor) -> float:
+    return float((order != torch.arange(len(order))).double().mean())
+
+
+def objectives(
+    group: Group, permutations: Mapping[Pair, Permutations], similarities: Mapping[Pair, Similarity]
+) -> tuple[float, float]:
+    """Mean score of ``group`` over its scale, as matched and in place, over all pairs."""
+    rows = torch.arange(group.size)
+    reached, standing = [], []
+    for pair, similarity in similarities.items():
+        scores = similarity.scores(group, permutations[pair]).cpu()
+        scale = similarity.scale(group) * group.size or 1.0
+        reached.append(float(scores[rows, permutations[pair][group.name]].sum()) / scale)
+        standing.append(float(scores.trace()) / scale)
+    return _mean(reached), _mean(standing)
+
+
+def cycle_closures(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> list[float]:
+    """For each fundamental cycle, the share of channels of its root that return to themselves.
+
+    Cycles are those that links outside a breadth-first spanning tree close.
+    """
+    tree = spanning_tree(permutations, agents)
+    place = {agent: torch.arange(size) for agent in range(agents)}  # where each channel of the root has gone
+    for parent, agent in tree:
+        place[agent] = permutations[parent, agent][place[parent]]
+    inside = {frozenset(edge) for edge in tree}
+    return [
+        float((order[place[i]] == place[j]).double().mean())
+        for (i, j), order in permutations.items()
+        if i < j and frozenset((i, j)) not in inside
+    ]
+
+
+def orbits(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> int:
+    """Orbits of the channels of one agent under all closed walks, in a connected graph.
+
+    They are the connected components of the lift of the graph: one node for each channel of each agent,
+    one link for each matched pair of channels.
+    """
+    ends = [(i * size + torch.arange(size), j * size + order) for (i, j), order in permutations.items()]
+    rows, columns = (torch.cat(parts).numpy() for parts in zip(*ends, strict=True))
+    links = coo_matrix((numpy.ones(len(rows)), (rows, columns)), shape=(agents * size, agents * size))
+    return connected_components(links, directed=False, return_labels=False)
+
+
+def distances(
+    states: Sequence[State], groups: list[Group], permutations: Mapping[Pair, Permutations], moved: bool
+) -> dict[str, float]:
+    """Mean relative squared distance over links i < j, before or after the neighbour is ``moved``."""
+    produced = {
+        group.name: [member.name for member in group.members if member.axis == 0 and _trained(member.name)]
+        for group in groups
+    }
+    found: dict[str, list[float]] = {group.name: [] for group in groups}
+    for i, j in [pair for pair in permutations if pair[0] < pair[1]]:
+        by_group = permutations[i, j]
+        other = permute(states[j], groups, by_group) if moved else states[j]
+        for group, names in produced.items():
+            gap = sum(float((states[i][name] - other[name]).square().sum()) for name in names)
+            size = sum(float(states[k][name].square().sum()) for k in (i, j) for name in names)
+            found[group].append(gap / size if size else 0.0)
+    return {group: _mean(values) for group, values in found.items()}
+
+
+def _trained(name: str) -> bool:
+    return not name.endswith(("running_mean", "running_var"))
