@@ -16,6 +16,13 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Matching:
+    """What matching did in each round, for the runs of an `Accuracy`."""
+
+    runs: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Holdings:
     """Who holds which classes in one partition."""
 
@@ -29,7 +36,7 @@ class Graphs:
     graphs: tuple[tuple[Any, int], ...]
 
 
-Figure = Accuracy | Holdings | Graphs
+Figure = Accuracy | Matching | Holdings | Graphs
 
 
 def figures_of(study: Study) -> dict[str, Figure]:
@@ -43,7 +50,11 @@ def figures_of(study: Study) -> dict[str, Figure]:
             for id, run in runs.items()
             if (run.data, run.model) == (data, model) and (run.agents == agents or not run.partition)
         )
-        _add(figures, f"accuracy-{data.name}-{model.name}-{agents}", Accuracy(agents, ids))
+        name = f"{data.name}-{model.name}-{agents}"
+        _add(figures, f"accuracy-{name}", Accuracy(agents, ids))
+        matched = frozenset(id for id in ids if runs[id].method.name == "dimat" and runs[id].graph)
+        if any(runs[id].training.rounds > 1 for id in matched):
+            _add(figures, f"matching-{name}", Matching(matched))
     for deal in study.deals.values():
         if deal.partition and deal.seed == study.seeds[0]:
             _add(figures, f"partition-{deal.data.name}-{deal.partition.name}-{deal.agents}", Holdings(deal))
@@ -55,8 +66,13 @@ def figures_of(study: Study) -> dict[str, Figure]:
 
 def tables_of(study: Study) -> tuple[str, ...]:
     """All tables of a study by name."""
-    methods = {run.method.name for run in study.runs.values()}
-    return ("accuracy", "difference") if {"dimat", "wa"} <= methods else ("accuracy",)
+    runs = list(study.runs.values())
+    names = ["accuracy"]
+    if {"dimat", "wa"} <= {run.method.name for run in runs}:
+        names.append("difference")
+    if len({run.merge.matching_label() for run in runs if run.method.name == "dimat" and run.merge}) > 1:
+        names.append("schedules")
+    return tuple(names)
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:

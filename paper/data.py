@@ -8,6 +8,8 @@ from dimat.errors import InputError
 
 SETTING = ["data", "model", "agents", "partition", "graph"]
 """Columns that say in which setting methods are compared."""
+RIVAL = ["method", "matching", "merge"]
+"""Columns that tell rivals in one setting apart: how neurons are matched, how networks are averaged."""
 TEXT = [*SETTING[:2], *SETTING[3:], "run", "method", "matching", "merge", "stage", "layer", "metric"]
 
 
@@ -26,10 +28,10 @@ def read_records(path: Path) -> pandas.DataFrame:
 def merged_accuracy(records: pandas.DataFrame) -> pandas.DataFrame:
     """Test accuracy in percent, mean over agents, for each run and round, just after the merge.
 
-    Round 0 is before the first merge. Columns: the settings, method, merge, seed, round, accuracy.
+    Round 0 is before the first merge. Columns: the settings, `RIVAL`, seed, round, accuracy.
     """
     rows = records[(records.metric == "test_accuracy") & records.stage.isin(["start", "merged"])]
-    means = rows.groupby([*SETTING, "method", "merge", "seed", "round"], sort=False).value.mean() * 100
+    means = rows.groupby([*SETTING, *RIVAL, "seed", "round"], sort=False).value.mean() * 100
     return means.rename("accuracy").reset_index()
 
 
@@ -48,7 +50,15 @@ def in_every_setting(accuracy: pandas.DataFrame, agents: int) -> pandas.DataFram
     return pandas.concat(blocks, ignore_index=True)
 
 
-def without_matching(merge: str) -> str:
-    """The label that a merge has in WA: without repair, averaging uses no images."""
-    words = [word for word in merge.split(", ") if not word.endswith("matching")]
-    return "no repair" if "no repair" in words else ", ".join(words)
+def matching_by_round(records: pandas.DataFrame) -> pandas.DataFrame:
+    """What is recorded of matchings, mean over layers, for each run and round.
+
+    Columns: the settings, `RIVAL`, seed, round, metric, value.
+    """
+    rows = records[(records.layer != "") & (records.method == "DIMAT")]
+    return rows.groupby([*SETTING, *RIVAL, "seed", "round", "metric"], sort=False).value.mean().reset_index()
+
+
+def rival_label(method: str, matching: str, merge: str) -> str:
+    """What legends call a rival."""
+    return ", ".join(filter(None, [method, matching, merge]))

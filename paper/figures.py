@@ -8,14 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from pandas.core.groupby import SeriesGroupBy
 
 from dimat.config import Study
 from dimat.files import read_json
 from dimat.graphs import spectral_gap
 from dimat.layout import Layout
-from paper.contents import Accuracy, Graphs, Holdings, distinct, figures_of
-from paper.data import in_every_setting, merged_accuracy, read_records, without_matching
-from paper.style import LINE_STYLES, as_svg, colour
+from paper.contents import Accuracy, Graphs, Holdings, Matching, distinct, figures_of
+from paper.data import (
+    RIVAL,
+    in_every_setting,
+    matching_by_round,
+    merged_accuracy,
+    read_records,
+    rival_label,
+)
+from paper.style import LINE_STYLES, as_svg, colours
 
 WIDTH = 7.0
 """Inches; the text width of the paper."""
@@ -26,6 +34,9 @@ def draw(study: Study, layout: Layout, name: str) -> bytes:
     what = figures_of(study)[name]
     if isinstance(what, Accuracy):
         figure = draw_accuracy(what, read_records(layout.records))
+    elif isinstance(what, Matching):
+        records = read_records(layout.records)
+        figure = draw_matching(records[records.run.isin(what.runs)])
     elif isinstance(what, Holdings):
         figure = draw_holdings(what, read_json(layout.deal(what.deal.id)))
     else:
@@ -36,16 +47,15 @@ def draw(study: Study, layout: Layout, name: str) -> bytes:
 def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
     """Accuracy after each merge, one panel for each graph and partition, a band over seeds."""
     accuracy = in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
-    methods = distinct(accuracy["method"])
-    merges = distinct(without_matching(merge) for merge in accuracy["merge"] if merge)
+    inks, styles = looks(accuracy)
     settings = list(accuracy.groupby(["graph", "partition"], sort=False))
     panels, figure = panel_grid(len(settings), columns=3, height=2.1)
     lines = {}
     for place, (panel, ((graph, partition), here)) in enumerate(zip(panels, settings, strict=True)):
-        for (method, merge), runs in here.groupby(["method", "merge"], sort=False):
-            style = LINE_STYLES[merges.index(without_matching(merge)) % len(LINE_STYLES)] if merge else "-"
-            label = f"{method}, {merge}" if merge else method
-            lines[label] = draw_band(panel, runs, colour(method, methods), style)
+        for (method, matching, merge), runs in here.groupby(RIVAL, sort=False):
+            lines[rival_label(method, matching, merge)] = draw_band(
+                panel, runs.groupby("round").accuracy, inks[method, matching], styles[merge]
+            )
         panel.set_title(f"{graph}, {partition}")
         panel.set_ylim(0, min(100, accuracy.accuracy.max() + 5))
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -56,7 +66,7 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
         lines.values(),
         lines.keys(),
         loc="outside lower center",
-        ncols=3,
+        ncols=2 if max(map(len, lines)) > 34 else 3,
         fontsize=8,
         title=f"{what.agents} agents, mean over agents\n"
         f"line: mean, band: ± 1 standard deviation over {seeds} seed{'s' * (seeds > 1)}",
@@ -76,13 +86,63 @@ def panel_grid(count: int, columns: int, height: float) -> tuple[list[Axes], Fig
     return list(axes.flat[:count]), figure
 
 
-def draw_band(panel: Axes, runs: pandas.DataFrame, ink: str, style: str) -> Line2D:
+def draw_band(panel: Axes, over_seeds: SeriesGroupBy, ink: str, style: str) -> Line2D:
     """The mean over seeds against rounds and a band of one standard deviation."""
-    over_seeds = runs.groupby("round").accuracy
     mean, deviation = over_seeds.mean(), over_seeds.std(ddof=1).fillna(0)
     panel.fill_between(mean.index, mean - deviation, mean + deviation, color=ink, alpha=0.15, linewidth=0)
     (line,) = panel.plot(mean.index, mean, color=ink, linestyle=style, linewidth=1.4)
     return line
+
+
+def looks(rows: pandas.DataFrame) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
+    """The colour of each (method, matching) and the line style of each merge."""
+    rivals = distinct(zip(rows["method"], rows["matching"], strict=True))
+    merges = distinct(merge for merge in rows["merge"] if merge)
+    styles = {merge: LINE_STYLES[place % len(LINE_STYLES)] for place, merge in enumerate(merges)}
+    return colours(rivals), styles | {"": "-"}
+
+
+MATCHING_SHOWN = {
+    "moved_share": "neurons moved\n[share]",
+    "objective_gain": "gain over staying\n[mean correlation]",
+    "closed_share": "return around a cycle\n[share]",
+    "distance_after": "distance of neighbours\nafter matching",
+}
+"""Columns of the figure of matchings, by metric."""
+
+
+def draw_matching(records: pandas.DataFrame) -> Figure:
+    """What matching did at each merge: a row of panels for each setting, a column for each quantity."""
+    rows = matching_by_round(records)
+    inks, styles = looks(rows)
+    settings = list(rows.groupby(["graph", "partition"], sort=False))
+    metrics = [metric for metric in MATCHING_SHOWN if metric in set(rows.metric)]
+    size = (WIDTH, 1.2 + 1.4 * len(settings))
+    figure, axes = pyplot.subplots(len(settings), len(metrics), figsize=size, squeeze=False, sharex=True)
+    lines = {}
+    for across, ((graph, partition), here) in zip(axes, settings, strict=True):
+        for panel, metric in zip(across, metrics, strict=True):
+            for (method, matching, merge), runs in here[here.metric == metric].groupby(RIVAL, sort=False):
+                lines[rival_label(method, matching, merge)] = draw_band(
+                    panel, runs.groupby("round").value, inks[method, matching], styles[merge]
+                )
+            panel.set_ylim(0, None if metric == "objective_gain" else 1.05)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        across[0].set_ylabel(f"{graph},\n{partition}")
+    for panel, metric in zip(axes[0], metrics, strict=True):
+        panel.set_title(MATCHING_SHOWN[metric], fontsize=8)
+    for panel in axes[-1]:
+        panel.set_xlabel("merges")
+    figure.legend(
+        lines.values(),
+        lines.keys(),
+        loc="outside lower center",
+        ncols=2,
+        fontsize=8,
+        title="means over links, layers and seeds; band: ± 1 standard deviation over seeds",
+        title_fontsize=8,
+    )
+    return figure
 
 
 def draw_holdings(what: Holdings, partition: dict) -> Figure:

@@ -10,13 +10,17 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 METHOD_COLOURS = {
-    "DIMAT": "#0072b2",
-    "WA": "#d55e00",
-    "no communication": "#777777",
-    "pooled training": "#000000",
+    ("DIMAT", ""): "#0072b2",
+    ("WA", ""): "#d55e00",
+    ("no communication", ""): "#777777",
+    ("pooled training", ""): "#000000",
 }
-"""Colours that stay apart for colour-blind readers (Okabe and Ito)."""
-OTHER_COLOURS = ["#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442"]
+"""Colours of methods with their published matching; they stay apart for colour-blind readers."""
+OTHER_COLOURS = [
+    *("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255"),
+    *("#999933", "#332288", "#44aa99", "#aa4499", "#661100"),
+]
+"""Colours of others, in order (Okabe and Ito; Tol)."""
 LINE_STYLES = ["-", "--", ":", "-."]
 
 pyplot.rcParams.update(
@@ -36,10 +40,11 @@ pyplot.rcParams.update(
 )
 
 
-def colour(method: str, methods: list[str]) -> str:
-    """The colour of a method: fixed for the known ones, else by its place among the others."""
-    others = [name for name in methods if name not in METHOD_COLOURS]
-    return METHOD_COLOURS.get(method) or OTHER_COLOURS[others.index(method) % len(OTHER_COLOURS)]
+def colours(rivals: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The colour of each (method, matching): fixed for the known ones, else by its place among the others."""
+    others = [rival for rival in rivals if rival not in METHOD_COLOURS]
+    places = {rival: OTHER_COLOURS[place % len(OTHER_COLOURS)] for place, rival in enumerate(others)}
+    return {rival: METHOD_COLOURS.get(rival) or places[rival] for rival in rivals}
 
 
 def as_svg(figure: Figure) -> bytes:

@@ -9,7 +9,7 @@ from scipy import stats
 from dimat.config import Study
 from dimat.layout import Layout
 from paper.contents import Accuracy, figures_of
-from paper.data import in_every_setting, merged_accuracy, read_records, without_matching
+from paper.data import RIVAL, SETTING, in_every_setting, merged_accuracy, read_records
 
 MERGES_SHOWN = (0, 1, 2, 4, 10)
 """Columns of the tables: accuracy after so many merges (0: before the first), and after the last."""
@@ -24,7 +24,8 @@ def tabulate(study: Study, layout: Layout, name: str) -> pandas.DataFrame:
         if isinstance(what, Accuracy)
     ]
     accuracy = pandas.concat(comparisons, ignore_index=True)
-    return {"accuracy": accuracy_table, "difference": difference_table}[name](accuracy)
+    make = {"accuracy": accuracy_table, "difference": difference_table, "schedules": schedules_table}
+    return make[name](accuracy)
 
 
 def as_csv(table: pandas.DataFrame) -> bytes:
@@ -52,8 +53,7 @@ def settings(accuracy: pandas.DataFrame, keys: list[str]) -> Iterator[tuple[dict
 def accuracy_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
     """Mean and sample standard deviation over seeds of the agents' mean test accuracy, in percent."""
     lines = []
-    keys = ["data", "model", "agents", "partition", "graph", "method", "merge"]
-    for setting, rows in settings(accuracy, keys):
+    for setting, rows in settings(accuracy, [*SETTING, *RIVAL]):
         over_seeds = rows.groupby("round").accuracy
         line = setting | {"seeds": rows.seed.nunique()}
         for round in rounds_shown(accuracy["round"]):
@@ -67,18 +67,37 @@ def accuracy_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
 def difference_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
     """DIMAT minus WA, alike in repair and images, paired over seeds: mean and 95 % t-interval, in points."""
     lines = []
-    keys = ["data", "model", "agents", "partition", "graph"]
-    for setting, rows in settings(accuracy[accuracy.method.isin(["DIMAT", "WA"])], keys):
+    for setting, rows in settings(accuracy[accuracy.method.isin(["DIMAT", "WA"])], SETTING):
         dimat = rows[rows.method == "DIMAT"]
-        for merge, own in dimat.groupby("merge", sort=False):
-            rival = rows[(rows.method == "WA") & (rows["merge"] == without_matching(merge))]
+        for (matching, merge), own in dimat.groupby(["matching", "merge"], sort=False):
+            rival = rows[(rows.method == "WA") & (rows["merge"] == merge)]
             pairs = own.merge(rival, on=["seed", "round"], suffixes=("", "_rival"))
             if pairs.empty:
                 continue
-            line = setting | {"merge": merge, "seeds": pairs.seed.nunique()}
+            line = setting | {"matching": matching, "merge": merge, "seeds": pairs.seed.nunique()}
             for round in rounds_shown(accuracy["round"])[1:]:
                 at = pairs[pairs["round"] == round]
                 line[f"merge {round}"] = interval((at.accuracy - at.accuracy_rival).to_numpy())
+            lines.append(line)
+    return pandas.DataFrame(lines)
+
+
+def schedules_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
+    """Each way of matching, and none, minus the best of the others, alike in repair and images.
+
+    At each round, the best is that with the highest mean over seeds. Differences are paired over seeds:
+    mean and 95 % t-interval, in points. An interval that contains 0 cannot be told from the best other.
+    """
+    lines = []
+    both = accuracy[accuracy.method.isin(["DIMAT", "WA"])]
+    for setting, rows in settings(both, [*SETTING, "merge"]):
+        by_seed = rows.pivot(index=["round", "seed"], columns=["method", "matching"], values="accuracy")
+        for rival in by_seed.columns if len(by_seed.columns) > 1 else ():
+            line = setting | {"method": rival[0], "matching": rival[1], "seeds": rows.seed.nunique()}
+            for round in rounds_shown(accuracy["round"])[1:]:
+                here = by_seed.loc[round].dropna()
+                best = here.drop(columns=[rival]).mean().idxmax()
+                line[f"merge {round}"] = interval((here[rival] - here[best]).to_numpy())
             lines.append(line)
     return pandas.DataFrame(lines)
 

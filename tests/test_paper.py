@@ -9,9 +9,10 @@ from dimat.config import parse_study
 from dimat.errors import InputError
 from dimat.records import COLUMNS, Measurement, collect_records, write_records
 from paper import style
-from paper.contents import Accuracy, figures_of
-from paper.data import in_every_setting, merged_accuracy, read_records
-from paper.tables import accuracy_table, difference_table, interval
+from paper.contents import Accuracy, figures_of, tables_of
+from paper.data import in_every_setting, matching_by_round, merged_accuracy, read_records
+from paper.figures import draw_matching
+from paper.tables import accuracy_table, difference_table, interval, schedules_table
 
 STUDY = parse_study(
     {
@@ -117,6 +118,7 @@ def test_each_figure_draws_its_own_runs():
     assert accuracy.runs == set(runs)
     assert set(figures) == {
         "accuracy-digits-plain-5",
+        "matching-digits-plain-5",
         "partition-digits-iid-5",
         "partition-digits-classes-5",
         "graphs",
@@ -143,3 +145,75 @@ def test_damaged_records_are_refused(tmp_path):
     (tmp_path / "records.csv").write_bytes(b"")
     with pytest.raises(InputError, match=r"records\.csv"):
         read_records(tmp_path / "records.csv")
+
+
+ONCE, ALWAYS = "matched once", ""
+RECORDED = {  # accuracy in percent after merges 1 and 2, for seeds 0, 1 and 2
+    ("DIMAT", ALWAYS): {1: (50, 60, 70), 2: (60, 60, 60)},
+    ("DIMAT", ONCE): {1: (48, 56, 64), 2: (70, 72, 74)},
+    ("WA", ""): {1: (10, 20, 30), 2: (71, 71, 71)},
+}
+
+
+def schedules_study():
+    merges = [{"images": "pooled"}, {"images": "pooled", "rematch": "first_meeting"}]
+    return parse_study(
+        {
+            "name": "made-up", "data": "digits", "model": "plain", "partition": "iid", "graph": "ring",
+            "method": ["dimat", "wa"], "merge": merges, "seeds": [0, 1, 2],
+        },
+        "study",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def schedule_records(tmp_path):
+    paths = []
+    for run in schedules_study().runs.values():
+        by_round = RECORDED[run.method.title, run.merge.matching_label()]
+        rows = [
+            Measurement(round, "merged", 0, "", "test_accuracy", values[run.seed] / 100)
+            for round, values in by_round.items()
+        ]
+        for layer, share in (("one", 0.25), ("two", 0.75)):
+            rows += [Measurement(round, "merged", None, layer, "moved_share", share) for round in (1, 2)]
+        rows.append(Measurement(1, "merged", None, "one", "objective_gain", 0.5))
+        paths.append(tmp_path / f"{run.id}.csv")
+        write_records(paths[-1], run, "digits, made up", rows)
+    collect_records(paths, tmp_path / "records.csv")
+    return read_records(tmp_path / "records.csv")
+
+
+def test_schedules_are_compared_with_the_best_of_the_others(schedule_records):
+    table = schedules_table(in_every_setting(merged_accuracy(schedule_records), agents=5))
+    cells = {
+        (row["method"], row["matching"]): (row["merge 1"], row["merge 2"]) for _, row in table.iterrows()
+    }
+    assert set(cells) == set(RECORDED)
+    # At merge 1 matching always is best, by 2, 4 and 6 points over matching once, the second best.
+    assert cells["DIMAT", ALWAYS][0] == interval(numpy.array([2.0, 4.0, 6.0]))
+    assert cells["DIMAT", ONCE][0] == interval(numpy.array([-2.0, -4.0, -6.0]))
+    assert cells["WA", ""][0] == interval(numpy.array([-40.0, -40.0, -40.0]))
+    # At merge 2 it is matching once, over averaging.
+    assert cells["DIMAT", ONCE][1] == interval(numpy.array([-1.0, 1.0, 3.0]))
+    assert cells["WA", ""][1] == interval(numpy.array([1.0, -1.0, -3.0]))
+    assert cells["DIMAT", ALWAYS][1] == interval(numpy.array([-10.0, -12.0, -14.0]))
+
+
+def test_matchings_are_means_over_layers(schedule_records):
+    rows = matching_by_round(schedule_records)
+    assert set(rows["method"]) == {"DIMAT"}
+    assert set(rows[rows.metric == "moved_share"].value) == {0.5}
+    assert set(rows[rows.metric == "objective_gain"]["round"]) == {1}
+    figure = draw_matching(schedule_records)
+    moved, gain = figure.axes
+    assert [len(panel.lines) for panel in (moved, gain)] == [2, 2]
+    assert list(moved.lines[0].get_xdata()) == [1, 2]
+    assert list(moved.lines[0].get_ydata()) == [0.5, 0.5]
+    assert list(gain.lines[0].get_xdata()) == [1]
+    pyplot.close(figure)
+
+
+def test_a_study_of_one_matching_has_no_table_of_schedules():
+    assert tables_of(STUDY) == ("accuracy", "difference")
+    assert tables_of(schedules_study()) == ("accuracy", "difference", "schedules")
