@@ -382,3 +382,9 @@ def test_constraints_pin_every_requirement():
             pins[requirement.name.lower().replace("_", "-")] = part.version
     for name, specifier in project_requirements().items():
         assert specifier.contains(pins[name]), name
+
+
+def test_dimat_without_matching_is_refused_by_name(small):
+    with pytest.raises(InputError, match="'identity' makes dimat what method wa is"):
+        parse_study(small | {"merge": {"matcher": "identity"}}, "study")
+    assert parse_study(small | {"method": "wa", "merge": {"matcher": "identity"}}, "study").runs

@@ -1,9 +1,10 @@
 """DIMAT: decentralized iterative merging-and-training (CVPR 2024, arXiv 2404.08079)."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from dimat.algorithms.method import Method, Stage
+from dimat.errors import InputError
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merge
 from dimat.network.in_process import InProcess
@@ -15,6 +16,12 @@ class Dimat(Method):
 
     name: Literal["dimat"]
     title = "DIMAT"
+
+    def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
+        """See `Method.canonical`; without matching this is another method."""
+        if type(self) is Dimat and point["merge"].matcher.name == "identity":
+            raise InputError("merge.matcher: 'identity' makes dimat what method wa is; use that")
+        return super().canonical(point)
 
     def rounds(
         self, fleet: Fleet, network: InProcess, merge: Merge | None, first: int, last: int
