@@ -1,5 +1,7 @@
 """The figures: each is drawn from records, partitions or graphs alone."""
 
+import textwrap
+
 import networkx
 import numpy
 import pandas
@@ -62,16 +64,11 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
         panel.set_xlabel("merges")
         panel.set_ylabel("" if place % 3 else "test accuracy [%]")
     seeds = accuracy.seed.nunique()
-    figure.legend(
-        lines.values(),
-        lines.keys(),
-        loc="outside lower center",
-        ncols=2 if max(map(len, lines)) > 34 else 3,
-        fontsize=8,
-        title=f"{what.agents} agents, mean over agents\n"
-        f"line: mean, band: ± 1 standard deviation over {seeds} seed{'s' * (seeds > 1)}",
-        title_fontsize=8,
+    heading = (
+        f"{what.agents} agents, mean over agents\n"
+        f"line: mean, band: ± 1 standard deviation over {seeds} seed{'s' * (seeds > 1)}"
     )
+    add_legend(figure, lines, heading)
     return figure
 
 
@@ -92,6 +89,24 @@ def draw_band(panel: Axes, over_seeds: SeriesGroupBy, ink: str, style: str) -> L
     panel.fill_between(mean.index, mean - deviation, mean + deviation, color=ink, alpha=0.15, linewidth=0)
     (line,) = panel.plot(mean.index, mean, color=ink, linestyle=style, linewidth=1.4)
     return line
+
+
+def add_legend(figure: Figure, lines: dict[str, Line2D], heading: str) -> None:
+    """A legend below all panels; long labels are wrapped, so that it is no wider than the figure."""
+    longest = max(map(len, lines))
+    columns = 3 if longest <= 34 else 2
+    labels = [textwrap.fill(label, 34 if columns == 3 else 52, subsequent_indent="   ") for label in lines]
+    extra = sum(label.count("\n") + 1 for label in labels) / columns - 3
+    figure.set_figheight(figure.get_figheight() + max(0, extra) * 0.15)  # room, so that panels keep theirs
+    figure.legend(
+        lines.values(),
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=8 if columns == 3 else 7,
+        title=heading,
+        title_fontsize=8,
+    )
 
 
 def looks(rows: pandas.DataFrame) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
@@ -133,15 +148,7 @@ def draw_matching(records: pandas.DataFrame) -> Figure:
         panel.set_title(MATCHING_SHOWN[metric], fontsize=8)
     for panel in axes[-1]:
         panel.set_xlabel("merges")
-    figure.legend(
-        lines.values(),
-        lines.keys(),
-        loc="outside lower center",
-        ncols=2,
-        fontsize=8,
-        title="means over links, layers and seeds; band: ± 1 standard deviation over seeds",
-        title_fontsize=8,
-    )
+    add_legend(figure, lines, "means over links, layers and seeds; band: ± 1 standard deviation over seeds")
     return figure
 
 
