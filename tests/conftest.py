@@ -19,6 +19,7 @@ from dimat.data.data_set import SEARCH_VARIABLE
 from dimat.data.digits import Digits
 from dimat.data.partitions import Iid
 from dimat.models import Plain
+from dimat.models.symmetry import Observed
 from dimat.network.in_process import InProcess
 from dimat.randomness import Randomness
 from dimat.training.fleet import Fleet
@@ -62,6 +63,13 @@ def make_fleet(digits):
 def make_network():
     """Links between agents of a graph."""
     return lambda graph, agents: InProcess(graph.mixing_matrix(agents))
+
+
+def features_of(model, groups, batch):
+    """Each group's features (batch, C, ...), in the order of ``groups``; the network is evaluated."""
+    with torch.no_grad():
+        found = {group.name: value.clone() for group, value in Observed(model.eval(), groups).features(batch)}
+    return [found[group.name] for group in groups]
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from itertools import permutations as orders
 
 import pytest
 import torch
+from conftest import features_of
 from torch import nn
 
 from dimat.merging.activation import Activation
@@ -17,7 +18,7 @@ from dimat.merging.recalibration import recalibrate
 from dimat.merging.rematching import Reward
 from dimat.merging.weight import Weight
 from dimat.models import Plain, ResNet20, ResNet50, Vgg16
-from dimat.models.symmetry import observed, permutation_groups, permute
+from dimat.models.symmetry import permutation_groups, permute
 from dimat.randomness import Randomness
 from dimat.torchvision_import import torchvision_module
 
@@ -97,7 +98,7 @@ def test_a_planted_permutation_is_recovered(architecture):
             tensor += 1e-3 * tensor.std(correction=0) * torch.randn(tensor.shape, generator=generator)
         deviations = [
             torch.cat(parts).transpose(0, 1).flatten(1).std(1)
-            for parts in zip(*(observed(model, groups)(batch) for batch in batches), strict=True)
+            for parts in zip(*(features_of(model, groups, batch) for batch in batches), strict=True)
         ]
     for matcher in MATCHERS:
         similarity = matcher.compare({3: model, 7: other}, groups, [(3, 7)], batches)[3, 7]

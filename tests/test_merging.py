@@ -6,6 +6,7 @@ from itertools import permutations as all_permutations
 import numpy
 import pytest
 import torch
+from conftest import features_of
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -24,7 +25,7 @@ from dimat.merging.recalibration import recalibrate
 from dimat.merging.rematching import Reward
 from dimat.merging.statistics import correlations
 from dimat.models import Plain, ResNet20
-from dimat.models.symmetry import observed, permutation_groups, permute
+from dimat.models.symmetry import permutation_groups, permute
 from dimat.training.evaluation import evaluate
 
 SHAPE = (1, 8, 8)
@@ -42,7 +43,7 @@ def stored_features(model, groups, batches):
     parts = {group.name: [] for group in groups}
     with torch.no_grad():
         for batch in batches:
-            for group, features in zip(groups, observed(model.eval(), groups)(batch), strict=True):
+            for group, features in zip(groups, features_of(model.eval(), groups, batch), strict=True):
                 parts[group.name].append(features.double().transpose(0, 1).flatten(1).numpy())
     return {name: numpy.concatenate(part, axis=1) for name, part in parts.items()}
 

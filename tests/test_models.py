@@ -4,13 +4,14 @@ from collections import defaultdict
 
 import pytest
 import torch
+from conftest import features_of
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
 from dimat.models import Plain, ResNet20
-from dimat.models.symmetry import Group, UnsupportedOperation, observed, permutation_groups, permute
+from dimat.models.symmetry import Group, UnsupportedOperation, permutation_groups, permute
 from dimat.randomness import Randomness
 
 IMAGE = (3, 16, 16)
@@ -222,7 +223,7 @@ def test_symmetry_of_random_architectures(randomize, network, seed):
     model.double()
     batch = images(3, shape, seed).double()
     assert greatest_difference(model, groups, random_permutations(groups, seed), batch) < 1e-9
-    for group, features in zip(groups, observed(model, groups)(batch), strict=True):
+    for group, features in zip(groups, features_of(model, groups, batch), strict=True):
         assert features.shape[1] == group.size
 
 
@@ -329,7 +330,7 @@ def test_flattened_feature_maps_can_be_added(randomize):
     network.double()
     batch = images().double()
     assert greatest_difference(network, groups, random_permutations(groups, 0), batch) < 1e-9
-    (features,) = observed(network, groups)(batch)
+    (features,) = features_of(network, groups, batch)
     assert features.shape[1] == group.size == 4
 
 
@@ -344,7 +345,7 @@ def test_observed_features_equal_those_of_forward_hooks(randomize):
         module.register_forward_hook(lambda _, __, output, name=name: calls[name].append(output.clone()))
     with torch.no_grad():
         model(images())
-        features = observed(model, groups)(images())
+        features = features_of(model, groups, images())
     for group, found in zip(groups, features, strict=True):
         block, call = group.node.split("_relu")
         expected = calls[f"{block.replace('_', '.')}.relu"][1 if call else 0]
@@ -358,9 +359,9 @@ def test_observed_permuted_features_are_permuted(randomize):
     batch = images().double()
     model.double()
     with torch.no_grad():
-        before = [features.clone() for features in observed(model, groups)(batch)]
+        before = features_of(model, groups, batch)
         model.load_state_dict(permute(model.state_dict(), groups, permutations))
-        after = observed(model, groups)(batch)
+        after = features_of(model, groups, batch)
     for group, old, new in zip(groups, before, after, strict=True):
         torch.testing.assert_close(new, old[:, permutations[group.name]], atol=1e-9, rtol=1e-9)
 

@@ -5,6 +5,7 @@ import copy
 import numpy
 import pytest
 import torch
+from conftest import features_of
 from torch import nn
 
 from dimat.merging import statistics
@@ -12,7 +13,7 @@ from dimat.merging.assignment import best_permutation
 from dimat.merging.recalibration import recalibrate
 from dimat.merging.statistics import correlations
 from dimat.models import Plain, ResNet20
-from dimat.models.symmetry import observed, permutation_groups
+from dimat.models.symmetry import permutation_groups
 
 SHAPE = (1, 8, 8)
 
@@ -27,7 +28,7 @@ def stored(model, groups, batches):
     parts = {group.name: [] for group in groups}
     with torch.no_grad():
         for batch in batches:
-            for group, features in zip(groups, observed(model, groups)(batch), strict=True):
+            for group, features in zip(groups, features_of(model, groups, batch), strict=True):
                 parts[group.name].append(features.double().transpose(0, 1).flatten(1).numpy())
     return {name: numpy.concatenate(part, axis=1) for name, part in parts.items()}
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from conftest import features_of
 from torch import nn
 
 from dimat.models import ResNet50, Vgg16
-from dimat.models.symmetry import UnsupportedOperation, observed, permutation_groups, permute
+from dimat.models.symmetry import UnsupportedOperation, permutation_groups, permute
 from dimat.torchvision_import import torchvision_module
 
 zoo = torchvision_module("models")
@@ -75,9 +76,9 @@ def test_permuted_channels_leave_the_function_unchanged(architecture):
     images = torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     permutations = {group.name: torch.randperm(group.size) for group in groups}
     with torch.no_grad():
-        before, features = model(images), observed(model, groups)(images)
+        before, features = model(images), features_of(model, groups, images)
         model.load_state_dict(permute(model.state_dict(), groups, permutations))
-        after, permuted = model(images), observed(model, groups)(images)
+        after, permuted = model(images), features_of(model, groups, images)
     torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9)
     for group, old, new in zip(groups, features, permuted, strict=True):
         assert old.shape[1] == group.size

@@ -6,15 +6,15 @@ one observation of a channel. Sums are shifted by the first batch's means, and b
 added up in double precision, so that many images or large means cost no accuracy.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from dimat.merging import recalibration
 from dimat.models.modes import evaluated
-from dimat.models.symmetry import Group
+from dimat.models.symmetry import Group, Observed
 
 Pair = tuple[int, int]
 
@@ -52,14 +52,14 @@ def correlations(
                 counters.append(modes.enter_context(recalibration.batch_statistics(model)))
             else:
                 modes.enter_context(evaluated(model))
-        views = [_View(model, groups) for model in models.values()]
+        views = [Observed(model, groups) for model in models.values()]
         for images in batches:
             for count in counters:
                 count(len(images))
             in_step = [view.features(images) for view in views]
             for _ in groups:
                 reached = [next(steps) for steps in in_step]
-                group, features = reached[0][0], [features for _, features in reached]
+                group, features = reached[0][0], [_observations(features) for _, features in reached]
                 if group.name not in sums:
                     sums[group.name] = _Sums(features, links)
                 sums[group.name].add(features)
@@ -74,30 +74,6 @@ def correlations(
         }
         for i, j in pairs
     }
-
-
-class _View:
-    """A network that stops at every group on its way."""
-
-    def __init__(self, model: nn.Module, groups: list[Group]) -> None:
-        self._interpreter = fx.Interpreter(fx.symbolic_trace(model))
-        self._groups: dict[str, list[Group]] = {}
-        for group in groups:
-            self._groups.setdefault(group.node, []).append(group)
-
-    def features(self, images: Tensor) -> Iterator[tuple[Group, Tensor]]:
-        """Each group in the order of the network, with its features (observations, C) of ``images``.
-
-        The network runs as far as the group asked for, or to its end, and keeps only values it still needs.
-        """
-        run = self._interpreter
-        run.env, run.args_iter = {}, iter((images,))
-        for node in run.graph.nodes:
-            run.env[node] = run.run_node(node)
-            for group in self._groups.get(node.name, ()):
-                yield group, _observations(run.env[node][:, group.first : group.first + group.size])
-            for used in run.user_to_last_uses.get(node, ()):
-                del run.env[used]
 
 
 def _observations(features: Tensor) -> Tensor:

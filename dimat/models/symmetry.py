@@ -5,7 +5,7 @@ produces or consumes them is re-ordered alike. Channels that must move together 
 finds them. Input channels and outputs (class logits) are never permuted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,9 +18,9 @@ from dimat.models.tracing import Member, Space, Tracer, UnsupportedOperation
 __all__ = [
     "Group",
     "Member",
+    "Observed",
     "Permutations",
     "UnsupportedOperation",
-    "observed",
     "permutation_groups",
     "permute",
     "permute_axis",
@@ -102,28 +102,34 @@ def permute(
 
 def permute_axis(tensor: Tensor, member: Member, permutation: Tensor) -> Tensor:
     """One tensor, re-ordered along the axis of ``member``."""
+    if len(permutation) == tensor.shape[member.axis]:
+        return tensor.index_select(member.axis, permutation.to(tensor.device))
     entries = torch.arange(len(permutation) * member.block).view(len(permutation), member.block)
     index = torch.arange(tensor.shape[member.axis])
     index[member.start : member.start + entries.numel()] = member.start + entries[permutation.cpu()].flatten()
     return tensor.index_select(member.axis, index.to(tensor.device))
 
 
-def observed(model: nn.Module, groups: list[Group]) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """A view of ``model`` (same parameters) that returns each group's features instead of the logits."""
-    graph_module = fx.symbolic_trace(model)
-    graph = graph_module.graph
-    by_name = {node.name: node for node in graph.nodes}
-    (output,) = (node for node in graph.nodes if node.op == "output")
-    output.args = (tuple(by_name[group.node] for group in groups),)
-    graph.eliminate_dead_code()
-    graph_module.recompile()
-    graph_module.train(model.training)
+class Observed:
+    """A view of ``model`` (the same layers) that stops at the features of every group on its way."""
 
-    def features(images: Tensor) -> tuple[Tensor, ...]:
-        values = graph_module(images)
-        return tuple(
-            value[:, group.first : group.first + group.size]
-            for value, group in zip(values, groups, strict=True)
-        )
+    def __init__(self, model: nn.Module, groups: list[Group]) -> None:
+        self._interpreter = fx.Interpreter(fx.symbolic_trace(model))
+        self._groups: dict[str, list[Group]] = {}
+        for group in groups:
+            self._groups.setdefault(group.node, []).append(group)
 
-    return features
+    def features(self, images: Tensor) -> Iterator[tuple[Group, Tensor]]:
+        """Each group in the order of the network, with its features (batch, C, ...) of ``images``.
+
+        The network runs as far as the group asked for, or to its end, and keeps only values it still needs:
+        features are to be used before the next are asked for.
+        """
+        run = self._interpreter
+        run.env, run.args_iter = {}, iter((images,))
+        for node in run.graph.nodes:
+            run.env[node] = run.run_node(node)
+            for group in self._groups.get(node.name, ()):
+                yield group, run.env[node][:, group.first : group.first + group.size]
+            for used in run.user_to_last_uses.get(node, ()):
+                del run.env[used]
