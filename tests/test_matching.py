@@ -95,7 +95,7 @@ def test_a_planted_permutation_is_recovered(architecture):
     other.load_state_dict(permute(model.state_dict(), groups, planted))
     with torch.no_grad():
         for tensor in other.parameters():
-            tensor += 1e-3 * tensor.std(correction=0) * torch.randn(tensor.shape, generator=generator)
+            tensor += 1e-4 * tensor.std(correction=0) * torch.randn(tensor.shape, generator=generator)
         deviations = [
             torch.cat(parts).transpose(0, 1).flatten(1).std(1)
             for parts in zip(*(features_of(model, groups, batch) for batch in batches), strict=True)
@@ -111,7 +111,7 @@ def test_a_planted_permutation_is_recovered(architecture):
             assert torch.equal(found[group.name][visible], expected[visible]), (matcher.name, group.name)
             reached, in_place = objectives(group, {(3, 7): found}, {(3, 7): similarity})
             if visible.all():
-                assert 0.8 < reached < 1.01  # noise grows with depth
+                assert 0.9 < reached < 1.01  # a dead channel has 0
             assert reached > in_place
 
 
