@@ -56,23 +56,25 @@ def renormalize(
 def repaired_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]:
     """The layers whose output is repaired: those with a weight for each hidden channel, by name.
 
-    Not a layer that goes straight into a normalization, which undoes its scale, and not one that is used
-    twice or shares its weight.
+    Not a layer that goes straight into a normalization that is repaired itself, and not one that is used
+    twice or shares its weight or bias. A normalization without weights, or with one for each position, is
+    not repaired: the layer in front of it is.
     """
-    undone = {id(layer) for layer, _ in normalized_layers(model)}
     groups = permutation_groups(model, image_shape)
     members = [member.name for group in groups for member in group.members if member.axis == 0]
     parameters = [id(tensor) for _, tensor in model.named_parameters(remove_duplicate=False)]
     called = [node.target for node in fx.symbolic_trace(model).graph.nodes if node.op == "call_module"]
-    names = []
+    layers = {}
     for name, layer in model.named_modules():
         normalizes = isinstance(layer, NORMALIZATIONS)
         if (normalizes or isinstance(layer, nn.Conv2d | nn.Linear)) and layer.weight is not None:
-            alone = parameters.count(id(layer.weight)) == 1 and called.count(name) == 1
+            own = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+            alone = all(parameters.count(id(tensor)) == 1 for tensor in own) and called.count(name) == 1
             per_channel = not normalizes or layer.weight.ndim == 1
-            if f"{name}.weight" in members and alone and per_channel and id(layer) not in undone:
-                names.append(name)
-    return names
+            if f"{name}.weight" in members and alone and per_channel:
+                layers[name] = layer
+    undone = [layer for layer, after in normalized_layers(model) if after in layers.values()]
+    return [name for name, layer in layers.items() if layer not in undone]
 
 
 def channel_moments(
