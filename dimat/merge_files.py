@@ -1,6 +1,6 @@
 """The tool `dimat merge`: trained networks in files, merged into one file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,10 +71,15 @@ def merge_files(
     validated("merge", Merge, options)
     if output.resolve() in [path.resolve() for path in parents]:
         raise InputError(f"--output: {output} is one of the networks to merge; valid is another file")
+    states = [(path, read_state(path)) for path in parents]  # mistakes come before the work
     data_set = parsed("--data", AnyDataSet, data, {}).prepared(
         DataFolders.from_environment(output.parent / "downloads")
     )
-    networks = [found for path in parents for found in read_networks(path, architecture.build, data_set)]
+    networks = [
+        found
+        for path, tensors in states
+        for found in networks_of(path, tensors, architecture.build, data_set)
+    ]
     if len(networks) < 2:
         raise InputError(f"{parents[0]}: a single network; valid are two or more to merge")
 
@@ -126,9 +131,10 @@ def validated(key: str, kind: Any, value: Any) -> Any:
         raise InputError(f"{key}: {describe(error)}") from None
 
 
-def read_networks(path: Path, build: Any, data: ImageSet) -> Iterator[tuple[str, nn.Module]]:
-    """(name, network) for each network in a file, checked against the architecture."""
-    tensors = read_state(path)
+def networks_of(
+    path: Path, tensors: dict[str, Tensor], build: Callable[[int, int], nn.Module], data: ImageSet
+) -> Iterator[tuple[str, nn.Module]]:
+    """(name, network) for each network whose tensors a file holds, checked against the architecture."""
     agents = {name.split("/", 1)[0] for name in tensors if "/network/" in name}
     for agent in sorted(agents, key=int) or [None]:
         prefix = "" if agent is None else f"{agent}/network/"
