@@ -27,15 +27,19 @@ def reference() -> str:
     """Every key of the configuration as a Markdown page."""
     schema = Study.model_json_schema()
     lines = [INTRODUCTION, *_table(schema, schema["$defs"])]
+    explained: set[str] = set()
     for key, field in schema["properties"].items():
         if key != "variants":
-            lines += _sections(key, field, schema["$defs"])
+            lines += _sections(key, field, schema["$defs"], explained)
     return "\n".join(lines) + "\n"
 
 
-def _sections(path: str, field: dict, definitions: dict) -> Iterator[str]:
-    """A section for each spec that a key accepts, and for those that its own keys accept."""
+def _sections(path: str, field: dict, definitions: dict, explained: set[str]) -> Iterator[str]:
+    """A section for each spec that a key accepts, and for those that its own keys accept, but only once."""
     for name in _references(field):
+        if name in explained:
+            continue
+        explained.add(name)
         definition = definitions[name]
         title = definition["properties"].get("name", {}).get("const")
         yield f"\n## `{path}: {title}`\n" if title else f"\n## `{path}`\n"
@@ -44,7 +48,7 @@ def _sections(path: str, field: dict, definitions: dict) -> Iterator[str]:
         if own:
             yield from _table(definition | {"properties": own}, definitions)
         for key, value in own.items():
-            yield from _sections(f"{path}.{key}", value, definitions)
+            yield from _sections(f"{path}.{key}", value, definitions, explained)
 
 
 def _references(field: dict) -> list[str]:

@@ -201,7 +201,7 @@ MISTAKES = {
     "alpha that is no number": ({"partition": {"name": "dirichlet", "alpha": float("nan")}}, "alpha"),
     "alpha infinite": ({"partition": {"name": "dirichlet", "alpha": float("inf")}}, "alpha"),
     "alpha missing": ({"partition": "dirichlet"}, "alpha"),
-    "unknown graph": ({"graph": "torus"}, "graph"),
+    "unknown graph": ({"graph": "circle"}, "graph"),
     "unknown data set": ({"data": "mnist"}, "data"),
     "unknown model": ({"model": {"name": "vgg"}}, "model"),
     "unknown partition": ({"partition": ["iid", "random"]}, "partition"),

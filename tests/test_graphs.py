@@ -1,24 +1,76 @@
 """Communication graphs and their mixing matrices."""
 
+import itertools
+from types import MappingProxyType
+
+import networkx
 import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy import cos, pi
+from pydantic import TypeAdapter, ValidationError
 
 from dimat.errors import InputError
 from dimat.graphs import (
+    AnyGraph,
+    Chain,
     Complete,
+    DirectedRing,
+    EdgeFile,
     EdgeList,
+    Exponential,
+    Hypercube,
+    OnePeerExponential,
+    RandomRegular,
     Ring,
+    Star,
+    Torus,
     TwoHub,
     check_mixing_matrix,
+    is_doubly_stochastic,
     second_eigenvalue,
     spectral_gap,
 )
+from dimat.graphs.failures import expected_square
+from dimat.graphs.matchings import activation_probabilities, matchings, mixing_step, step_contraction
 from dimat.network.in_process import InProcess
+from dimat.randomness import Randomness
 
 WEIGHTS = ["metropolis", "uniform"]
 FAMILIES = [(Ring, "ring"), (Complete, "complete"), (TwoHub, "two_hub")]
+RANDOMNESS = Randomness("test", 0)
+
+EVERY_FAMILY = MappingProxyType(
+    {
+        "ring": range(1, 20),
+        "complete": range(1, 20),
+        "two_hub": range(3, 20),
+        "star": range(1, 20),
+        "chain": range(1, 20),
+        "torus": [4, 6, 8, 9, 10, 12, 15, 16, 24, 25],
+        "hypercube": [1, 2, 4, 8, 16, 32],
+        "random_regular": range(5, 20),
+        "erdos_renyi": range(1, 20),
+        "small_world": range(5, 20),
+        "barabasi_albert": range(3, 20),
+        "directed_ring": range(1, 20),
+        "exponential": range(1, 34),
+        "one_peer_exponential": range(1, 34),
+    }
+)
+"""The numbers of agents that each family is tested with, under the name of its defaults."""
+
+
+def graph_of(content):
+    return TypeAdapter(AnyGraph).validate_python(content)
+
+
+def members():
+    """A strategy: (graph, number of agents), over every family."""
+    return st.sampled_from(sorted(EVERY_FAMILY)).flatmap(
+        lambda name: st.tuples(st.just(graph_of(name)), st.sampled_from(EVERY_FAMILY[name]))
+    )
 
 
 def neighbours_by_formula(name, agents, agent):
@@ -173,3 +225,451 @@ def test_any_average_of_symmetric_permutations_is_accepted(agents, seed):
     generator = numpy.random.default_rng(seed)
     swaps = [numpy.eye(agents)[generator.permutation(agents)] for _ in range(3)]
     check_mixing_matrix(sum(matrix + matrix.T for matrix in swaps) / 6)
+
+
+# Every family.
+
+
+@given(members())
+def test_every_family_is_connected_and_mixes(member):
+    graph, agents = member
+    network, matrix = graph.network(agents), graph.mixing_matrix(agents)
+    assert network.is_directed() == graph.directed
+    assert set(network) == set(range(agents))
+    check_mixing_matrix(matrix, graph.directed)
+    assert is_doubly_stochastic(matrix)  # the directed families with names are circulant
+    arcs = {(int(j), int(i)) for i, j in numpy.argwhere(matrix > 0) if i != j}
+    assert arcs == set(network.to_directed().edges)
+    assert (matrix.diagonal() > -1e-15).all()
+    assert 0 <= graph.contraction(agents) < 1
+    if graph.period(agents) == 1:
+        assert graph.contraction(agents) == pytest.approx(second_eigenvalue(matrix), abs=1e-12)
+
+
+@given(members(), st.integers(0, 20))
+def test_the_matrices_of_one_period_take_turns(member, time):
+    graph, agents = member
+    period = graph.period(agents)
+    matrices = [graph.mixing_at(agents, time + step, RANDOMNESS) for step in range(period)]
+    numpy.testing.assert_allclose(numpy.mean(matrices, axis=0), graph.mixing_matrix(agents), atol=1e-12)
+    assert graph.mixing_at(agents, time + period, RANDOMNESS) is matrices[0]
+    with pytest.raises(ValueError, match="read-only"):
+        matrices[0][0, 0] = 2
+
+
+@pytest.mark.parametrize("name", ["random_regular", "erdos_renyi", "small_world", "barabasi_albert"])
+def test_random_graphs_are_drawn_once_and_for_all(name):
+    drawn = [graph_of({"name": name, "draw": draw}) for draw in (0, 0, 1)]
+    first, again, other = [graph.edges(12) for graph in drawn]
+    assert first == again != other
+
+
+def test_random_graphs_have_the_links_that_were_asked_for():
+    regular = RandomRegular(name="random_regular", degree=3).network(10)
+    assert {degree for _, degree in regular.degree} == {3}
+    assert len(graph_of({"name": "erdos_renyi", "probability": 1.0}).edges(7)) == 21
+    assert len(graph_of({"name": "small_world", "neighbours": 4, "rewiring": 0.5}).edges(11)) == 22
+    assert graph_of({"name": "small_world", "neighbours": 2, "rewiring": 0.0}).edges(9) == ring().edges(9)
+    assert len(graph_of({"name": "barabasi_albert", "links": 2}).edges(10)) == 16
+
+
+def ring(**fields):
+    return Ring(name="ring", **fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "label"),
+    [
+        ("ring", "ring"),
+        ("two_hub", "two hubs"),
+        ({"name": "two_hub", "weights": "uniform"}, "two hubs weights uniform"),
+        ({"name": "one_peer_exponential", "link_failures": 0.1}, "one peer exponential link_failures 0.1"),
+        ({"name": "sequence", "graphs": ["star", "directed_ring"]}, "sequence star / directed ring"),
+        (
+            {"name": "sequence", "graphs": ["ring", {"name": "torus", "rows": 2}], "agent_failures": 0.5},
+            "sequence ring / torus rows 2 agent_failures 0.5",
+        ),
+    ],
+)
+def test_labels(content, label):
+    assert graph_of(content).label() == label
+
+
+# Closed forms.
+
+
+@pytest.mark.parametrize("agents", range(3, 12))
+def test_contraction_of_star_and_chain(agents):
+    assert Star(name="star").contraction(agents) == pytest.approx(1 - 1 / agents)
+    assert Chain(name="chain").contraction(agents) == pytest.approx((1 + 2 * cos(pi / agents)) / 3)
+
+
+@pytest.mark.parametrize("dimensions", range(1, 7))
+def test_contraction_of_hypercube_and_exponential_graph(dimensions):
+    agents, factor = 2**dimensions, (dimensions - 1) / (dimensions + 1)
+    assert Hypercube(name="hypercube").contraction(agents) == pytest.approx(factor, abs=1e-12)
+    assert Exponential(name="exponential").contraction(agents) == pytest.approx(factor, abs=1e-12)
+
+
+@pytest.mark.parametrize("agents", range(2, 40, 2))
+def test_the_exponential_graph_over_an_even_number(agents):
+    """Ying et al. 2021: the gap is 2 / (1 + ceil(log2 N))."""
+    gap = 1 - Exponential(name="exponential").contraction(agents)
+    assert gap == pytest.approx(2 / (1 + numpy.ceil(numpy.log2(agents))), abs=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 3), (3, 4), (4, 4), (3, 7), (5, 6)])
+def test_eigenvalues_of_the_torus(rows, columns):
+    matrix = Torus(name="torus", rows=rows).mixing_matrix(rows * columns)
+    expected = [
+        (1 + 2 * cos(2 * pi * i / rows) + 2 * cos(2 * pi * j / columns)) / 5
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    numpy.testing.assert_allclose(numpy.linalg.eigvalsh(matrix), sorted(expected), atol=1e-12)
+
+
+def test_the_torus_is_as_square_as_possible():
+    torus = Torus(name="torus")
+    assert torus.edges(12) == Torus(name="torus", rows=3).edges(12)
+    assert torus.edges(10) == Torus(name="torus", rows=2).edges(10)
+    assert torus.edges(4) == [(0, 1), (0, 2), (1, 3), (2, 3)]
+    assert Torus(name="torus", rows=1).edges(7) == ring().edges(7)
+    assert sorted(torus.network(12).neighbors(0)) == [1, 3, 4, 8]
+
+
+@pytest.mark.parametrize("agents", range(2, 20))
+def test_contraction_of_the_directed_ring(agents):
+    graph = DirectedRing(name="directed_ring")
+    assert graph.contraction(agents) == pytest.approx(cos(pi / agents), abs=1e-12)
+    assert graph.mixing_matrix(agents)[1, 0] == 0.5  # receiver 1, sender 0
+
+
+@pytest.mark.parametrize("agents", [1, 2, 4, 8, 16, 32])
+def test_one_period_of_the_one_peer_exponential_graph_averages_exactly(agents):
+    graph = OnePeerExponential(name="one_peer_exponential")
+    product = numpy.eye(agents)
+    for time in range(graph.period(agents)):
+        matrix = graph.mixing_at(agents, time, RANDOMNESS)
+        assert agents == 1 or ((matrix > 0).sum(axis=0) == 2).all()
+        product = matrix @ product
+    assert (product == 1 / agents).all()
+    assert graph.contraction(agents) == 0
+    exponential = Exponential(name="exponential")
+    assert networkx.utils.graphs_equal(graph.network(agents), exponential.network(agents))
+
+
+# The fastest mixing weights.
+
+
+@given(st.sampled_from([3, 5, 6, 8, 10]), st.integers(0, 5))
+def test_the_fastest_weights_are_at_least_as_good(agents, draw):
+    drawn = {"name": "erdos_renyi", "draw": draw}
+    fastest = graph_of(drawn | {"weights": "fastest"})
+    matrix = fastest.mixing_matrix(agents)
+    assert (matrix == matrix.T).all()
+    assert matrix.min() > -1e-15
+    links = graph_of(drawn).mixing_matrix(agents) > 0
+    assert not matrix[~links & ~numpy.eye(agents, dtype=bool)].any()
+    for weights in WEIGHTS:
+        assert (
+            fastest.contraction(agents) <= graph_of(drawn | {"weights": weights}).contraction(agents) + 1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "agents", "optimum"),
+    [
+        ("complete", 7, 0),
+        ("chain", 2, 0),
+        ("chain", 6, cos(pi / 6)),  # Boyd, Diaconis, Sun and Xiao 2006: all weights 1/2
+        ("star", 6, 1 - 1 / 5),  # the centre shares everything it has
+        ("hypercube", 8, 1 / 2),  # by symmetry all weights are alike
+        ("ring", 4, 1 / 3),
+    ],
+)
+def test_known_optima_of_the_fastest_weights(name, agents, optimum):
+    graph = graph_of({"name": name, "weights": "fastest"})
+    assert graph.contraction(agents) == pytest.approx(optimum, abs=1e-6)
+
+
+def test_too_many_agents_for_the_fastest_weights():
+    with pytest.raises(InputError, match=r"graph\.weights.*at most 64"):
+        ring(weights="fastest").mixing_matrix(65)
+
+
+# Failures.
+
+FAILING = {"link_failures": 0.3, "agent_failures": 0.2}
+
+
+@given(members(), st.integers(0, 99))
+def test_matrices_with_failures_keep_what_makes_them_mix(member, time):
+    graph, agents = member
+    failing = graph.model_copy(update=FAILING)
+    matrix = failing.mixing_at(agents, time, RANDOMNESS)
+    check_mixing_matrix(matrix, graph.directed)
+    assert graph.directed or (matrix == matrix.T).all()
+    whole = graph.mixing_at(agents, time, RANDOMNESS)
+    kept = ~numpy.eye(agents, dtype=bool) & (matrix != 0)
+    assert (matrix[kept] == whole[kept]).all()
+    numpy.testing.assert_array_equal(matrix, failing.mixing_at(agents, time, Randomness("test", 0)))
+
+
+@pytest.mark.parametrize("name", ["chain", "exponential"])
+def test_links_fail_as_often_as_they_should(name):
+    graph = graph_of({"name": name, **FAILING})
+    matrices = [graph.mixing_at(4, time, RANDOMNESS) for time in range(3000)]
+    expected = graph.mixing_matrix(4) * 0.7 * 0.8**2
+    expected[numpy.diag_indices(4)] += 1 - expected.sum(axis=0)
+    numpy.testing.assert_allclose(numpy.mean(matrices, axis=0), expected, atol=0.02)
+    assert len({matrix.tobytes() for matrix in matrices}) > 4
+
+
+def test_an_agent_out_of_reach_keeps_its_values():
+    graph = Complete(name="complete", agent_failures=0.4)
+    for time in range(20):
+        matrix = graph.mixing_at(5, time, RANDOMNESS)
+        reached = matrix.diagonal() < 1
+        assert (matrix[numpy.ix_(reached, reached)] > 0).all()
+        assert not matrix[numpy.ix_(reached, ~reached)].any()
+
+
+def outcomes(matrix, directed, links, link, agent):
+    """Every outcome of failures, by enumeration: (probability, matrix)."""
+    agents = len(matrix)
+    for reached in itertools.product([0, 1], repeat=agents):
+        for holds in itertools.product([0, 1], repeat=len(links)):
+            chances = [1 - agent if r else agent for r in reached] + [1 - link if h else link for h in holds]
+            result = numpy.eye(agents)
+            for (receiver, sender), hold in zip(links, holds, strict=True):
+                weight = matrix[receiver, sender] * (hold and reached[receiver] and reached[sender])
+                result[receiver, sender] += weight
+                result[sender, sender] -= weight
+                if not directed:
+                    result[sender, receiver] += weight
+                    result[receiver, receiver] -= weight
+            yield numpy.prod(chances), result
+
+
+def test_contraction_with_failures_by_enumeration():
+    graph = edges((0, 1), (1, 2), (0, 2), (2, 3)).model_copy(update=FAILING)
+    matrix = graph.mixing_matrix(4)
+    moment = sum(chance * w @ w for chance, w in outcomes(matrix, False, graph.edges(4), 0.3, 0.2))
+    numpy.testing.assert_allclose(expected_square(matrix, 0.3, 0.2), moment, atol=1e-12)
+    factor = numpy.sqrt(numpy.linalg.norm(moment - 1 / 4, 2))
+    assert graph.contraction(4) == pytest.approx(factor, abs=1e-12)
+    assert ring().contraction(8) < ring(link_failures=0.1).contraction(8) < 1
+    assert ring(link_failures=1e-12).contraction(8) == pytest.approx(ring().contraction(8))
+
+
+def test_contraction_of_a_directed_graph_with_failures_by_enumeration():
+    graph = DirectedRing(name="directed_ring", **FAILING)
+    links = [(receiver, sender) for sender, receiver in graph.network(3).edges]
+    squared = sum(
+        chance * numpy.kron(w - w.mean(axis=1, keepdims=True), w - w.mean(axis=1, keepdims=True))
+        for chance, w in outcomes(graph.mixing_matrix(3), True, links, 0.3, 0.2)
+    )
+    factor = numpy.sqrt(abs(numpy.linalg.eigvals(squared)).max())
+    assert graph.contraction(3) == pytest.approx(factor, abs=0.03)
+
+
+def test_contraction_of_a_sequence_with_failures():
+    """Two periods' worth of the same graph: more than the mean suggests, no more than twice one step."""
+    twice = graph_of({"name": "sequence", "graphs": ["ring", "ring"], "link_failures": 0.3})
+    once = ring(link_failures=0.3).contraction(6)
+    assert ring().contraction(6) < twice.contraction(6) <= once + 0.02
+
+
+# Sequences, files, and graphs of which only the columns sum to one.
+
+
+def test_a_sequence_takes_turns_and_is_connected_as_a_whole():
+    pairs = [
+        {"name": "edges", "edge_list": [[0, 1], [2, 3]]},
+        {"name": "edges", "edge_list": [[0, 2], [1, 3]]},
+    ]
+    graph = graph_of({"name": "sequence", "graphs": pairs})
+    assert graph.period(4) == 2
+    assert not graph.directed
+    assert graph.contraction(4) == 0  # the two steps of a hypercube
+    assert graph.mixing_at(4, 0, RANDOMNESS)[0].tolist() == [0.5, 0.5, 0, 0]
+    assert graph.mixing_at(4, 3, RANDOMNESS)[0].tolist() == [0.5, 0, 0.5, 0]
+    with pytest.raises(InputError, match="disconnected"):
+        graph_of({"name": "sequence", "graphs": pairs[:1]}).mixing_matrix(4)
+
+
+def test_a_sequence_with_a_directed_graph_is_directed():
+    graph = graph_of({"name": "sequence", "graphs": ["star", "directed_ring"]})
+    assert graph.directed
+    assert set(graph.edges(3)) == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ({"name": "sequence", "graphs": [{"name": "ring", "link_failures": 0.1}]}, "failures"),
+        ({"name": "sequence", "graphs": ["one_peer_exponential"]}, "one_peer_exponential"),
+        ({"name": "sequence", "graphs": []}, "graphs"),
+        ({"name": "directed_ring", "weights": "uniform"}, "weights"),
+        ({"name": "file", "path": "x", "directed": True, "weights": "uniform"}, "weights"),
+        ({"name": "ring", "link_failures": 1.0}, "link_failures"),
+        ({"name": "small_world", "neighbours": 3}, "neighbours"),
+    ],
+)
+def test_impossible_fields_are_refused(content, word):
+    with pytest.raises(ValidationError, match=word):
+        graph_of(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "agents", "word"),
+    [
+        ("torus", 7, "agents: 7.*rows: 1"),
+        ("torus", 1, "agents: 1 "),
+        ({"name": "torus", "rows": 4}, 10, "rows: 4"),
+        ("hypercube", 6, "power of two"),
+        ({"name": "random_regular", "degree": 3}, 5, "degree: 3"),
+        ({"name": "random_regular", "degree": 4}, 4, "degree: 4"),
+        ({"name": "random_regular", "degree": 1}, 4, "never connected"),
+        ({"name": "erdos_renyi", "probability": 0.01}, 20, "never connected"),
+        ("small_world", 4, "neighbours: 4"),
+        ({"name": "barabasi_albert", "links": 5}, 5, "links: 5"),
+    ],
+)
+def test_families_that_do_not_exist_over_so_many_agents(content, agents, word):
+    with pytest.raises(InputError, match=word):
+        graph_of(content).mixing_matrix(agents)
+
+
+def test_a_graph_from_a_file(tmp_path):
+    path = tmp_path / "graph.txt"
+    path.write_text("# a ring\n0 1\n\n1 2  # and back\n2   0\n0 2\n")
+    undirected = EdgeFile(name="file", path=str(path))
+    numpy.testing.assert_array_equal(undirected.mixing_matrix(3), ring().mixing_matrix(3))
+    directed = EdgeFile(name="file", path=str(path), directed=True)
+    matrix = directed.mixing_matrix(3)
+    numpy.testing.assert_allclose(matrix * 6, [[2, 0, 3], [2, 3, 0], [2, 3, 3]])
+    assert not is_doubly_stochastic(matrix)
+    assert directed.contraction(3) == pytest.approx(sorted(abs(numpy.linalg.eigvals(matrix)))[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("0 1\n1 x\n", "line 2: '1 x'"),
+        ("0 1\n\n1 2 3 # three\n", "line 3: '1 2 3 # three'"),
+        ("0 3\n", "line 1.*agents 0 to 2"),
+        ("1 1\n", "line 1"),
+        ("-1 1\n", "line 1"),
+        ("0 1\n", "disconnected"),
+        ("", "disconnected"),
+        (b"\xff\xfe", "cannot be read"),
+        (None, "no such file"),
+    ],
+)
+def test_bad_graph_files_are_refused(tmp_path, content, word):
+    path = tmp_path / "graph.txt"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=word) as caught:
+        EdgeFile(name="file", path=str(path)).mixing_matrix(3)
+    assert str(path) in str(caught.value)
+
+
+def test_a_directed_graph_must_be_strongly_connected(tmp_path):
+    path = tmp_path / "graph.txt"
+    path.write_text("0 1\n1 2\n")
+    with pytest.raises(InputError, match="strongly connected"):
+        EdgeFile(name="file", path=str(path), directed=True).mixing_matrix(3)
+
+
+def test_kinds_of_mixing_matrices():
+    columns = numpy.array([[0.5, 0.0], [0.5, 1.0]])
+    check_mixing_matrix(columns, directed=True)
+    assert not is_doubly_stochastic(columns)
+    assert second_eigenvalue(columns) == pytest.approx(0.5)
+    with pytest.raises(InputError, match="columns"):
+        check_mixing_matrix(columns.T, directed=True)
+    circulant = Exponential(name="exponential").mixing_matrix(6)
+    assert is_doubly_stochastic(circulant)
+    with pytest.raises(InputError, match="not symmetric"):
+        check_mixing_matrix(circulant)
+
+
+# MATCHA.
+
+
+@given(st.integers(1, 16), st.floats(0, 1), st.integers(0, 10**6))
+def test_matchings_are_disjoint_and_cover_the_graph(agents, density, seed):
+    graph = networkx.gnp_random_graph(agents, density, seed)
+    found = matchings(graph)
+    assert len(found) <= 1 + max(degree for _, degree in graph.degree)
+    assert sorted(edge for matching in found for edge in matching) == sorted(graph.edges)
+    for matching in found:
+        assert matching
+        assert len({agent for edge in matching for agent in edge}) == 2 * len(matching)
+
+
+LOLLIPOP = networkx.lollipop_graph(4, 3)
+
+
+@pytest.mark.parametrize("budget", [0.2, 0.5, 0.8])
+def test_matcha_spends_its_budget_better_than_evenly(budget):
+    found = matchings(LOLLIPOP)
+    probabilities = activation_probabilities(found, 7, budget)
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    assert probabilities.sum() <= budget * len(found) + 1e-12
+    even = numpy.full(len(found), budget)
+
+    def connectivity(weights):
+        graph = networkx.Graph()
+        for weight, matching in zip(weights, found, strict=True):
+            graph.add_weighted_edges_from((i, j, weight) for i, j in matching)
+        return networkx.laplacian_spectrum(graph)[1]
+
+    assert connectivity(probabilities) > connectivity(even) + 1e-3
+    best = step_contraction(found, probabilities, 7, mixing_step(found, probabilities, 7))
+    assert best < step_contraction(found, even, 7, mixing_step(found, even, 7)) < 1
+
+
+def test_matcha_with_the_whole_budget_uses_every_link():
+    found = matchings(LOLLIPOP)
+    probabilities = activation_probabilities(found, 7, 1)
+    assert probabilities.tolist() == [1.0] * len(found)
+    spectrum = networkx.laplacian_spectrum(LOLLIPOP)
+    step = mixing_step(found, probabilities, 7)
+    assert step == pytest.approx(2 / (spectrum[1] + spectrum[-1]), abs=1e-6)  # the best constant weight
+    expected = (spectrum[-1] - spectrum[1]) / (spectrum[-1] + spectrum[1])
+    assert step_contraction(found, probabilities, 7, step) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_contraction_of_matcha_by_enumeration():
+    found = matchings(networkx.cycle_graph(4))
+    assert len(found) == 2
+    probabilities, step, moment = numpy.array([0.3, 0.9]), 0.4, numpy.zeros((4, 4))
+    laplacians = [
+        networkx.laplacian_matrix(networkx.Graph(matching), nodelist=range(4)).toarray() for matching in found
+    ]
+    for active in itertools.product([0, 1], repeat=2):
+        chance = numpy.prod([p if a else 1 - p for p, a in zip(probabilities, active, strict=True)])
+        matrix = numpy.eye(4) - step * sum(
+            a * laplacian for a, laplacian in zip(active, laplacians, strict=True)
+        )
+        moment += chance * matrix @ matrix
+    factor = numpy.sqrt(numpy.linalg.norm(moment - 1 / 4, 2))
+    assert step_contraction(found, probabilities, 4, step) == pytest.approx(factor, abs=1e-12)
+    assert step_contraction(found, probabilities, 4, mixing_step(found, probabilities, 4)) <= factor
+
+
+@pytest.mark.parametrize("budget", [0, -1, 1.5, numpy.nan])
+def test_impossible_budgets_are_refused(budget):
+    with pytest.raises(InputError, match="budget"):
+        activation_probabilities(matchings(LOLLIPOP), 7, budget)
+
+
+def test_a_single_agent_has_no_matchings():
+    assert matchings(networkx.empty_graph(1)) == []
+    assert activation_probabilities([], 1, 0.5).tolist() == []
+    assert mixing_step([], numpy.ones(0), 1) == 0
+    assert step_contraction([], numpy.ones(0), 1, 0.0) == 0

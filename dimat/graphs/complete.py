@@ -3,11 +3,11 @@
 from itertools import combinations
 from typing import Literal
 
-from dimat.graphs.graph import Graph
+from dimat.graphs.undirected import UndirectedGraph
 
 
-class Complete(Graph):
-    """Fully connected agents; both weightings give 1 / N everywhere."""
+class Complete(UndirectedGraph):
+    """Fully connected agents; all weights are 1 / N."""
 
     name: Literal["complete"]
 

@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dimat.errors import InputError
-from dimat.graphs.graph import Graph
+from dimat.graphs.graph import sorted_pairs
+from dimat.graphs.undirected import UndirectedGraph
 from dimat.spec import sequence
 
 
-class EdgeList(Graph):
+class EdgeList(UndirectedGraph):
     """The undirected graph with exactly the listed edges."""
 
     name: Literal["edges"]
@@ -23,4 +24,4 @@ class EdgeList(Graph):
                 raise InputError(
                     f"graph.edge_list: {list(edge)} is no edge between two of the agents 0 to {agents - 1}"
                 )
-        return sorted({(min(edge), max(edge)) for edge in self.edge_list})
+        return sorted_pairs(self.edge_list)

@@ -1,85 +1,142 @@
-"""Communication graphs and their mixing matrices.
+"""What a communication graph is: its links, and the mixing matrix of each communication.
 
-A graph is described by its edges; neighbours, the mixing matrix and the checks follow from them.
+A graph is described by its edges and weights; checks, failures and the speed of averaging follow from
+them. Matrices follow one convention: entry [i, j] is the weight of receiver i for what sender j sent.
 """
 
 from abc import abstractmethod
-from typing import Literal
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Annotated, ClassVar
 
 import networkx
 import numpy
+from pydantic import Field
 
 from dimat.errors import InputError
+from dimat.graphs.failures import contraction_with_failures, with_failures
+from dimat.graphs.mixing import check_mixing_matrix, round_off, second_eigenvalue
+from dimat.randomness import Randomness
 from dimat.spec import Spec
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Graph(Spec):
-    """A family of undirected communication graphs over any number of agents."""
+    """A family of communication graphs over any number of agents."""
 
-    weights: Literal["metropolis", "uniform"] = "metropolis"
-    """Mixing weights of edge (i, j) with degrees d: `metropolis` 1 / (1 + max(d_i, d_j));
-    `uniform` 1 / (1 + max over all agents of d). Each agent keeps the rest for itself."""
+    link_failures: Probability = 0.0
+    """Probability that a link fails, independently at each communication. What was to be received over it
+    stays with its sender."""
+    agent_failures: Probability = 0.0
+    """Probability that an agent is out of reach, independently at each communication: all its links fail."""
+
+    directed: ClassVar[bool]
+    """Whether a link carries messages in one direction only."""
 
     @abstractmethod
     def edges(self, agents: int) -> list[tuple[int, int]]:
-        """Undirected edges (i, j), i < j, of the graph over ``agents`` agents."""
+        """The links over ``agents`` agents: (i, j), i < j, or (sender, receiver) where they are directed.
 
-    def network(self, agents: int) -> networkx.Graph:
-        """The graph as a networkx object; `InputError` unless it is simple and connected."""
-        graph = networkx.Graph()
+        Of a graph that changes in time, those of all communications.
+        """
+
+    @abstractmethod
+    def matrices(self, agents: int) -> list[numpy.ndarray]:
+        """The mixing matrices (agents, agents) of one period, not checked and without failures."""
+
+    def period(self, agents: int) -> int:
+        """The number of communications after which the graph repeats; 1 unless it changes in time."""
+        return 1
+
+    def network(self, agents: int) -> networkx.Graph | networkx.DiGraph:
+        """The graph as a networkx object, a `DiGraph` of arcs (sender, receiver) if it is directed.
+
+        `InputError` unless it is simple and (strongly) connected; one that changes in time need only be so
+        over one period.
+        """
+        graph = networkx.DiGraph() if self.directed else networkx.Graph()
         graph.add_nodes_from(range(agents))
         graph.add_edges_from(self.edges(agents))
         if networkx.number_of_selfloops(graph) or set(graph) != set(range(agents)):
             raise InputError(f"graph: {self} is not a simple graph over agents 0 to {agents - 1}")
-        if not networkx.is_connected(graph):
-            parts = [sorted(part) for part in networkx.connected_components(graph)]
+        parts = networkx.strongly_connected_components if self.directed else networkx.connected_components
+        if len(found := [sorted(part) for part in parts(graph)]) > 1:
             raise InputError(
-                f"graph: {self} over {agents} agents is disconnected: {parts} cannot reach each other; "
-                "valid is a connected graph"
+                f"graph: {self} over {agents} agents is disconnected: {found} cannot "
+                f"{'all ' * self.directed}reach each other; valid is a "
+                f"{'strongly ' * self.directed}connected graph"
             )
         return graph
 
     def mixing_matrix(self, agents: int) -> numpy.ndarray:
-        """The symmetric doubly stochastic matrix Pi, of shape (agents, agents).
+        """The mixing matrix Pi, of shape (agents, agents), without failures.
 
-        It is positive exactly on edges and, where the degrees leave a rest, on the diagonal.
+        It is symmetric and doubly stochastic, or column-stochastic if the graph is directed. It is positive
+        only on links and the diagonal. For a graph that changes in time it is the mean over one period.
+        `InputError` if the graph does not exist over so many agents, or is disconnected.
         """
-        graph = self.network(agents)
-        degree = numpy.array([graph.degree[agent] for agent in range(agents)])
-        matrix = numpy.zeros((agents, agents))
-        for i, j in graph.edges:
-            larger = max(degree[i], degree[j]) if self.weights == "metropolis" else degree.max()
-            matrix[i, j] = matrix[j, i] = 1 / (1 + larger)
-        matrix[numpy.diag_indices(agents)] = 1 - matrix.sum(axis=1)
-        check_mixing_matrix(matrix)
+        return numpy.mean(_checked_matrices(self, agents), axis=0)
+
+    def mixing_at(self, agents: int, time: int, randomness: Randomness) -> numpy.ndarray:
+        """The mixing matrix (agents, agents) of communication number ``time``, 0 or later; read-only.
+
+        It is that of `matrices`, after the failures that ``randomness`` draws for this communication.
+        """
+        matrices = _checked_matrices(self, agents)
+        matrix = matrices[time % len(matrices)]
+        if not (self.link_failures or self.agent_failures):
+            return matrix
+        generator = randomness.numpy("links", round=time)
+        matrix = with_failures(matrix, self.directed, self.link_failures, self.agent_failures, generator)
+        matrix.setflags(write=False)
         return matrix
+
+    def contraction(self, agents: int) -> float:
+        """The factor by which one communication shrinks the disagreement of ``agents`` agents.
+
+        It is `second_eigenvalue` of the product of one period's matrices, to the power 1 / period; with
+        failures see `contraction_with_failures`. 1 - contraction is the spectral gap of the graph.
+        """
+        matrices = _checked_matrices(self, agents)
+        if self.link_failures or self.agent_failures:
+            factor = contraction_with_failures(
+                matrices, self.directed, self.link_failures, self.agent_failures
+            )
+        else:
+            product = numpy.eye(agents)
+            for matrix in matrices:
+                product = matrix @ product
+            factor = second_eigenvalue(product)
+            if factor <= round_off(product):  # a root would make much of it
+                factor = 0.0
+        return factor ** (1 / len(matrices))
+
+    def label(self) -> str:
+        """See `Spec.label`."""
+        name, *rest = super().label().split(" ", 1)
+        return " ".join([name.replace("_", " "), *rest])
 
     def __str__(self) -> str:
         return self.name  # type: ignore[attr-defined]  # every registered graph has one
 
 
-def check_mixing_matrix(matrix: numpy.ndarray) -> None:
-    """`InputError` unless ``matrix`` (N, N) is nonnegative, symmetric and doubly stochastic."""
-    tolerance = 1e-12 * len(matrix)
-    faults = {
-        "negative": -matrix.min(),
-        "not symmetric": abs(matrix - matrix.T).max(),
-        "not stochastic in its rows": abs(matrix.sum(axis=1) - 1).max(),
-    }
-    for fault, size in faults.items():
-        if not size <= tolerance:
-            raise InputError(f"mixing matrix: {fault} by {size:.3g}; at most {tolerance:.1g} is round-off")
+def sorted_edges(graph: networkx.Graph) -> list[tuple[int, int]]:
+    """The edges of an undirected graph as `Graph.edges` lists them."""
+    return sorted_pairs(graph.edges)
 
 
-def second_eigenvalue(matrix: numpy.ndarray) -> float:
-    """max(|lambda_2|, |lambda_N|) of a symmetric mixing matrix; 0 for a single agent.
-
-    It is the contraction factor of one gossip step in the Euclidean norm, sqrt(rho) in the analysis.
-    """
-    magnitudes = numpy.sort(abs(numpy.linalg.eigvalsh(matrix)))
-    return float(magnitudes[-2]) if len(matrix) > 1 else 0.0
+def sorted_pairs(edges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Undirected edges (i, j), i < j, in order and without repetition."""
+    return sorted({(min(edge), max(edge)) for edge in edges})
 
 
-def spectral_gap(matrix: numpy.ndarray) -> float:
-    """1 - `second_eigenvalue`."""
-    return 1 - second_eigenvalue(matrix)
+@lru_cache(maxsize=16)
+def _checked_matrices(graph: Graph, agents: int) -> tuple[numpy.ndarray, ...]:
+    """The matrices of one period, read-only; `InputError` unless they and the graph are as they must be."""
+    graph.network(agents)
+    matrices = tuple(graph.matrices(agents))
+    for matrix in matrices:
+        check_mixing_matrix(matrix, graph.directed)
+        matrix.setflags(write=False)
+    return matrices

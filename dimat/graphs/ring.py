@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from dimat.graphs.graph import Graph
+from dimat.graphs.undirected import UndirectedGraph
 
 
-class Ring(Graph):
+class Ring(UndirectedGraph):
     """Agents on a circle; two agents share one edge."""
 
     name: Literal["ring"]

@@ -3,17 +3,17 @@
 from typing import Literal
 
 from dimat.errors import InputError
-from dimat.graphs.graph import Graph
+from dimat.graphs.undirected import UndirectedGraph
 
 
-class TwoHub(Graph):
+class TwoHub(UndirectedGraph):
     """Complete bipartite graph K(2, N - 2); the hubs are the last two agents."""
 
     name: Literal["two_hub"]
 
     def label(self) -> str:
         """See `Spec.label`."""
-        return " ".join(["two hubs", *super().label().split()[1:]])
+        return super().label().replace("two hub", "two hubs", 1)
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """Each leaf with each hub."""

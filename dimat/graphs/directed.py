@@ -1,0 +1,18 @@
+"""Static graphs whose links carry messages one way."""
+
+from typing import ClassVar
+
+import numpy
+
+from dimat.graphs.graph import Graph
+from dimat.graphs.weights import directed_mixing_matrix
+
+
+class DirectedGraph(Graph):
+    """A family of directed graphs that stay as they are; a sender weighs 1 / (1 + its out-degree)."""
+
+    directed: ClassVar[bool] = True
+
+    def matrices(self, agents: int) -> list[numpy.ndarray]:
+        """See `Graph.matrices`."""
+        return [directed_mixing_matrix(self.edges(agents), agents)]
