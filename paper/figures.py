@@ -14,7 +14,6 @@ from pandas.core.groupby import SeriesGroupBy
 
 from dimat.config import Study
 from dimat.files import read_json
-from dimat.graphs import spectral_gap
 from dimat.layout import Layout
 from paper.contents import Accuracy, Graphs, Holdings, Matching, distinct, figures_of
 from paper.data import (
@@ -184,7 +183,7 @@ def draw_holdings(what: Holdings, partition: dict) -> Figure:
 
 
 def draw_graphs(what: Graphs) -> Figure:
-    """Every communication graph with its spectral gap."""
+    """Every communication graph with its spectral gap; of one that changes in time, all its links."""
     panels, figure = panel_grid(len(what.graphs), columns=4, height=1.3)
     for panel, (graph, agents) in zip(panels, what.graphs, strict=True):
         panel.set_axis_off()
@@ -198,8 +197,10 @@ def draw_graphs(what: Graphs) -> Figure:
             node_size=180,
             font_size=8,
         )
-        gap = spectral_gap(graph.mixing_matrix(agents))
-        panel.set_title(f"{graph.label()}, {agents} agents\nspectral gap {gap:.3f}")
+        changes = "time-varying, " if graph.period(agents) > 1 else ""
+        gap = 1 - graph.contraction(agents)
+        title = textwrap.fill(f"{graph.label()}, {agents} agents", 32)
+        panel.set_title(f"{title}\n{changes}spectral gap {gap:.3f}")
         panel.margins(0.2)
     return figure
 

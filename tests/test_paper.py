@@ -7,11 +7,12 @@ from scipy import stats
 
 from dimat.config import parse_study
 from dimat.errors import InputError
+from dimat.graphs import DirectedRing, OnePeerExponential, Ring
 from dimat.records import COLUMNS, Measurement, collect_records, write_records
 from paper import style
-from paper.contents import Accuracy, figures_of, tables_of
+from paper.contents import Accuracy, Graphs, figures_of, tables_of
 from paper.data import in_every_setting, matching_by_round, merged_accuracy, read_records
-from paper.figures import draw_matching
+from paper.figures import draw_graphs, draw_matching
 from paper.tables import accuracy_table, difference_table, interval, schedules_table
 
 STUDY = parse_study(
@@ -217,3 +218,20 @@ def test_matchings_are_means_over_layers(schedule_records):
 def test_a_study_of_one_matching_has_no_table_of_schedules():
     assert tables_of(STUDY) == ("accuracy", "difference")
     assert tables_of(schedules_study()) == ("accuracy", "difference", "schedules")
+
+
+def test_graphs_are_drawn_with_their_directions_and_spectral_gaps():
+    ring, directed, one_peer = (
+        Ring(name="ring"),
+        DirectedRing(name="directed_ring"),
+        OnePeerExponential(name="one_peer_exponential"),
+    )
+    figure = draw_graphs(Graphs(((ring, 4), (directed, 4), (one_peer, 4))))
+    panels = [panel for panel in figure.axes if panel.get_title()]
+    assert [panel.get_title() for panel in panels] == [
+        "ring, 4 agents\nspectral gap 0.667",
+        "directed ring, 4 agents\nspectral gap 0.293",
+        "one peer exponential, 4 agents\ntime-varying, spectral gap 1.000",
+    ]
+    assert [len(panel.patches) for panel in panels] == [0, 4, 8]  # arrows
+    pyplot.close(figure)
