@@ -14,16 +14,16 @@ from dimat import merge_files
 from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.config import Identified, read_study
 from dimat.driver import Driver
-from dimat.errors import InputError
+from dimat.errors import InputError, LostAgent
 from dimat.records import collect_provenance, collect_records
 from dimat.schema import json_schema, reference
 
 app = typer.Typer(
     help=(
         "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
-        "The steps are: prepare, partition, pretrain, train, collect; then figure, table, audit and pdf. "
-        "Each takes a configuration and carries out its step for everything in it that is not done yet, or "
-        "for the one id given with --only."
+        "The steps are: prepare, partition, pretrain, tune, train, collect; then figure, table, audit and "
+        "pdf. Each takes a configuration and carries out its step for everything in it that is not done yet, "
+        "or for the one id given with --only."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -76,6 +76,13 @@ def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
 
 
 @app.command()
+def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Choose learning rates on held-out training images, where the configuration asks for it."""
+    driver = open_driver(config, results)
+    each(driver.study.choices, only, driver.layout.choice, driver.tune)
+
+
+@app.command()
 def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Merge and train in rounds, and record every accuracy."""
     driver = open_driver(config, results)
@@ -95,7 +102,7 @@ def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
 def ids(config: Config) -> None:
     """List the ids of all data sets, partitions, starts and runs."""
     study = read_study(config)
-    for kind in ("sources", "deals", "starts"):
+    for kind in ("sources", "deals", "starts", "choices"):
         for id in getattr(study, kind):
             typer.echo(f"{kind[:-1]} {id}")
     for id in study.runs:
@@ -119,6 +126,10 @@ def main() -> None:
         app.registered_groups += more.registered_groups
     try:
         app()
+    except LostAgent as error:
+        typer.echo(f"dimat: error: {error}", err=True)
+        sys.stderr.flush()
+        os._exit(1)  # other threads may wait for the lost process for ever
     except (InputError, OSError) as error:  # OSError: a full disk, a folder that is none, no permission
         typer.echo(f"dimat: error: {error}", err=True)
         sys.exit(2)

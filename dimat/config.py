@@ -21,12 +21,14 @@ from dimat.algorithms import AnyMethod
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
-from dimat.graphs import AnyGraph
+from dimat.graphs import AnyGraph, is_doubly_stochastic
 from dimat.merging.options import Merge
 from dimat.models import AnyModel
+from dimat.network.options import AnyNetwork, InProcessOptions
 from dimat.randomness import Randomness
 from dimat.spec import Spec, axis, sequence
 from dimat.training.options import Training
+from dimat.tuning import Tuning
 
 Agents = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0)]
@@ -110,6 +112,8 @@ class Run(Start):
     graph: AnyGraph | None
     method: AnyMethod
     merge: Merge | None
+    protocol: str
+    tuning: Tuning | None
 
     def words(self) -> list[str]:
         """Data, model, partition, agents, graph, method, merge, seed."""
@@ -118,15 +122,53 @@ class Run(Start):
         merge = [self.merge.images, self.merge.repair] if self.merge else []
         return [*before, *graph, self.method.name, *merge, seed]
 
+    def check(self) -> None:
+        """`InputError` if the graph cannot be built, or does not suit the method."""
+        if self.graph is None:
+            return
+        matrix = self.graph.mixing_matrix(self.agents)
+        if not self.method.pushes and not is_doubly_stochastic(matrix):
+            raise InputError(
+                f"graph: {self.graph.label()} over {self.agents} agents has links of one direction, whose "
+                f"weights favour some agents; method {self.method.name} needs doubly stochastic ones, valid "
+                "with such graphs is sgp"
+            )
+
+    @property
+    def choice(self) -> "Choice | None":
+        """The choice of a learning rate that this run depends on, if any; seeds and names share it."""
+        if self.tuning is None:
+            return None
+        return Choice(
+            **{name: getattr(self, name) for name in Run.model_fields}
+            | {"seed": self.tuning.seed, "protocol": ""}
+        )
+
     @property
     def start(self) -> Start:
-        """The start alone; rounds and local epochs do not matter to it."""
+        """The start alone; rounds and local steps do not matter to it."""
         training = self.training.model_copy(
             update={
-                name: Training.model_fields[name].default for name in ("rounds", "epochs", "optimizer_state")
+                name: Training.model_fields[name].default
+                for name in ("rounds", "epochs", "steps", "optimizer_state")
             }
         )
         return Start(**{name: getattr(self, name) for name in Start.model_fields} | {"training": training})
+
+
+class Choice(Run):
+    """The choice of a learning rate for all runs that differ only in their seed."""
+
+    tuning: Tuning
+
+    def trials(self) -> dict[float, Run]:
+        """By factor, the runs among which is chosen."""
+        point = {name: getattr(self, name) for name in Run.model_fields}
+        held = {"data": self.data.model_copy(update={"validation": self.tuning.validation}), "tuning": None}
+        return {
+            factor: Run(**point | held | {"method": self.method.faster(factor, self.training)})
+            for factor in self.tuning.factors
+        }
 
 
 class Experiment(Spec):
@@ -148,6 +190,10 @@ class Experiment(Spec):
     """Options of the merge, for the methods that merge."""
     training: Training = Training()
     """Schedule of local training."""
+    protocol: Annotated[str, Field(pattern=r"^[a-z -]{0,20}$")] = ""
+    """Name of the rules by which methods are compared here, for figures and tables."""
+    tuning: Tuning | None = None
+    """How learning rates are chosen; null takes them as they are given."""
     seeds: axis(Seed) = (0, 1, 2)
     """Seeds; every random choice of a run is derived from its seed."""
 
@@ -156,7 +202,10 @@ class Experiment(Spec):
         axes = ("data", "model", "partition", "graph", "agents", "method", "merge")
         for values in itertools.product(*(getattr(self, name) for name in axes), self.seeds):
             point = dict(zip((*axes, "seed"), values, strict=True))
-            yield Run(**point["method"].canonical(point), training=self.training)
+            common = {name: getattr(self, name) for name in ("training", "protocol", "tuning")}
+            run = Run(**point["method"].canonical(point) | common)
+            run.check()
+            yield run
 
 
 Variant = create_model(
@@ -180,6 +229,8 @@ class Study(Experiment):
     """Further grids: each is the grid of this file with the given keys replaced."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where agents train: `auto` takes a GPU where there is one."""
+    network: AnyNetwork = InProcessOptions(name="in_process")
+    """Where agents live: `in_process`, all in one program, or `ranks`, each in a process of its own."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
@@ -194,14 +245,18 @@ class Study(Experiment):
             changed = {name: getattr(variant, name) for name in variant.model_fields_set}
             grids.append(Experiment(**own | changed))
         runs = {run.id: run for grid in grids for run in grid.grid()}
-        for graph, agents in {(run.graph, run.agents) for run in runs.values() if run.graph}:
-            graph.mixing_matrix(agents)
         return runs
 
     @cached_property
+    def choices(self) -> dict[str, Choice]:
+        """The choices of learning rates that runs depend on, by id."""
+        return {choice.id: choice for choice in (run.choice for run in self.runs.values()) if choice}
+
+    @cached_property
     def starts(self) -> dict[str, Start]:
-        """The starts of all runs by id."""
-        return {start.id: start for start in (run.start for run in self.runs.values())}
+        """The starts of all runs, and of all trials of tuning, by id."""
+        trials = [trial for choice in self.choices.values() for trial in choice.trials().values()]
+        return {start.id: start for start in (run.start for run in (*self.runs.values(), *trials))}
 
     @cached_property
     def deals(self) -> dict[str, Deal]:

@@ -6,31 +6,38 @@ randomness depends on no history, and a checkpoint holds all other state.
 """
 
 import logging
+import os
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dimat.config import Deal, Run, Source, Start, Study
+from dimat.algorithms import Method
+from dimat.config import Choice, Deal, Run, Source, Start, Study
 from dimat.data import DataFolders, ImageSet
 from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
 from dimat.errors import InputError
-from dimat.files import read_tensors, write_json, write_tensors
-from dimat.graphs import second_eigenvalue, spectral_gap
+from dimat.files import read_json, read_tensors, write_json, write_tensors
 from dimat.layout import Layout
-from dimat.network.in_process import InProcess
+from dimat.network.network import Network
 from dimat.provenance import machine
 from dimat.randomness import Randomness
-from dimat.records import Measurement, write_records
+from dimat.records import Measurement, final_accuracy, write_records
+from dimat.training.agents import Diverged
 from dimat.training.checkpoint import Checkpoint
 from dimat.training.evaluation import disagreement, evaluate
 from dimat.training.fleet import Fleet
+from dimat.training.optimizers import AnyOptimizer
+from dimat.training.options import Training
+from dimat.tuning import best
 
 log = logging.getLogger("dimat")
 
@@ -82,12 +89,29 @@ class Driver:
         write_tensors(self.layout.start(start.id), fleet.tensors(optimizers=False), {"start": start.id})
         checkpoint.remove()
 
+    def tune(self, choice: Choice) -> None:
+        """Carry out the trials of a choice that are not there yet, and keep what was best."""
+        accuracies: dict[float, float | None] = {}
+        for factor, trial in choice.trials().items():
+            try:
+                if not self.layout.run(trial.id).exists():
+                    self.train(trial)
+                accuracies[factor] = final_accuracy(self.layout.run(trial.id), trial.training.rounds)
+            except Diverged as error:
+                log.info("%s", error)
+                accuracies[factor] = None
+        factor = best(accuracies)
+        log.info("validation accuracy by factor: %s; chosen: %g", accuracies, factor)
+        trials = [{"factor": tried, "accuracy": value} for tried, value in accuracies.items()]
+        write_json(self.layout.choice(choice.id), {"factor": factor, "trials": trials})
+
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
         began = time.perf_counter()
-        fleet = self._fleet(run.start, run)
-        matrix = run.graph.mixing_matrix(run.agents) if run.graph else numpy.eye(run.agents)
-        network = InProcess(matrix)
+        method = self._method(run)
+        device = choose_device(self.study.device)
+        network = self.study.network.open(self._matrices(run), device)
+        fleet = self._fleet(run.start, run.training, method.optimizer_of(run.training), network.mine)
         checkpoint = self._checkpoint(run)
         keeps = run.training.optimizer_state == "kept"
         done, seconds, resumed, measurements = 0, 0.0, 0, []
@@ -96,7 +120,8 @@ class Driver:
             self._restore(fleet, tensors, checkpoint.path)
             done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"] + 1
             measurements = [Measurement(*row) for row in progress["measurements"]]
-            network.bytes_sent.update({(agent, kind): size for agent, kind, size in progress["bytes_sent"]})
+            network.resume(progress["network"])
+            fleet.steps_taken = [progress["steps_taken"][agent] for agent in fleet.mine]
             log.info("resumed after round %d", done)
         else:
             path = self.layout.start(run.start.id)
@@ -107,54 +132,102 @@ class Driver:
             measurements += measure(fleet, network, 0, "start")
 
         last = run.training.rounds
-        stages = run.method.rounds(fleet, network, run.merge, first=done + 1, last=last)
-        bar = tqdm(total=last, initial=done, desc=run.method.title, unit="round", disable=None)
+        stages = method.rounds(fleet, network, run.merge, first=done + 1, last=last)
+        silent = None if network.leads else True
+        bar = tqdm(total=last, initial=done, desc=method.title, unit="round", disable=silent)
         for round, stage, diagnostics in stages:
             new = measure(fleet, network, round, stage)
             new += [Measurement(round, stage, None, *astuple(diagnostic)) for diagnostic in diagnostics]
             measurements += new
             accuracy = statistics.mean(row.value for row in new if row.metric == "test_accuracy")
-            log.info("round %d of %d, %s: mean test accuracy %.3f", round, last, stage, accuracy)
+            if network.leads:
+                log.info("round %d of %d, %s: mean test accuracy %.3f", round, last, stage, accuracy)
             bar.update(stage == "merged")
-            if stage == "trained" and checkpoint.due():
+            if stage == "trained" and network.collect({agent: checkpoint.due() for agent in fleet.mine})[0]:
+                steps = network.collect(dict(zip(fleet.mine, fleet.steps_taken, strict=True)))
                 progress = {
                     "rounds": round,
                     "seconds": seconds + time.perf_counter() - began,
                     "resumed": resumed,
                     "measurements": [astuple(row) for row in measurements],
-                    "bytes_sent": [(*key, size) for key, size in network.bytes_sent.items()],
+                    "network": network.progress(),
+                    "steps_taken": [steps[agent] for agent in sorted(steps)],
                 }
-                checkpoint.save(fleet.tensors(optimizers=keeps), progress)
+                tensors = network.collect(fleet.tensors(optimizers=keeps))
+                if network.leads:
+                    checkpoint.save(tensors, progress)
         bar.close()
 
-        write_json(
-            self.layout.run_provenance(run.id),
-            {
-                "run": run.id,
-                "experiment": run.model_dump(mode="json"),
-                "data": {"description": fleet.data.description, "source": fleet.data.source},
-                "graph": {
-                    "mixing_matrix": matrix.tolist(),
-                    "second_eigenvalue": second_eigenvalue(matrix),
-                    "spectral_gap": spectral_gap(matrix),
+        if network.leads:
+            write_json(
+                self.layout.run_provenance(run.id),
+                {
+                    "run": run.id,
+                    "experiment": run.model_dump(mode="json"),
+                    "method": method.model_dump(mode="json"),
+                    "data": {"description": fleet.data.description, "source": fleet.data.source},
+                    "graph": self._describe_graph(run),
+                    "network": self.study.network.model_dump(mode="json"),
+                    "seconds": seconds + time.perf_counter() - began,
+                    "resumed": resumed,
+                    **machine(fleet.device),
                 },
-                "seconds": seconds + time.perf_counter() - began,
-                "resumed": resumed,
-                **machine(fleet.device),
-            },
-        )
-        write_records(self.layout.run(run.id), run, fleet.data.description, measurements)
-        checkpoint.remove()
+            )
+            write_records(self.layout.run(run.id), run, fleet.data.description, measurements)
+            checkpoint.remove()
+        network.collect({})  # all go on together, when everything is written
 
-    def _fleet(self, start: Start, run: Run | None = None) -> Fleet:
-        """The agents of a start with their images, as initialized; trained as ``run`` says."""
+    def _method(self, run: Run) -> Method:
+        """The method of a run, with the learning rate that was chosen for it."""
+        if run.choice is None:
+            return run.method
+        path = self.layout.choice(run.choice.id)
+        try:
+            factor = float(read_json(path)["factor"])
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{path}: holds no factor of a learning rate; delete it and run again") from None
+        return run.method.faster(factor, run.training)
+
+    @staticmethod
+    def _matrices(run: Run) -> Callable[[int], numpy.ndarray]:
+        """The mixing matrix of each communication."""
+        if run.graph is None:
+            return lambda time: numpy.eye(run.agents)
+        return lambda time: run.graph.mixing_at(run.agents, time, run.randomness)
+
+    @staticmethod
+    def _describe_graph(run: Run) -> dict[str, Any]:
+        matrix = run.graph.mixing_matrix(run.agents) if run.graph else numpy.eye(run.agents)
+        contraction = run.graph.contraction(run.agents) if run.graph else float(run.agents > 1)
+        return {
+            "mixing_matrix": matrix.tolist(),
+            "second_eigenvalue": contraction,
+            "spectral_gap": 1 - contraction,
+        }
+
+    def _fleet(
+        self,
+        start: Start,
+        training: Training | None = None,
+        optimizer: AnyOptimizer | None = None,
+        mine: Sequence[int] | None = None,
+    ) -> Fleet:
+        """The agents of a start with their images, as initialized; trained as ``training`` says."""
         device = choose_device(self.study.device)
         torch.set_num_threads(self.study.threads)
         data = ImageSet.load(self.layout.source(start.deal.source.id))
         shares = Shares.load(self.layout.deal(start.deal.id), data.fingerprint(), len(data.train_labels))
         augmentation = Augmentation(start.data.flip, start.data.crop)
-        training = (run or start).training
-        return Fleet(start.model, data.to(device), shares, training, augmentation, start.randomness)
+        return Fleet(
+            start.model,
+            data.to(device),
+            shares,
+            training or start.training,
+            augmentation,
+            start.randomness,
+            optimizer,
+            mine,
+        )
 
     def _checkpoint(self, experiment: Start) -> Checkpoint:
         described = experiment.model_dump(mode="json")
@@ -168,26 +241,34 @@ class Driver:
             raise InputError(f"{path}: holds other networks ({error}); delete it and run again") from None
 
 
-def measure(fleet: Fleet, network: InProcess, round: int, stage: str) -> list[Measurement]:
-    """Everything that is recorded at one stage of a round."""
+def measure(fleet: Fleet, network: Network, round: int, stage: str) -> list[Measurement]:
+    """Everything that is recorded at one stage of a round, of the agents of all processes."""
+    values = {}
+    for row, agent in enumerate(fleet.mine):
+        for metric, value in evaluate(fleet.models[row], fleet.data, fleet.arithmetic()).items():
+            values[agent, metric] = value
+        values[agent, "gradient_steps"] = float(fleet.steps_taken[row])
+        if stage == "merged":
+            values[agent, "messages_sent"] = float(network.messages_sent[agent])
+    if stage == "merged":
+        for (agent, kind), size in network.bytes_sent.items():
+            if agent in fleet.mine:
+                values[agent, f"bytes_sent_{kind}"] = float(size)
     rows = [
         Measurement(round, stage, agent, "", metric, value)
-        for agent, model in enumerate(fleet.models)
-        for metric, value in evaluate(model, fleet.data, fleet.arithmetic()).items()
+        for (agent, metric), value in sorted(network.collect(values).items())
     ]
-    rows.append(Measurement(round, stage, None, "", "disagreement", disagreement(fleet)))
-    if stage == "merged":
-        rows += [
-            Measurement(round, stage, agent, "", f"bytes_sent_{kind}", float(size))
-            for (agent, kind), size in sorted(network.bytes_sent.items())
-        ]
-    return rows
+    everyone = network.collect(dict(zip(fleet.mine, fleet.parameters, strict=True)))
+    apart = disagreement(torch.stack([everyone[agent] for agent in sorted(everyone)]))
+    return [*rows, Measurement(round, stage, None, "", "disagreement", apart)]
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The torch device for `auto`, `cpu` or `cuda`."""
+    """The torch device for `auto`, `cpu` or `cuda`; each process of a machine takes another GPU."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InputError("device: 'cuda' was asked for, but torch sees no GPU; valid here: auto, cpu")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda":
+        wanted = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     return torch.device(wanted)

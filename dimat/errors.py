@@ -7,3 +7,7 @@ class InputError(Exception):
     The message is one line that names the key or file, the value found, and what would be valid. The
     command line prints it without a traceback and exits with code 2.
     """
+
+
+class LostAgent(Exception):
+    """The process of another agent is gone or does not answer."""

@@ -52,6 +52,10 @@ class Layout:
         """The networks of agents trained apart."""
         return self.root / "starts" / f"{id}.safetensors"
 
+    def choice(self, id: str) -> Path:
+        """Which learning rate was chosen, and what was tried."""
+        return self.root / "tuning" / f"{id}.json"
+
     def run(self, id: str) -> Path:
         """The records of one run."""
         return self.root / "runs" / id / "records.csv"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import statistics
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -24,7 +25,19 @@ class Measurement:
     value: float
 
 
-IDENTITY = ("run", "data", "model", "partition", "graph", "agents", "method", "matching", "merge", "seed")
+IDENTITY = (
+    "run",
+    "data",
+    "model",
+    "partition",
+    "graph",
+    "agents",
+    "method",
+    "matching",
+    "merge",
+    "protocol",
+    "seed",
+)
 """Columns that say which run a row belongs to; empty where the method ignores the axis."""
 
 COLUMNS = IDENTITY + tuple(field.name for field in fields(Measurement))
@@ -39,9 +52,10 @@ def identity(run: Run, data: str) -> dict[str, str]:
         "partition": run.partition.label() if run.partition else "",
         "graph": run.graph.label() if run.graph else "",
         "agents": str(run.agents),
-        "method": run.method.title,
+        "method": run.method.legend(),
         "matching": run.merge.matching_label() if run.merge else "",
         "merge": run.merge.label() if run.merge else "",
+        "protocol": run.protocol,
         "seed": str(run.seed),
     }
 
@@ -55,6 +69,16 @@ def write_records(path: Path, run: Run, data: str, measurements: Iterable[Measur
     for measurement in measurements:
         writer.writerow(who + tuple("" if value is None else value for value in astuple(measurement)))
     files.write(path, text.getvalue().encode())
+
+
+def final_accuracy(path: Path, round: int) -> float:
+    """Mean test accuracy over agents after the merge of a run's last ``round``."""
+    rows = csv.DictReader(io.StringIO(files.read_bytes(path).decode()))
+    last = {"round": str(round), "stage": "merged", "metric": "test_accuracy"}
+    try:
+        return statistics.mean(float(row["value"]) for row in rows if row | last == row)
+    except (statistics.StatisticsError, KeyError, ValueError):
+        raise InputError(f"{path}: damaged records; delete it and run again") from None
 
 
 def collect_records(paths: Iterable[Path], output: Path) -> None:

@@ -205,7 +205,7 @@ MISTAKES = {
     "unknown data set": ({"data": "mnist"}, "data"),
     "unknown model": ({"model": {"name": "vgg"}}, "model"),
     "unknown partition": ({"partition": ["iid", "random"]}, "partition"),
-    "unknown method": ({"method": "sgp"}, "method"),
+    "unknown method": ({"method": "sgd"}, "method"),
     "unknown optimizer": ({"training": {"optimizer": "lion"}}, "training.optimizer"),
     "name missing": ({"graph": {"weights": "uniform"}}, "graph"),
     "name no text": ({"graph": {"name": 3}}, "graph"),

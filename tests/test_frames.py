@@ -20,6 +20,7 @@ from dimat.merging.rematching import FirstMeeting, Margin, Reward, Sticky
 from dimat.merging.weight import Weight
 from dimat.models import Plain
 from dimat.models.symmetry import Group, permutation_groups, permute
+from dimat.network.in_process import InProcess
 
 SHAPE = (1, 8, 8)
 RING, COMPLETE = Ring(name="ring"), Complete(name="complete")
@@ -243,7 +244,7 @@ def test_a_merge_without_matching_has_nothing_to_say_of_objectives(make_fleet, m
 
 
 def test_a_lone_agent_has_no_diagnostics():
-    assert diagnose([{}], [], {}, {}) == []
+    assert diagnose({0: {}}, [], {}, {}, InProcess(numpy.eye(1))) == []
 
 
 # Merging in a frame, over rounds.

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from dimat.algorithms.method import Method, Stage
+from dimat.algorithms.method import LocalTraining, Stage
 from dimat.errors import InputError
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merge
-from dimat.network.in_process import InProcess
+from dimat.network.network import Network
 from dimat.training.fleet import Fleet
 
 
-class Dimat(Method):
+class Dimat(LocalTraining):
     """Match the neighbours' neurons to one's own, average with the mixing weights, train on."""
 
     name: Literal["dimat"]
@@ -24,7 +24,7 @@ class Dimat(Method):
         return super().canonical(point)
 
     def rounds(
-        self, fleet: Fleet, network: InProcess, merge: Merge | None, first: int, last: int
+        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
     ) -> Iterator[Stage]:
         """See `Method.rounds`."""
         for round in range(first, last + 1):

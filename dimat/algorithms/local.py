@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from dimat.algorithms.method import Method, Stage
+from dimat.algorithms.method import LocalTraining, Stage
 from dimat.merging.options import Merge
-from dimat.network.in_process import InProcess
+from dimat.network.network import Network
 from dimat.training.fleet import Fleet
 
 
-class Local(Method):
+class Local(LocalTraining):
     """The lower bound: agents train on their own images and never merge."""
 
     name: Literal["local"]
@@ -17,7 +17,7 @@ class Local(Method):
     ignores = frozenset({"graph", "merge"})
 
     def rounds(
-        self, fleet: Fleet, network: InProcess, merge: Merge | None, first: int, last: int
+        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
     ) -> Iterator[Stage]:
         """See `Method.rounds`. What is yielded as merged is the unchanged model."""
         del network, merge

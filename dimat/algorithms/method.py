@@ -6,9 +6,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from dimat.merging.diagnostics import Diagnostic
 from dimat.merging.options import Merge
-from dimat.network.in_process import InProcess
+from dimat.network.network import Network
 from dimat.spec import Spec
 from dimat.training.fleet import Fleet
+from dimat.training.optimizers import AnyOptimizer
+from dimat.training.options import Training
 
 
 class Stage(NamedTuple):
@@ -23,22 +25,57 @@ class Method(Spec):
     """A decentralized learning method.
 
     ``title`` is its name in figures. ``ignores`` are the axes of the grid that do not matter to it;
-    runs that differ only there are one run.
+    runs that differ only there are one run. ``pushes`` says that links need only be column-stochastic.
     """
 
     title: ClassVar[str]
     ignores: ClassVar[frozenset[str]] = frozenset()
+    pushes: ClassVar[bool] = False
 
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
         """The grid point with what the method ignores set to `None`."""
         return {axis: None if axis in self.ignores else value for axis, value in point.items()}
 
+    def legend(self) -> str:
+        """The title, and what differs from the defaults but for step sizes, for legends and tables."""
+        changed = [
+            getattr(value, "name", None) or f"{key.replace('_', ' ')} {value}"
+            for key, value in self
+            if key not in ("name", "learning_rate", "decay") and value != type(self).model_fields[key].default
+        ]
+        return ", ".join([self.title, *changed])
+
+    def optimizer_of(self, training: Training) -> AnyOptimizer:
+        """The optimizer of local training."""
+        return training.optimizer
+
+    @abstractmethod
+    def faster(self, factor: float, training: Training) -> "Method":
+        """The same method with ``factor`` times its learning rate; ``training`` has what it does not say."""
+
     @abstractmethod
     def rounds(
-        self, fleet: Fleet, network: InProcess, merge: Merge | None, first: int, last: int
+        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
     ) -> Iterator[Stage]:
         """Carry out rounds ``first`` to ``last``: each merges, yields, trains and yields again.
 
         The last round ends after its merge. All state lies in ``fleet``: a generator started at round k
         with the fleet of an interrupted run continues that run.
         """
+
+
+class LocalTraining(Method):
+    """A method whose agents train for whole epochs by themselves, with any optimizer."""
+
+    optimizer: AnyOptimizer | None = None
+    """Optimizer between merges; null is that of `training`, which is the one before the first merge."""
+
+    def optimizer_of(self, training: Training) -> AnyOptimizer:
+        """See `Method.optimizer_of`."""
+        return self.optimizer or training.optimizer
+
+    def faster(self, factor: float, training: Training) -> "LocalTraining":
+        """See `Method.faster`."""
+        optimizer = self.optimizer_of(training)
+        rate = optimizer.learning_rate * factor
+        return self.model_copy(update={"optimizer": optimizer.model_copy(update={"learning_rate": rate})})

@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from dimat.data.image_set import ImageSet, first_of_each_class
+from dimat.data.image_set import ImageSet, first_of_each_class, share_of_each_class
 from dimat.errors import InputError
 from dimat.spec import Spec
 
@@ -56,6 +56,9 @@ class DataSet(Spec):
     """Use only so many training images, the first of every class alike; null uses all."""
     test_limit: int | None = Field(None, ge=1)
     """Use only so many test images, the first of every class alike; null uses all."""
+    validation: float = Field(0.0, ge=0, le=0.5)
+    """Hold out this share of the training images, of every class alike, and evaluate on them instead of the
+    test images; for tuning."""
     flip: bool = True
     """Augment by horizontal flips with probability 1/2."""
     crop: int = Field(0, ge=0, le=64)
@@ -66,9 +69,20 @@ class DataSet(Spec):
         """Read the data set; images may be resized and limited by `prepared`."""
 
     def prepared(self, folders: DataFolders) -> ImageSet:
-        """Read the data set and keep the images that the limits allow."""
+        """Read the data set and keep the images that the limits and the validation split allow."""
         images = self.read(folders)
         train = first_of_each_class(images.train_labels, self.train_limit, "data.train_limit")
+        if self.validation:
+            held = share_of_each_class(images.train_labels[train], self.validation)
+            return ImageSet(
+                f"{images.title}, validation",
+                images.classes,
+                images.train_images[train[~held]],
+                images.train_labels[train[~held]],
+                images.train_images[train[held]],
+                images.train_labels[train[held]],
+                images.source,
+            )
         test = first_of_each_class(images.test_labels, self.test_limit, "data.test_limit")
         return ImageSet(
             images.title,

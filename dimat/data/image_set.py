@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dimat.errors import InputError
 from dimat.files import read_tensors, write_tensors
+from dimat.randomness import Randomness
 
 
 @dataclass
@@ -140,3 +141,14 @@ def first_of_each_class(labels: Tensor, total: int | None, what: str) -> Tensor:
             )
         keep.append(indices[:wanted])
     return torch.cat(keep).sort().values
+
+
+def share_of_each_class(labels: Tensor, share: float) -> Tensor:
+    """A mask (n,) of a random ``share`` of every class's images, at least one of each; always the same."""
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique().tolist():
+        indices = (labels == label).nonzero().flatten()
+        generator = Randomness("validation", label).torch("images held out")
+        wanted = max(1, round(share * len(indices)))
+        chosen[indices[torch.randperm(len(indices), generator=generator)[:wanted]]] = True
+    return chosen

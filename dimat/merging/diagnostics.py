@@ -13,6 +13,7 @@ from dimat.merging.frames import spanning_tree
 from dimat.merging.similarity import Similarity
 from dimat.merging.statistics import Pair
 from dimat.models.symmetry import Group, Permutations, permute
+from dimat.network.network import Network
 
 State = Mapping[str, Tensor]
 
@@ -27,16 +28,17 @@ class Diagnostic:
 
 
 def diagnose(
-    states: Sequence[State],
+    states: Mapping[int, State],
     groups: list[Group],
     permutations: Mapping[Pair, Permutations],
     similarities: Mapping[Pair, Similarity],
+    network: Network,
 ) -> list[Diagnostic]:
     """All diagnostics of one merge, as means over links.
 
-    ``permutations`` are the P_ij of every agent i and neighbour j between the networks ``states`` as they
-    stood before the merge; ``similarities`` are those they were found by, none if nothing was matched.
-    For each group:
+    ``permutations`` are the P_ij of every agent i of this process and its neighbours j, between the networks
+    ``states`` as they stood before the merge; ``similarities`` are those they were found by, none if nothing
+    was matched. What other processes know of their links is collected from them. For each group:
 
     - ``moved_share``: channels of a neighbour that are moved.
     - ``closed_share``: channels that return to themselves around a fundamental cycle, if there is any.
@@ -48,26 +50,33 @@ def diagnose(
     - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
       that is than in place.
     """
-    if not permutations:
-        return []
-    found = []
-    before = distances(states, groups, permutations, moved=False)
-    after = distances(states, groups, permutations, moved=True)
-    for group in groups:
-        of_group = {pair: by_group[group.name] for pair, by_group in permutations.items()}
-        values = {
-            "moved_share": _mean(_moved(order) for order in of_group.values()),
-            "orbit_share": orbits(of_group, len(states), group.size) / group.size,
-            "distance_before": before[group.name],
-            "distance_after": after[group.name],
-        }
-        if closures := cycle_closures(of_group, len(states), group.size):
-            values["closed_share"] = _mean(closures)
-        if similarities:
-            reached, standing = objectives(group, permutations, similarities)
-            values |= {"objective": reached, "objective_gain": reached - standing}
-        found += [Diagnostic(group.name, metric, value) for metric, value in values.items()]
-    return found
+    everywhere = network.collect(permutations)
+    values: dict[tuple[str, str, Pair], float] = {}
+    for pair, by_group in permutations.items():
+        link = {pair: by_group}
+        if pair[0] < pair[1]:
+            before, after = (distances(states, groups, link, moved=moved) for moved in (False, True))
+        for group in groups:
+            values[group.name, "moved_share", pair] = _moved(by_group[group.name])
+            if pair[0] < pair[1]:
+                values[group.name, "distance_before", pair] = before[group.name]
+                values[group.name, "distance_after", pair] = after[group.name]
+            if pair in similarities:
+                reached, standing = objectives(group, link, {pair: similarities[pair]})
+                values[group.name, "objective", pair] = reached
+                values[group.name, "objective_gain", pair] = reached - standing
+    for group in groups if everywhere else ():
+        of_group = {pair: by_group[group.name] for pair, by_group in sorted(everywhere.items())}
+        anyone = min(everywhere)
+        if anyone in permutations:  # what is said of all links together is said once
+            orbit_share = orbits(of_group, network.agents, group.size) / group.size
+            values[group.name, "orbit_share", anyone] = orbit_share
+            if closures := cycle_closures(of_group, network.agents, group.size):
+                values[group.name, "closed_share", anyone] = _mean(closures)
+    by_metric: dict[tuple[str, str], list[float]] = {}
+    for (layer, metric, _), value in sorted(network.collect(values).items()):
+        by_metric.setdefault((layer, metric), []).append(value)
+    return [Diagnostic(layer, metric, _mean(values)) for (layer, metric), values in by_metric.items()]
 
 
 def _mean(values: object) -> float:
@@ -122,7 +131,10 @@ def orbits(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> int:
 
 
 def distances(
-    states: Sequence[State], groups: list[Group], permutations: Mapping[Pair, Permutations], moved: bool
+    states: Sequence[State] | Mapping[int, State],
+    groups: list[Group],
+    permutations: Mapping[Pair, Permutations],
+    moved: bool,
 ) -> dict[str, float]:
     """Mean relative squared distance over links i < j, before or after the neighbour is ``moved``."""
     produced = {

@@ -5,11 +5,11 @@ import torch
 from dimat.merging.coefficients import Entropy
 from dimat.merging.networks import Pass
 from dimat.merging.options import Merge
-from dimat.network.in_process import InProcess
+from dimat.network.network import Network
 from dimat.training.fleet import Fleet
 
 
-def visible_images(fleet: Fleet, network: InProcess, merge: Merge, agent: int | None, round: int) -> Pass:
+def visible_images(fleet: Fleet, network: Network, merge: Merge, agent: int | None, round: int) -> Pass:
     """Passes over the images that ``agent`` may look at in ``round`` (`None`: all agents' images)."""
     holders = {
         "own": [agent],
@@ -35,13 +35,13 @@ def tuning_images(fleet: Fleet, merge: Merge, agent: int, round: int) -> Pass:
     return lambda: fleet.batches(chosen, test=test)
 
 
-def share_images(fleet: Fleet, network: InProcess, merge: Merge) -> None:
+def share_images(fleet: Fleet, network: Network, merge: Merge) -> None:
     """Count the bytes of the images that agents must hand to others before they can be looked at."""
-    for agent in range(fleet.agents):
+    for agent in fleet.mine:
         receivers = {
             "own": 0,
             "neighbours": len(network.neighbours(agent)),
             "pooled": fleet.agents - 1,
         }[merge.images]
         size = fleet.data.train_images[0].nbytes * len(fleet.holdings[agent])
-        network.count(agent, "images", size * receivers)
+        network.count(agent, "images", size * receivers, receivers)

@@ -4,54 +4,69 @@ All agents merge at once, from the networks as they stood before, each in its ow
 re-orders the neurons of each neighbour j like its own, then x_i <- sum_j pi_ij P_ij x_j.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from torch import nn
 
 from dimat.merging.assignment import inverse
 from dimat.merging.diagnostics import Diagnostic, diagnose
 from dimat.merging.frames import Frames, Relative, common_frames, in_place, matched_pair
 from dimat.merging.images import share_images, tuning_images, visible_images
-from dimat.merging.networks import average, compare
+from dimat.merging.networks import State, average, compare, with_state
 from dimat.merging.options import Merge
 from dimat.merging.similarity import Similarity
 from dimat.merging.statistics import Pair
 from dimat.models.symmetry import Permutations, permute
-from dimat.network.in_process import InProcess
+from dimat.network.network import Network
 from dimat.training.fleet import Fleet
 
 
-def merge_with_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int) -> list[Diagnostic]:
+def merge_with_neighbours(fleet: Fleet, network: Network, merge: Merge, round: int) -> list[Diagnostic]:
     """Replace every network of ``fleet`` by the merge of its neighbourhood, in place.
 
     Returns what there is to say about the matching, layer by layer.
     """
+    network.advance()
     received = network.exchange(fleet.states(), "models")
     if round == 1 and merge.uses_images:
         share_images(fleet, network, merge)
-    matching = match_neighbours(fleet, network, merge, round)
-    diagnostics = diagnose(fleet.states(), fleet.groups, matching.permutations, matching.similarities)
+    met = acquaintances(fleet, received)
+    matching = match_neighbours(fleet, network, merge, round, met)
+    states = {agent: model.state_dict() for agent, model in met.items()}
+    diagnostics = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
     for agent, frame in matching.frames.items():
         fleet.reorder(agent, frame)
         size = sum(order.nbytes for order in frame.values())
-        network.count(agent, "frames", matching.exchanges * size * len(network.neighbours(agent)))
+        receivers = len(network.receivers(agent))
+        network.count(agent, "frames", matching.exchanges * size * receivers, matching.exchanges * receivers)
 
     merged = []
-    for agent, own in enumerate(fleet.states()):
+    for row, agent in enumerate(fleet.mine):
         aligned = [
             permute(state, fleet.groups, matching.remaining(agent, neighbour))
-            for neighbour, state in received[agent].items()
+            for neighbour, state in received[row].items()
         ]
-        weights = [network.mixing[agent, source] for source in (agent, *received[agent])]
+        weights = [network.mixing[agent, source] for source in (agent, *received[row])]
         images = visible_images(fleet, network, merge, agent, round)
         unlabelled = tuning_images(fleet, merge, agent, round)
         scale = merge.shrink if round == 1 else 1.0
-        merged.append(
-            average(fleet.models[agent], [own, *aligned], weights, merge, images, unlabelled, scale)
-        )
+        own = fleet.models[row].state_dict()
+        merged.append(average(fleet.models[row], [own, *aligned], weights, merge, images, unlabelled, scale))
 
-    for agent, model in enumerate(merged):
-        fleet.models[agent].load_state_dict(model.state_dict())
+    for model, other in zip(fleet.models, merged, strict=True):
+        model.load_state_dict(other.state_dict())
     return diagnostics
+
+
+def acquaintances(fleet: Fleet, received: Sequence[Mapping[int, State]]) -> dict[int, nn.Module]:
+    """The networks that agents of this process know: their own, and those they received."""
+    known = dict(zip(fleet.mine, fleet.models, strict=True))
+    for messages in received:
+        for sender, state in messages.items():
+            if sender not in known:
+                known[sender] = with_state(fleet.models[0], state)
+    return known
 
 
 @dataclass(frozen=True)
@@ -79,24 +94,32 @@ class Matching:
         }
 
 
-def match_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int) -> Matching:
+def match_neighbours(
+    fleet: Fleet,
+    network: Network,
+    merge: Merge,
+    round: int,
+    models: Mapping[int, nn.Module] | None = None,
+) -> Matching:
     """P_ij for every agent i and neighbour j, and the common frame if there is one.
 
     Where all look at the same pooled images, each link is matched once and P_ji = P_ij^T; otherwise
-    every agent matches its neighbours on the images that it may look at.
+    every agent matches its neighbours on the images that it may look at. ``models`` are the networks that
+    agents know, by default all of the fleet.
     """
-    links = [(agent, neighbour) for agent in range(fleet.agents) for neighbour in network.neighbours(agent)]
+    models = dict(enumerate(fleet.models)) if models is None else models
+    links = [(agent, neighbour) for agent in fleet.mine for neighbour in network.neighbours(agent)]
     if not merge.matches(round):
         stay = in_place([0], fleet.groups)[0]
         return Matching(dict.fromkeys(links, stay))
 
-    models = dict(enumerate(fleet.models))
     similarities: dict[Pair, Similarity] = {}
     if merge.images == "pooled" or not merge.matcher.looks_at_images:
         images = visible_images(fleet, network, merge, None, round)
-        similarities = compare(models, fleet.groups, network.edges(), images, merge)
+        edges = [edge for edge in network.edges() if edge[0] in fleet.mine or edge[1] in fleet.mine]
+        similarities = compare(models, fleet.groups, edges, images, merge)
     else:
-        for agent in range(fleet.agents):
+        for agent in fleet.mine:
             pairs = [link for link in links if link[0] == agent]
             met = {end: models[end] for end in (agent, *network.neighbours(agent))}
             images = visible_images(fleet, network, merge, agent, round)
@@ -115,4 +138,5 @@ def match_neighbours(fleet: Fleet, network: InProcess, merge: Merge, round: int)
             pair: matched_pair(similarity, fleet.groups, reward) for pair, similarity in similarities.items()
         }
         found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
+        found = {link: found[link] for link in links}
     return Matching(found, similarities, frames, exchanges)

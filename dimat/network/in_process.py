@@ -1,48 +1,36 @@
 """All agents in one program: messages are references, but every byte they stand for is counted."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy
+import torch
 from torch import Tensor
 
-State = Mapping[str, Tensor]
+from dimat.network.network import Link, Network, State, weighted_sum
 
 
-class InProcess:
-    """Links between agents with mixing matrix ``mixing`` (N, N).
+class InProcess(Network):
+    """Links between agents of one process."""
 
-    ``bytes_sent[agent, kind]`` counts what each agent has sent so far.
-    """
-
-    def __init__(self, mixing: numpy.ndarray) -> None:
-        self.mixing = mixing
-        self.bytes_sent: Counter[tuple[int, str]] = Counter()
-
-    @property
-    def agents(self) -> int:
-        """Number of agents N."""
-        return len(self.mixing)
-
-    def neighbours(self, agent: int) -> list[int]:
-        """The agents linked to ``agent``, without itself."""
-        return [other for other in range(self.agents) if other != agent and self.mixing[agent, other] > 0]
-
-    def edges(self) -> list[tuple[int, int]]:
-        """Undirected links (i, j), i < j."""
-        return [(i, j) for i in range(self.agents) for j in self.neighbours(i) if i < j]
+    def mix(self, values: Tensor, kind: str, matrix: numpy.ndarray | None = None) -> Tensor:
+        """See `Network.mix`."""
+        matrix = self.mixing if matrix is None else matrix
+        mixed = torch.empty_like(values)
+        for agent in range(self.agents):
+            receivers = len(self.receivers(agent, matrix))
+            self.count(agent, kind, values[agent].nbytes * receivers, receivers)
+            mixed[agent] = weighted_sum(values, matrix[agent])
+        return mixed
 
     def exchange(self, messages: Sequence[State], kind: str) -> list[dict[int, State]]:
-        """Every agent sends its message to each neighbour; returns what each agent receives, by sender."""
+        """See `Network.exchange`."""
         for agent, message in enumerate(messages):
-            size = sum(tensor.nbytes for tensor in message.values())
-            self.count(agent, kind, size * len(self.neighbours(agent)))
-        return [
-            {neighbour: messages[neighbour] for neighbour in self.neighbours(agent)}
-            for agent in range(self.agents)
-        ]
+            receivers = len(self.receivers(agent))
+            self.count(agent, kind, sum(tensor.nbytes for tensor in message.values()) * receivers, receivers)
+        return [{sender: messages[sender] for sender in self.senders(agent)} for agent in range(self.agents)]
 
-    def count(self, sender: int, kind: str, size: int) -> None:
-        """Count ``size`` bytes that ``sender`` has sent other than through `exchange`."""
-        if size:
-            self.bytes_sent[sender, kind] += size
+    def answer(self, answers: Mapping[Link, Tensor], kind: str) -> dict[Link, Tensor]:
+        """See `Network.answer`."""
+        for (sender, _), message in answers.items():
+            self.count(sender, kind, message.nbytes, 1)
+        return dict(answers)

@@ -3,11 +3,10 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from dimat.data.image_set import ImageSet
-from dimat.training.fleet import Fleet
 
 BATCH = 500
 """Images per forward pass; the result does not depend on it beyond round-off."""
@@ -31,12 +30,6 @@ def evaluate(
     return {"test_accuracy": correct / count, "test_loss": loss / count}
 
 
-def disagreement(fleet: Fleet) -> float:
-    """Mean squared distance of the agents' parameters from their mean: (1/N) sum_i ||x_i - xbar||^2."""
-    parameters = torch.stack(
-        [
-            torch.cat([tensor.detach().flatten() for tensor in network.parameters()])
-            for network in fleet.models
-        ]
-    )
+def disagreement(parameters: Tensor) -> float:
+    """Mean squared distance of the rows x_i of ``parameters`` (N, d) from their mean."""
     return float((parameters - parameters.mean(0)).double().square().sum() / len(parameters))

@@ -1,12 +1,14 @@
 """The fleet: the networks of all agents on one device, and the images they hold."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count, islice, repeat
+from typing import NamedTuple
 
 import numpy
 import torch
-from numpy import ndarray
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from dimat.data.augmentation import Augmentation
@@ -16,13 +18,24 @@ from dimat.errors import InputError
 from dimat.models import Model
 from dimat.models.symmetry import Permutations, permutation_groups, permute
 from dimat.randomness import Randomness
+from dimat.training.agents import Agents, Diverged
+from dimat.training.optimizers import AnyOptimizer
 from dimat.training.options import Training
 
 
-class Fleet:
+class Batch(NamedTuple):
+    """Normalized, augmented images (batch, channels, height, width) and their labels (batch,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Fleet(Agents):
     """N agents with a network and an optimizer each; they share the data set in memory.
 
-    ``holdings[i]`` are the indices of the training images that agent i holds, in whatever phase.
+    ``models``, ``optimizers`` and every other list of agents have an entry for each of ``mine``, the agents
+    in this process (all of them by default). ``holdings[i]`` are the indices of the training images that
+    agent i holds, in whatever phase. ``frozen`` networks normalize by their running statistics.
     """
 
     def __init__(
@@ -33,11 +46,13 @@ class Fleet:
         training: Training,
         augmentation: Augmentation,
         randomness: Randomness,
+        optimizer: AnyOptimizer | None = None,
+        mine: Sequence[int] | None = None,
     ) -> None:
+        super().__init__(len(shares.train), randomness, mine)
         self.data = data
         self.training = training
         self.augmentation = augmentation
-        self.randomness = randomness
         self.device = data.train_images.device
         self._shares = shares
         smallest = min(len(own) for own in (*shares.pretrain, *shares.train))
@@ -46,18 +61,59 @@ class Fleet:
                 f"partition: an agent holds {smallest} training image; valid is 2 or more, as batch "
                 "normalization has no statistics of a single one: use fewer agents or more images"
             )
-        self.agents = len(shares.train)
+        self.optimizer = optimizer or training.optimizer
+        self.epochs = training.epochs
+        mean_share = sum(map(len, shares.train)) / self.agents
+        self.steps_per_epoch = max(1, round(mean_share / training.batch_size))
         self.holdings = [
             torch.from_numpy(numpy.union1d(*own)).to(self.device)
             for own in zip(shares.pretrain, shares.train, strict=True)
         ]
         self.models: list[nn.Module] = []
-        for agent in range(self.agents):
+        for agent in self.mine:
             source = agent if training.start == "different" else None
             network = model.initialized(data.shape[0], len(data.classes), randomness, source)
             self.models.append(network.to(self.device, memory_format=torch.channels_last))
         self.groups = permutation_groups(self.models[0], data.shape)
-        self.optimizers = [training.optimizer.build(network) for network in self.models]
+        self.optimizers = [self.optimizer.build(network) for network in self.models]
+
+    @property
+    def parameters(self) -> Tensor:
+        """See `Agents.parameters`: what is trained of each network, flattened, in its order."""
+        return torch.stack(
+            [
+                torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+                for network in self.models
+            ]
+        )
+
+    @parameters.setter
+    def parameters(self, values: Tensor) -> None:
+        with torch.no_grad():
+            for network, vector in zip(self.models, values, strict=True):
+                for name, tensor in self._by_name(vector).items():
+                    network.get_parameter(name).copy_(tensor)
+
+    def _by_name(self, vector: Tensor) -> dict[str, Tensor]:
+        """Views of one agent's parameters (d,) in their shapes."""
+        parameters = dict(self.models[0].named_parameters())
+        parts = vector.split([parameter.numel() for parameter in parameters.values()])
+        return {
+            name: part.view(parameter.shape)
+            for (name, parameter), part in zip(parameters.items(), parts, strict=True)
+        }
+
+    def gradient(self, row: int, sample: Batch, point: Tensor, *, own: bool = True) -> Tensor:
+        """See `Agents.gradient`: of the mean cross-entropy of a batch."""
+        network = self.models[row].train(not self.frozen)
+        point = point.detach().requires_grad_()
+        state = self._by_name(point)
+        if not own:  # running statistics follow an agent's own network alone
+            state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
+        with self.arithmetic():
+            loss = functional.cross_entropy(functional_call(network, state, (sample.images,)), sample.labels)
+        (gradient,) = torch.autograd.grad(loss, point)
+        return gradient
 
     def states(self) -> list[dict[str, Tensor]]:
         """Each agent's parameters and buffers; references, not copies."""
@@ -100,44 +156,72 @@ class Fleet:
 
     def pretrain(self, epoch: int) -> None:
         """One epoch of every agent on its pre-training share."""
-        for agent in range(self.agents):
-            self._train_epoch(agent, self._shares.pretrain[agent], "pretrain", round=epoch, epoch=0)
+        for row, agent in enumerate(self.mine):
+            batches = len(self._split(torch.from_numpy(self._shares.pretrain[agent])))
+            rates = (self._pretraining_rate(epoch + step / batches) for step in range(batches))
+            self._descend(row, self._epoch(row, "pretrain", epoch, 0), f"pretrain round {epoch}", rates)
 
-    def _anneal(self, optimizer: torch.optim.Optimizer, progress: float) -> None:
-        """Set the learning rate of pre-training after a share ``progress`` of all its steps."""
+    def _pretraining_rate(self, epochs: float) -> float:
+        """The learning rate after so many epochs of pre-training."""
+        rate = self.optimizer.learning_rate
         if self.training.pretrain_schedule == "cosine":
-            for group in optimizer.param_groups:
-                group["lr"] = self.training.optimizer.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+            rate *= (1 + math.cos(math.pi * epochs / self.training.pretrain_epochs)) / 2
+        return rate
 
     def train(self, round: int) -> None:
         """The local epochs of every agent between the merge of ``round`` and the next."""
-        for agent in range(self.agents):
+        for row in range(len(self.mine)):
             if self.training.optimizer_state == "reset":
-                self.optimizers[agent] = self.training.optimizer.build(self.models[agent])
-            for epoch in range(self.training.epochs):
-                self._train_epoch(agent, self._shares.train[agent], "train", round, epoch)
+                self.optimizers[row] = self.optimizer.build(self.models[row])
+            if self.training.steps == "equal":
+                batches = islice(self.samples(row, round), self.epochs * self.steps_per_epoch)
+            else:
+                batches = chain.from_iterable(self._epoch(row, "train", round, e) for e in range(self.epochs))
+            self._descend(row, batches, f"round {round}")
 
-    def _train_epoch(self, agent: int, share: ndarray, phase: str, round: int, epoch: int) -> None:
-        network, optimizer = self.models[agent].train(), self.optimizers[agent]
+    def samples(self, row: int, round: int) -> Iterator[Batch]:
+        """See `Agents.samples`: batches of one epoch after the other."""
+        return chain.from_iterable(self._epoch(row, "train", round, epoch) for epoch in count())
+
+    def _epoch(self, row: int, phase: str, round: int, epoch: int) -> Iterator[Batch]:
+        """An agent's images in random order, in batches, augmented."""
+        agent = self.mine[row]
+        share = torch.from_numpy(getattr(self._shares, phase)[agent])
         generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
-        order = torch.from_numpy(share)[torch.randperm(len(share), generator=generator)].to(self.device)
+        order = share[torch.randperm(len(share), generator=generator)].to(self.device)
         draws = self.augmentation.draw(len(order), generator)
         labels = self._split(self.data.train_labels[order])
+        return map(Batch, self.batches(order, draws), labels)
+
+    def _descend(
+        self, row: int, batches: Iterable[Batch], when: str, rates: Iterable[float] | None = None
+    ) -> None:
+        """One step of an agent's optimizer for each batch, with its own learning rate or with ``rates``."""
+        network, optimizer = self.models[row].train(), self.optimizers[row]
         total = torch.zeros((), device=self.device)
-        for step, (images, targets) in enumerate(zip(self.batches(order, draws), labels, strict=True)):
-            if phase == "pretrain":
-                self._anneal(optimizer, (round + step / len(labels)) / self.training.pretrain_epochs)
+        constant = repeat(self.optimizer.learning_rate)
+        for (images, labels), rate in zip(batches, rates or constant, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             with self.arithmetic():
-                loss = functional.cross_entropy(network(images), targets)
+                loss = functional.cross_entropy(network(images), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.detach()
-        if not all(torch.isfinite(tensor).all() for tensor in (total, *network.state_dict().values())):
-            raise InputError(
-                f"training.optimizer: agent {agent} diverged (loss or weights are not finite) in {phase} "
-                f"round {round}, epoch {epoch}, with {self.training.optimizer.label()}; valid is a setting "
-                "that does not diverge, such as a smaller learning_rate"
+            self.steps_taken[row] += 1
+        optimizer.zero_grad()  # gradients are not kept while others train
+        self.check_finite(row, total, when)
+
+    def check_finite(self, row: int, total: Tensor, when: str) -> None:
+        """`Diverged` if a sum of losses or anything in an agent's network is not finite."""
+        if not all(
+            torch.isfinite(tensor).all() for tensor in (total, *self.models[row].state_dict().values())
+        ):
+            raise Diverged(
+                f"training: agent {self.mine[row]} diverged (loss or weights are not finite) in {when} with "
+                f"{self.optimizer.label()}; valid is a setting that does not diverge, such as a smaller "
+                "learning_rate"
             )
 
     def arithmetic(self) -> torch.autocast:
@@ -146,15 +230,15 @@ class Fleet:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def tensors(self, optimizers: bool) -> dict[str, Tensor]:
-        """The whole state by name: networks and, if asked for, optimizers."""
-        state = {
-            f"{agent}/network/{name}": tensor
-            for agent, network in enumerate(self.states())
-            for name, tensor in network.items()
-        }
-        if optimizers:
-            for agent, optimizer in enumerate(self.optimizers):
-                for parameter, slots in optimizer.state_dict()["state"].items():
+        """The whole state by name: networks, memory and, if asked for, optimizers."""
+        state = {}
+        for row, agent in enumerate(self.mine):
+            for name, tensor in self.models[row].state_dict().items():
+                state[f"{agent}/network/{name}"] = tensor
+            for name, tensors in self.memory.items():
+                state[f"{agent}/memory/{name}"] = tensors[row]
+            if optimizers:
+                for parameter, slots in self.optimizers[row].state_dict()["state"].items():
                     for slot, tensor in slots.items():
                         if tensor is not None:
                             state[f"{agent}/optimizer/{parameter}/{slot}"] = tensor
@@ -164,21 +248,27 @@ class Fleet:
         """Restore what `tensors` gave; ValueError if it does not fit these networks."""
         slots: list[dict[int, dict[str, Tensor]]] = [{} for _ in range(self.agents)]
         networks: list[dict[str, Tensor]] = [{} for _ in range(self.agents)]
+        memory: dict[str, dict[int, Tensor]] = {}
         try:
             for name, tensor in tensors.items():
                 agent, kind, rest = name.split("/", 2)
                 if kind == "network":
                     networks[int(agent)][rest] = tensor
+                elif kind == "memory":
+                    memory.setdefault(rest, {})[int(agent)] = tensor.to(self.device)
                 else:
                     parameter, slot = rest.split("/")
                     slots[int(agent)].setdefault(int(parameter), {})[slot] = tensor
-            for agent, network in enumerate(self.models):
+            self.memory = {
+                name: torch.stack([rows[agent] for agent in self.mine]) for name, rows in memory.items()
+            }
+            for agent, network, optimizer in zip(self.mine, self.models, self.optimizers, strict=True):
                 network.load_state_dict(networks[agent])
                 if slots[agent]:
-                    groups = self.optimizers[agent].state_dict()["param_groups"]
-                    self.optimizers[agent].load_state_dict({"state": slots[agent], "param_groups": groups})
-                    self._lay_out_like_parameters(self.optimizers[agent])
-        except (IndexError, RuntimeError) as error:
+                    groups = optimizer.state_dict()["param_groups"]
+                    optimizer.load_state_dict({"state": slots[agent], "param_groups": groups})
+                    self._lay_out_like_parameters(optimizer)
+        except (LookupError, RuntimeError) as error:
             raise ValueError(str(error).splitlines()[0]) from None
 
     @staticmethod

@@ -21,6 +21,10 @@ class Training(Spec):
     """Number of merges; the last round ends with its merge."""
     epochs: Count = 2
     """Local epochs between two merges."""
+    steps: Literal["own", "equal"] = "own"
+    """Steps of an agent in an epoch: as many as it takes to see its `own` images once (published), or,
+    `equal` for all, as many as the mean agent needs, through one's own images as often as that takes. Methods
+    that communicate at every step always take equal ones."""
     batch_size: Annotated[int, Field(ge=2)] = 100
     """Images per step, and per batch of evaluation and merging; the last batch may be smaller."""
     optimizer: AnyOptimizer = Adam(name="adam")

@@ -2,6 +2,23 @@
 # another file: jobs depend on nothing but their ids and inputs.
 
 
+def needed_by(run):
+    """The files that a run reads."""
+    choice = [layout.choice(run.choice.id)] if run.choice else []
+    return [
+        layout.source(run.deal.source.id),
+        layout.deal(run.deal.id),
+        layout.start(run.start.id),
+        *choice,
+    ]
+
+
+# Trials differ in nothing but their learning rate: what one of them needs, all need.
+trial_of = {
+    id: next(iter(choice.trials().values())) for id, choice in study.choices.items()
+}
+
+
 rule prepare:
     output:
         layout.source("{id}"),
@@ -49,12 +66,29 @@ rule pretrain:
         "dimat pretrain {params.study} --only {wildcards.id} 2> {log}"
 
 
+# All trials of one method in one setting: a few whole runs on held-out images, and the choice among them.
+rule tune:
+    input:
+        lambda wildcards: needed_by(trial_of[wildcards.id]),
+    output:
+        layout.choice("{id}"),
+    log:
+        layout.log("tune", "{id}"),
+    conda:
+        "../../environment.yml"
+    threads: study.threads
+    resources:
+        gpu=int(study.device == "cuda"),
+    params:
+        study=layout.study,
+    shell:
+        "dimat tune {params.study} --only {wildcards.id} 2> {log}"
+
+
 # One job is one whole run: all rounds of one method on one graph and partition with one seed.
 rule train:
     input:
-        data=lambda wildcards: layout.source(runs[wildcards.id].deal.source.id),
-        partition=lambda wildcards: layout.deal(runs[wildcards.id].deal.id),
-        start=lambda wildcards: layout.start(runs[wildcards.id].start.id),
+        lambda wildcards: needed_by(runs[wildcards.id]),
     output:
         records=layout.run("{id}"),
         provenance=layout.run_provenance("{id}"),
