@@ -4,10 +4,10 @@ All agents merge at once, from the networks as they stood before, each in its ow
 re-orders the neurons of each neighbour j like its own, then x_i <- sum_j pi_ij P_ij x_j.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
 
 from dimat.merging.assignment import inverse
 from dimat.merging.diagnostics import Diagnostic, diagnose
@@ -94,6 +94,11 @@ class Matching:
         }
 
 
+def no_images() -> Iterator[Tensor]:
+    """A pass over nothing, for matchers that look at nothing."""
+    return iter(())
+
+
 def match_neighbours(
     fleet: Fleet,
     network: Network,
@@ -115,7 +120,7 @@ def match_neighbours(
 
     similarities: dict[Pair, Similarity] = {}
     if merge.images == "pooled" or not merge.matcher.looks_at_images:
-        images = visible_images(fleet, network, merge, None, round)
+        images = visible_images(fleet, network, merge, None, round) if merge.images == "pooled" else no_images
         edges = [edge for edge in network.edges() if edge[0] in fleet.mine or edge[1] in fleet.mine]
         similarities = compare(models, fleet.groups, edges, images, merge)
     else:
