@@ -116,6 +116,8 @@ class Fleet:
                 self.optimizers[agent] = self.training.optimizer.build(self.models[agent])
             for epoch in range(self.training.epochs):
                 self._train_epoch(agent, self._shares.train[agent], "train", round, epoch)
+            if self.training.optimizer_state == "reset":
+                self.optimizers[agent].state.clear()  # so that merging N networks does not need its memory
 
     def _train_epoch(self, agent: int, share: ndarray, phase: str, round: int, epoch: int) -> None:
         network, optimizer = self.models[agent].train(), self.optimizers[agent]
@@ -133,6 +135,7 @@ class Fleet:
             loss.backward()
             optimizer.step()
             total += loss.detach()
+        optimizer.zero_grad()  # frees the gradients
         if not all(torch.isfinite(tensor).all() for tensor in (total, *network.state_dict().values())):
             raise InputError(
                 f"training.optimizer: agent {agent} diverged (loss or weights are not finite) in {phase} "
