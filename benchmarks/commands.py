@@ -13,7 +13,18 @@ from dimat import files
 from dimat.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.merge import Row
+    from collections.abc import Sequence
+
+    from benchmarks import agents as many
+    from benchmarks import merge as merging
+    from benchmarks import train as training
+
+    Row = merging.Row | training.Row | many.Row
+
+Threads = Annotated[int, typer.Option(help="Threads of torch.")]
+Repeats = Annotated[int, typer.Option(help="Times are the least of so many.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto is a GPU if there is one.")]
+Output = Annotated[Path | None, typer.Option(help="CSV file to write the table to as well.")]
 
 commands = typer.Typer()
 bench = typer.Typer(help="Measure how long steps take on this machine.", no_args_is_help=True)
@@ -40,11 +51,11 @@ def merge(
     images: Annotated[int, typer.Option(help="Number of images, random ones.")] = 2000,
     size: Annotated[int, typer.Option(help="Height and width of an image.")] = 32,
     batch: Annotated[int, typer.Option(help="Images per batch.")] = 100,
-    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 2,
-    repeats: Annotated[int, typer.Option(help="Times are the least of so many.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto is a GPU if there is one.")] = "auto",
+    threads: Threads = 2,
+    repeats: Repeats = 1,
+    device: Device = "auto",
     reference: Annotated[bool, typer.Option(help="Also measure the naive reference, once.")] = True,
-    output: Annotated[Path | None, typer.Option(help="CSV file to write the table to as well.")] = None,
+    output: Output = None,
 ) -> None:
     """Time and memory of one merge of all agents, next to its bare passes over the images.
 
@@ -56,31 +67,25 @@ def merge(
     much memory grows at most. It takes a few minutes; --all takes hours, most of it for the reference.
     """
     from benchmarks.merge import GRAPHS, MODELS, Case, measure
-    from dimat.driver import choose_device
 
     models = model or (list(MODELS) if every else ["resnet20"])
     graphs = graph or (list(GRAPHS) if every else ["ring"])
     numbers = agents or ([5, 20] if every else [5])
     one_of("model", models, list(MODELS))
     one_of("graph", graphs, list(GRAPHS))
-    one_of("device", [device], ["auto", "cpu", "cuda"])
     at_least("agents", min(numbers), 3)
     at_least("images", images, 2 * max(numbers))
     at_least("size", size, 32 if "vgg16" in models else 8)
     at_least("batch", batch, 2)
-    at_least("threads", threads, 1)
     at_least("repeats", repeats, 1)
-    if output is not None and output.is_dir():
-        raise InputError(f"--output: {output} is a folder; valid is a file")
-
-    found = choose_device(device).type
+    found = checked(threads, device, output)
     cases = [
         Case(kind, links, number, images, size, batch, threads, found)
         for kind in models
         for links in graphs
         for number in numbers
     ]
-    rows: list[Row] = []
+    rows: list[merging.Row] = []
     typer.echo(f"{'model':9} {'graph':9} {'agents':>6}  {'method':16} {'seconds':>8} {'ratio':>6} {'MiB':>7}")
     for case in cases:
         logging.info("%s, %s of %d agents", case.model, case.graph, case.agents)
@@ -90,8 +95,114 @@ def merge(
                 f"{case.model:9} {case.graph:9} {case.agents:6}  {row.method:16} "
                 f"{row.seconds:8.2f} {row.ratio:6.2f} {row.mebibytes:7.0f}"
             )
-    if output is not None:
-        files.write(output, as_csv(rows).encode())
+    save(output, rows)
+
+
+@bench.command()
+def train(
+    model: Annotated[
+        list[str] | None, typer.Option(help="resnet20 or plain; repeatable. Default: resnet20.")
+    ] = None,
+    agents: Annotated[list[int] | None, typer.Option(help="Repeatable. Default: 1 and 5.")] = None,
+    images: Annotated[
+        int, typer.Option(help="Number of images of all agents, random ones; whole batches of each.")
+    ] = 2000,
+    size: Annotated[int, typer.Option(help="Height and width of an image.")] = 32,
+    batch: Annotated[int, typer.Option(help="Images per batch.")] = 100,
+    threads: Threads = 2,
+    repeats: Repeats = 3,
+    device: Device = "auto",
+    cpu_time: Annotated[
+        bool,
+        typer.Option("--cpu-time", help="Count seconds of the CPU: for busy machines, with --threads 1."),
+    ] = False,
+    output: Output = None,
+) -> None:
+    """Images per second of one epoch of all agents, next to a plain loop and to bare steps.
+
+    The plain loop is a tutorial's: a DataLoader, torchvision's transforms, float32, agents one after another.
+    A bare step is forward, backward and optimizer on a batch that is ready in memory, so that 1 - `/ bare` of
+    the fleet is what its data path costs. `fleet` is what a study runs, with flips and crops. With several
+    agents, `vmap` trains all networks in one step (float32 only), and `streams`, on a GPU, gives each agent a
+    stream of its own; both give the networks that `fleet` gives. `/ plain` is speed over that of the plain
+    loop. It takes a few minutes.
+    """
+    from benchmarks.train import MODELS, Case, measure
+
+    models = model or ["resnet20"]
+    numbers = agents or [1, 5]
+    one_of("model", models, list(MODELS))
+    at_least("agents", min(numbers), 1)
+    at_least("batch", batch, 2)
+    at_least("images", images, batch * max(numbers))
+    at_least("size", size, 8)
+    at_least("repeats", repeats, 1)
+    found = checked(threads, device, output)
+    if cpu_time and found == "cuda":
+        raise InputError("--cpu-time: says nothing about a GPU; valid is --device cpu with it")
+
+    rows: list[training.Row] = []
+    typer.echo(
+        f"{'model':9} {'agents':>6}  {'precision':9} {'method':10} "
+        f"{'images/s':>9} {'/ plain':>8} {'/ bare':>7}"
+    )
+    for kind in models:
+        for number in numbers:
+            whole = images // (batch * number) * batch * number
+            case = Case(kind, number, whole, size, batch, threads, found, cpu_time)
+            logging.info("%s, %d agents", kind, number)
+            for row in measure(case, repeats):
+                rows.append(row)
+                typer.echo(
+                    f"{kind:9} {number:6}  {row.precision:9} {row.method:10} "
+                    f"{row.images_per_second:9.0f} {row.to_plain:8.2f} {row.to_bare:7.2f}"
+                )
+    save(output, rows)
+
+
+@bench.command()
+def agents(
+    agents: Annotated[list[int] | None, typer.Option(help="Repeatable. Default: 8, 16, 32, 64.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds of merging and training.")] = 20,
+    threads: Threads = 2,
+    device: Device = "auto",
+    output: Output = None,
+) -> None:
+    """Memory of many agents in one program, over that of their parameters.
+
+    A ring of small networks (0.9 MB) on random 16x16 images merges and trains; each number of agents has a
+    process of its own. `ratio` is the peak growth of memory over the parameters of all agents, `slope`
+    the same for the agents that a line has more than the line before. Parameters and merged networks are 2;
+    while it trains, an agent also needs gradients and Adam's two moments. It takes a few minutes.
+    """
+    from benchmarks.agents import measure
+
+    numbers = sorted(set(agents or [8, 16, 32, 64]))
+    at_least("agents", min(numbers), 3)
+    at_least("rounds", rounds, 1)
+    found = checked(threads, device, output)
+
+    rows: list[many.Row] = []
+    typer.echo(f"{'agents':>6} {'parameters MiB':>15} {'peak MiB':>9} {'ratio':>6} {'slope':>6}")
+    for number in numbers:
+        row = measure(number, rounds, threads, found, rows[-1] if rows else None)
+        rows.append(row)
+        slope = "" if row.slope is None else f"{row.slope:.2f}"
+        typer.echo(
+            f"{number:6} {row.parameters / 2**20:15.1f} {row.peak / 2**20:9.1f} {row.ratio:6.2f} {slope:>6}"
+        )
+    save(output, rows)
+
+
+def checked(threads: int, device: str, output: Path | None) -> str:
+    """The type of device to use; `InputError` if it, the threads or the output are not valid."""
+    from dimat.driver import choose_device
+
+    at_least("threads", threads, 1)
+    one_of("device", [device], ["auto", "cpu", "cuda"])
+    if output is not None and output.is_dir():
+        raise InputError(f"--output: {output} is a folder; valid is a file")
+    return choose_device(device).type
 
 
 def one_of(option: str, names: list[str], valid: list[str]) -> None:
@@ -107,12 +218,14 @@ def at_least(option: str, value: int, least: int) -> None:
         raise InputError(f"--{option}: {value} is not valid here; valid is {least} or more")
 
 
-def as_csv(rows: list["Row"]) -> str:
-    """All rows with their cases, one a line, below a header."""
+def save(output: Path | None, rows: "Sequence[Row]") -> None:
+    """Write the table to a file, if one is given: all rows with their cases, one a line, below a header."""
+    if output is None:
+        return
     text = io.StringIO()
     lines = [asdict(row) for row in rows]
-    lines = [line.pop("case") | line for line in lines]
+    lines = [line.pop("case", {}) | line for line in lines]
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    return text.getvalue()
+    files.write(output, text.getvalue().encode())

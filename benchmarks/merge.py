@@ -1,30 +1,21 @@
 """Seconds and memory of one merge, measured in processes of their own."""
 
 import math
-import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
-from multiprocessing import get_context
-from pathlib import Path
-from typing import TypeVar
 
-import numpy
 import torch
 
+from benchmarks.measuring import Growth, clock, in_fresh_process
+from benchmarks.random_fleet import random_fleet
 from benchmarks.reference import merge_naively
 from dimat.data.augmentation import Augmentation
-from dimat.data.image_set import ImageSet
-from dimat.data.partitions import Iid
 from dimat.graphs import Complete, Ring
 from dimat.merging.images import Pass, visible_images
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merge
 from dimat.models import ResNet20, Vgg16
 from dimat.network.in_process import InProcess
-from dimat.randomness import Randomness
 from dimat.training.fleet import Fleet
 from dimat.training.options import Training
 
@@ -32,8 +23,6 @@ MODELS = {"resnet20": ResNet20(name="resnet20", width=1), "vgg16": Vgg16(name="v
 GRAPHS = {"ring": Ring(name="ring"), "complete": Complete(name="complete")}
 MERGES = {"merge": Merge(), "merge, 2 passes": Merge(passes=2)}
 BARE, REFERENCE = "bare passes", "reference"
-CLASSES = 10
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -81,14 +70,6 @@ def measure(case: Case, repeats: int, reference: bool) -> list[Row]:
     ]
 
 
-def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """The function's value, found in a process that did nothing before but to import this module."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def time_methods(case: Case, repeats: int, reference: bool) -> dict[str, float]:
     """Seconds of each method, the least of ``repeats``; bare passes run in between, as machines drift."""
     rounds = chain(
@@ -108,49 +89,22 @@ def memory_of(case: Case, method: str) -> int:
     """Bytes of memory that a method takes at most, beyond the networks and images."""
     fleet, network = build(case)
     warm_up(replace(case, images=4, batch=2, agents=3))
-    if fleet.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run(method, fleet, network)
-        return torch.cuda.max_memory_allocated() - before
-    before = resident("VmRSS")
+    growth = Growth(fleet.device)
     run(method, fleet, network)
-    return max(resident("VmHWM") - before, 0)
-
-
-def resident(entry: str) -> int:
-    """Resident bytes of this process: ``VmRSS`` now, ``VmHWM`` at most so far (Linux only, else 0)."""
-    status = Path("/proc/self/status")
-    if not sys.platform.startswith("linux"):
-        return 0
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith(entry))
-    return int(line.split()[1]) * 1024
-
-
-def clock(device: torch.device) -> float:
-    """Seconds, when all that was asked of ``device`` is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    return growth.peak()
 
 
 def build(case: Case) -> tuple[Fleet, InProcess]:
-    """Random networks with random images, as a study would set them up."""
+    """Random networks with random images, and the links between them."""
     torch.set_num_threads(case.threads)
-    generator = torch.Generator().manual_seed(0)
-    shape = (case.images, 3, case.size, case.size)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    labels = torch.arange(case.images) % min(CLASSES, case.images)
-    names = tuple(map(str, range(min(CLASSES, case.images))))
-    data = ImageSet("random images", names, pixels, labels, pixels[: len(names)], labels[: len(names)])
-    shares = Iid(name="iid").shares(labels.numpy(), case.agents, numpy.random.default_rng(0))
-    fleet = Fleet(
+    fleet = random_fleet(
         MODELS[case.model],
-        data.to(torch.device(case.device)),
-        shares,
+        case.agents,
+        case.images,
+        case.size,
+        torch.device(case.device),
         Training(batch_size=case.batch),
         Augmentation(flip=False, crop=0),
-        Randomness("benchmark", 0),
     )
     return fleet, InProcess(GRAPHS[case.graph].mixing_matrix(case.agents))
 

@@ -159,7 +159,9 @@ class Fleet(Agents):
         for row, agent in enumerate(self.mine):
             batches = len(self._split(torch.from_numpy(self._shares.pretrain[agent])))
             rates = (self._pretraining_rate(epoch + step / batches) for step in range(batches))
-            self._descend(row, self._epoch(row, "pretrain", epoch, 0), f"pretrain round {epoch}", rates)
+            self._descend(
+                row, self.batches_of_epoch(row, "pretrain", epoch, 0), f"pretrain round {epoch}", rates
+            )
 
     def _pretraining_rate(self, epochs: float) -> float:
         """The learning rate after so many epochs of pre-training."""
@@ -176,14 +178,18 @@ class Fleet(Agents):
             if self.training.steps == "equal":
                 batches = islice(self.samples(row, round), self.epochs * self.steps_per_epoch)
             else:
-                batches = chain.from_iterable(self._epoch(row, "train", round, e) for e in range(self.epochs))
+                batches = chain.from_iterable(
+                    self.batches_of_epoch(row, "train", round, e) for e in range(self.epochs)
+                )
             self._descend(row, batches, f"round {round}")
+            if self.training.optimizer_state == "reset":
+                self.optimizers[row].state.clear()  # merging need not hold it
 
     def samples(self, row: int, round: int) -> Iterator[Batch]:
         """See `Agents.samples`: batches of one epoch after the other."""
-        return chain.from_iterable(self._epoch(row, "train", round, epoch) for epoch in count())
+        return chain.from_iterable(self.batches_of_epoch(row, "train", round, epoch) for epoch in count())
 
-    def _epoch(self, row: int, phase: str, round: int, epoch: int) -> Iterator[Batch]:
+    def batches_of_epoch(self, row: int, phase: str, round: int, epoch: int) -> Iterator[Batch]:
         """An agent's images in random order, in batches, augmented."""
         agent = self.mine[row]
         share = torch.from_numpy(getattr(self._shares, phase)[agent])

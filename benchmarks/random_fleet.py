@@ -1,0 +1,33 @@
+"""Agents with random networks and random images, dealt out evenly."""
+
+import numpy
+import torch
+
+from dimat.data.augmentation import Augmentation
+from dimat.data.image_set import ImageSet
+from dimat.data.partitions import Iid
+from dimat.models import Model
+from dimat.randomness import Randomness
+from dimat.training.fleet import Fleet
+from dimat.training.options import Training
+
+CLASSES = 10
+
+
+def random_fleet(
+    model: Model,
+    agents: int,
+    images: int,
+    size: int,
+    device: torch.device,
+    training: Training,
+    augmentation: Augmentation,
+) -> Fleet:
+    """``agents`` networks that share ``images`` images of ``size`` x ``size``, as in a study."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(images) % min(CLASSES, images)
+    names = tuple(map(str, range(min(CLASSES, images))))
+    data = ImageSet("random images", names, pixels, labels, pixels[: len(names)], labels[: len(names)])
+    shares = Iid(name="iid").shares(labels.numpy(), agents, numpy.random.default_rng(0))
+    return Fleet(model, data.to(device), shares, training, augmentation, Randomness("benchmark", 0))

@@ -1,0 +1,141 @@
+"""Images per second of training, next to a plain loop and to the steps that training cannot do without."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from benchmarks.measuring import clock, in_fresh_process
+from benchmarks.plain_training import CROP, PlainTraining
+from benchmarks.random_fleet import random_fleet
+from benchmarks.side_by_side import train_by_vmap, train_in_turns
+from dimat.data.augmentation import Augmentation
+from dimat.models import Plain, ResNet20
+from dimat.training.fleet import Fleet
+from dimat.training.options import Training
+
+MODELS = {"resnet20": ResNet20(name="resnet20", width=1), "plain": Plain(name="plain")}
+PRECISIONS = ("float32", "bfloat16")
+PLAIN, BARE, FLEET, VMAP, STREAMS = "plain loop", "bare step", "fleet", "vmap", "streams"
+Method = tuple[str, str]
+"""How agents are trained, and in which precision."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, on which images, and on what; ``images`` are those of all agents.
+
+    With ``cpu_time``, seconds are those that the process got from the CPU.
+    """
+
+    model: str
+    agents: int
+    images: int
+    size: int
+    batch: int
+    threads: int
+    device: str
+    cpu_time: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; ratios are of speeds, to the plain loop and to bare steps of this precision."""
+
+    case: Case
+    precision: str
+    method: str
+    images_per_second: float
+    to_plain: float
+    to_bare: float
+
+
+def measure(case: Case, repeats: int) -> list[Row]:
+    """Every method on the same networks and images."""
+    seconds = in_fresh_process(time_methods, case, repeats)
+    return [
+        Row(
+            case,
+            precision,
+            method,
+            case.images / least,
+            seconds[PLAIN, "float32"] / least,
+            seconds[BARE, precision] / least,
+        )
+        for (method, precision), least in seconds.items()
+    ]
+
+
+def methods(case: Case) -> list[Method]:
+    """All that is measured."""
+    found = [(PLAIN, "float32")]
+    for precision in PRECISIONS:
+        found += [(BARE, precision), (FLEET, precision)]
+        if case.agents > 1 and precision == "float32":
+            found.append((VMAP, precision))
+        if case.agents > 1 and case.device == "cuda":
+            found.append((STREAMS, precision))
+    return found
+
+
+def time_methods(case: Case, repeats: int) -> dict[Method, float]:
+    """Seconds of an epoch of all agents, the least of ``repeats``; methods take turns, as machines drift."""
+    epochs = {method: prepare(case, *method) for method in methods(case)}
+    device = torch.device(case.device)
+    now = time.process_time if case.cpu_time else lambda: clock(device)
+    for epoch in epochs.values():
+        epoch()  # libraries load and choose their kernels
+    least = dict.fromkeys(epochs, math.inf)
+    for _ in range(repeats):
+        for method, epoch in epochs.items():
+            started = now()
+            epoch()
+            least[method] = min(now() - started, least[method])
+    return least
+
+
+def prepare(case: Case, method: str, precision: str) -> Callable[[], None]:
+    """A function that trains all agents for one epoch."""
+    fleet = build(case, precision)
+    if method == PLAIN:
+        return PlainTraining(fleet, MODELS[case.model]).epoch
+    if method == BARE:
+        return bare_steps(fleet)
+    train = {FLEET: Fleet.train, VMAP: train_by_vmap, STREAMS: train_in_turns}[method]
+    return lambda: train(fleet, round=1)
+
+
+def build(case: Case, precision: str) -> Fleet:
+    """Random networks with random images."""
+    torch.set_num_threads(case.threads)
+    return random_fleet(
+        MODELS[case.model],
+        case.agents,
+        case.images,
+        case.size,
+        torch.device(case.device),
+        Training(batch_size=case.batch, epochs=1, precision=precision),
+        Augmentation(flip=True, crop=CROP),
+    )
+
+
+def bare_steps(fleet: Fleet) -> Callable[[], None]:
+    """Forward, backward and optimizer step, as many as in an epoch, on one batch that is ready in memory."""
+    held = fleet.holdings[0][: fleet.training.batch_size]
+    (images,) = fleet.batches(held)
+    labels = fleet.data.train_labels[held]
+
+    def epoch() -> None:
+        for network, optimizer, share in zip(fleet.models, fleet.optimizers, fleet.holdings, strict=True):
+            network.train()
+            for _ in range(len(share) // fleet.training.batch_size):
+                with fleet.arithmetic():
+                    loss = functional.cross_entropy(network(images), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    return epoch
