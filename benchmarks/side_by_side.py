@@ -29,7 +29,7 @@ def train_by_vmap(fleet: Fleet, round: int) -> None:
         return functional.cross_entropy(functional_call(network, (own, statistics), (images,)), labels)
 
     gradients_of_all = vmap(grad(loss))
-    optimizer = fleet.training.optimizer.build(_Stacked(parameters))
+    optimizer = fleet.optimizer.build(_Stacked(parameters))
     for batches in zip(
         *(fleet.batches_of_epoch(agent, "train", round, 0) for agent in range(fleet.agents)), strict=True
     ):
@@ -57,7 +57,7 @@ def train_in_turns(fleet: Fleet, round: int) -> None:
     """One epoch of all agents, a step of each in turn; on a GPU, each in a stream of its own."""
     on_gpu = fleet.device.type == "cuda"
     streams = [torch.cuda.Stream() if on_gpu else None for _ in range(fleet.agents)]
-    optimizers = [fleet.training.optimizer.build(network.train()) for network in fleet.models]
+    optimizers = [fleet.optimizer.build(network.train()) for network in fleet.models]
     if on_gpu:
         torch.cuda.synchronize()
     for batches in zip(

@@ -118,7 +118,7 @@ def test_training_side_by_side_gives_the_networks_of_the_loop(train, model):
     case = replace(CASE, model=model, size=16)
     fleet, other = (training.build(case, "float32") for _ in range(2))
     for each in (fleet, other):
-        each.training = each.training.model_copy(update={"optimizer": Sgd(name="sgd", learning_rate=0.01)})
+        each.optimizer = Sgd(name="sgd", learning_rate=0.01)
     start = copy.deepcopy(fleet.states())
     fleet.train(round=1)
     train(other, round=1)
