@@ -24,6 +24,7 @@ from dimat.errors import InputError
 from dimat.graphs import AnyGraph, is_doubly_stochastic
 from dimat.merging.options import Merge
 from dimat.models import AnyModel
+from dimat.network.links import Links
 from dimat.network.options import AnyNetwork, InProcessOptions
 from dimat.randomness import Randomness
 from dimat.spec import Spec, axis, sequence
@@ -231,6 +232,8 @@ class Study(Experiment):
     """Where agents train: `auto` takes a GPU where there is one."""
     network: AnyNetwork = InProcessOptions(name="in_process")
     """Where agents live: `in_process`, all in one program, or `ranks`, each in a process of its own."""
+    links: Links | None = None
+    """Bandwidth and latency for simulated times in comparisons of methods; null simulates none."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0

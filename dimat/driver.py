@@ -165,6 +165,7 @@ class Driver:
                     "run": run.id,
                     "experiment": run.model_dump(mode="json"),
                     "method": method.model_dump(mode="json"),
+                    "learning_rate": method.rate(run.training),
                     "data": {"description": fleet.data.description, "source": fleet.data.source},
                     "graph": self._describe_graph(run),
                     "network": self.study.network.model_dump(mode="json"),

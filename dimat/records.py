@@ -109,6 +109,7 @@ def collect_provenance(paths: Iterable[Path], output: Path) -> None:
             "seconds": sum(run["seconds"] for run in runs),
             "peak_memory_bytes": max(run["peak_memory_bytes"] for run in runs),
             "resumed": sum(run["resumed"] for run in runs),
+            "by_run": {run["run"]: {key: run[key] for key in ("seconds", "learning_rate")} for run in runs},
             "data": distinct("data"),
             "devices": distinct("device"),
             "threads": distinct("threads"),

@@ -4,12 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dimat.config import Deal, Study
+from dimat.config import Deal, Run, Study
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Accuracy against rounds for one data set, model and number of agents: the ids of its runs."""
+
+    agents: int
+    runs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Accuracy against gradient steps and bytes, for the runs of an `Accuracy`."""
 
     agents: int
     runs: frozenset[str]
@@ -36,22 +44,25 @@ class Graphs:
     graphs: tuple[tuple[Any, int], ...]
 
 
-Figure = Accuracy | Matching | Holdings | Graphs
+Figure = Accuracy | Costs | Matching | Holdings | Graphs
 
 
 def figures_of(study: Study) -> dict[str, Figure]:
     """All figures of a study by name."""
     runs = study.runs
     figures: dict[str, Figure] = {}
-    compared = distinct((run.data, run.model, run.agents) for run in runs.values() if run.graph)
-    for data, model, agents in compared:
+    compared = distinct((run.data, run.model, run.agents, run.protocol) for run in runs.values() if run.graph)
+    for data, model, agents, protocol in compared:
         ids = frozenset(
             id
             for id, run in runs.items()
-            if (run.data, run.model) == (data, model) and (run.agents == agents or not run.partition)
+            if (run.data, run.model, run.protocol) == (data, model, protocol)
+            and (run.agents == agents or not run.partition)
         )
-        name = f"{data.name}-{model.name}-{agents}"
+        name = "-".join(filter(None, [data.name, model.name, str(agents), protocol.replace(" ", "-")]))
         _add(figures, f"accuracy-{name}", Accuracy(agents, ids))
+        if compares(runs[id] for id in ids):
+            _add(figures, f"costs-{name}", Costs(agents, ids))
         matched = frozenset(id for id in ids if runs[id].method.name == "dimat" and runs[id].graph)
         if any(runs[id].training.rounds > 1 for id in matched):
             _add(figures, f"matching-{name}", Matching(matched))
@@ -64,6 +75,11 @@ def figures_of(study: Study) -> dict[str, Figure]:
     return figures
 
 
+def compares(runs: Iterable[Run]) -> bool:
+    """Whether there are methods beside the paper's own."""
+    return not {run.method.name for run in runs} <= {"dimat", "wa", "local", "pooled"}
+
+
 def tables_of(study: Study) -> tuple[str, ...]:
     """All tables of a study by name."""
     runs = list(study.runs.values())
@@ -72,6 +88,8 @@ def tables_of(study: Study) -> tuple[str, ...]:
         names.append("difference")
     if len({run.merge.matching_label() for run in runs if run.method.name == "dimat" and run.merge}) > 1:
         names.append("schedules")
+    if compares(runs):
+        names += ["comparison", "advantage"]
     return tuple(names)
 
 

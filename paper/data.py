@@ -8,9 +8,10 @@ from dimat.errors import InputError
 
 SETTING = ["data", "model", "agents", "partition", "graph"]
 """Columns that say in which setting methods are compared."""
-RIVAL = ["method", "matching", "merge"]
-"""Columns that tell rivals in one setting apart: how neurons are matched, how networks are averaged."""
-TEXT = [*SETTING[:2], *SETTING[3:], "run", "method", "matching", "merge", "stage", "layer", "metric"]
+RIVAL = ["method", "matching", "merge", "protocol"]
+"""Columns that tell rivals in one setting apart: how neurons are matched, how networks are averaged, and by
+which rules they are compared."""
+TEXT = [*SETTING[:2], *SETTING[3:], *RIVAL, "run", "stage", "layer", "metric"]
 
 
 def read_records(path: Path) -> pandas.DataFrame:
@@ -55,7 +56,7 @@ def matching_by_round(records: pandas.DataFrame) -> pandas.DataFrame:
 
     Columns: the settings, `RIVAL`, seed, round, metric, value.
     """
-    rows = records[(records.layer != "") & (records.method == "DIMAT")]
+    rows = records[(records.layer != "") & (records.method.str.split(",").str[0] == "DIMAT")]
     return rows.groupby([*SETTING, *RIVAL, "seed", "round", "metric"], sort=False).value.mean().reset_index()
 
 

@@ -15,7 +15,8 @@ from pandas.core.groupby import SeriesGroupBy
 from dimat.config import Study
 from dimat.files import read_json
 from dimat.layout import Layout
-from paper.contents import Accuracy, Graphs, Holdings, Matching, distinct, figures_of
+from paper.comparison import costs_by_round
+from paper.contents import Accuracy, Costs, Graphs, Holdings, Matching, distinct, figures_of
 from paper.data import (
     RIVAL,
     in_every_setting,
@@ -35,6 +36,9 @@ def draw(study: Study, layout: Layout, name: str) -> bytes:
     what = figures_of(study)[name]
     if isinstance(what, Accuracy):
         figure = draw_accuracy(what, read_records(layout.records))
+    elif isinstance(what, Costs):
+        records = read_records(layout.records)
+        figure = draw_costs(costs_by_round(records[records.run.isin(what.runs)]), what.agents)
     elif isinstance(what, Matching):
         records = read_records(layout.records)
         figure = draw_matching(records[records.run.isin(what.runs)])
@@ -53,7 +57,7 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
     panels, figure = panel_grid(len(settings), columns=3, height=2.1)
     lines = {}
     for place, (panel, ((graph, partition), here)) in enumerate(zip(panels, settings, strict=True)):
-        for (method, matching, merge), runs in here.groupby(RIVAL, sort=False):
+        for (method, matching, merge, _), runs in here.groupby(RIVAL, sort=False):
             lines[rival_label(method, matching, merge)] = draw_band(
                 panel, runs.groupby("round").accuracy, inks[method, matching], styles[merge]
             )
@@ -80,6 +84,12 @@ def panel_grid(count: int, columns: int, height: float) -> tuple[list[Axes], Fig
     for panel in axes.flat[count:]:
         panel.set_axis_off()
     return list(axes.flat[:count]), figure
+
+
+def panel_rows(rows: int, columns: int, height: float) -> tuple[numpy.ndarray, Figure]:
+    """Axes (rows, columns) over the width of the text, each row ``height`` inches high."""
+    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, 0.9 + height * rows), squeeze=False)
+    return axes, figure
 
 
 def draw_band(panel: Axes, over_seeds: SeriesGroupBy, ink: str, style: str) -> Line2D:
@@ -116,6 +126,38 @@ def looks(rows: pandas.DataFrame) -> tuple[dict[tuple[str, str], str], dict[str,
     return colours(rivals), styles | {"": "-"}
 
 
+def draw_costs(costs: pandas.DataFrame, agents: int) -> Figure:
+    """Accuracy against gradient steps and against bytes sent: a row of two panels for each setting."""
+    costs = in_every_setting(costs[costs["round"] > 0], agents)
+    inks, styles = looks(costs)
+    settings = list(costs.groupby(["graph", "partition"], sort=False))
+    axes, figure = panel_rows(len(settings), columns=2, height=2.0)
+    lines = {}
+    for across, ((graph, partition), here) in zip(axes, settings, strict=True):
+        for (method, matching, merge, _), runs in here.groupby(RIVAL, sort=False):
+            ink, style = inks[method, matching], styles[merge]
+            label = rival_label(method, matching, merge)
+            lines[label] = draw_band(across[0], runs.groupby("steps", sort=True).accuracy, ink, style)
+            means = runs.groupby("round")[["mebibytes", "accuracy"]].mean()
+            spends = means[means.mebibytes > 0]
+            across[1].plot(spends.mebibytes, spends.accuracy, color=ink, linestyle=style, marker=".", ms=3)
+        across[0].set_ylabel("test accuracy [%]")
+        across[0].set_xlabel("gradient steps of an agent")
+        across[1].set_xlabel("MiB sent by an agent")
+        across[1].set_xscale("log")
+        across[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        across[0].set_xlim(0, here[here.mebibytes > 0].steps.max())  # a pooled network takes many more
+        for panel in across:
+            panel.set_title(f"{graph}, {partition}")
+            panel.set_ylim(0, min(100, costs.accuracy.max() + 5))
+    add_legend(
+        figure,
+        lines,
+        f"{agents} agents; means over agents and seeds, band: ± 1 standard deviation over seeds",
+    )
+    return figure
+
+
 MATCHING_SHOWN = {
     "moved_share": "neurons moved\n[share]",
     "objective_gain": "gain over staying\n[mean correlation]",
@@ -136,7 +178,7 @@ def draw_matching(records: pandas.DataFrame) -> Figure:
     lines = {}
     for across, ((graph, partition), here) in zip(axes, settings, strict=True):
         for panel, metric in zip(across, metrics, strict=True):
-            for (method, matching, merge), runs in here[here.metric == metric].groupby(RIVAL, sort=False):
+            for (method, matching, merge, _), runs in here[here.metric == metric].groupby(RIVAL, sort=False):
                 lines[rival_label(method, matching, merge)] = draw_band(
                     panel, runs.groupby("round").value, inks[method, matching], styles[merge]
                 )

@@ -8,7 +8,7 @@ import typst
 from dimat.config import Study
 from dimat.files import read_bytes, read_json
 from dimat.layout import Layout
-from paper.contents import Accuracy, Graphs, Holdings, Matching, figures_of, tables_of
+from paper.contents import Accuracy, Costs, Graphs, Holdings, Matching, figures_of, tables_of
 from paper.figures import draw
 from paper.tables import as_csv, tabulate
 
@@ -30,7 +30,7 @@ def typeset(study: Study, layout: Layout) -> bytes:
             kind.__name__.lower(): [
                 figures[name] for name, what in figures_of(study).items() if isinstance(what, kind)
             ]
-            for kind in (Accuracy, Matching, Holdings, Graphs)
+            for kind in (Accuracy, Costs, Matching, Holdings, Graphs)
         },
         "tables": tables,
     }

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-import numpy
 import pandas
-from scipy import stats
 
 from dimat.config import Study
+from dimat.files import read_json
 from dimat.layout import Layout
-from paper.contents import Accuracy, figures_of
+from paper.comparison import advantage_table, comparison_table, costs_by_round, summaries
+from paper.contents import Accuracy, Costs, figures_of
 from paper.data import RIVAL, SETTING, in_every_setting, merged_accuracy, read_records
+from paper.intervals import interval
 
 MERGES_SHOWN = (0, 1, 2, 4, 10)
 """Columns of the tables: accuracy after so many merges (0: before the first), and after the last."""
@@ -18,6 +19,16 @@ MERGES_SHOWN = (0, 1, 2, 4, 10)
 def tabulate(study: Study, layout: Layout, name: str) -> pandas.DataFrame:
     """One table of a study."""
     records = read_records(layout.records)
+    if name in ("comparison", "advantage"):
+        costs = [
+            in_every_setting(costs_by_round(records[records.run.isin(what.runs)], study.links), what.agents)
+            for what in figures_of(study).values()
+            if isinstance(what, Costs)
+        ]
+        sums = pandas.concat([summaries(of_one) for of_one in costs], ignore_index=True)
+        if name == "advantage":
+            return advantage_table(sums)
+        return comparison_table(sums, read_json(layout.provenance)["by_run"])
     comparisons = [
         in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
         for what in figures_of(study).values()
@@ -67,7 +78,7 @@ def accuracy_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
 def difference_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
     """DIMAT minus WA, alike in repair and images, paired over seeds: mean and 95 % t-interval, in points."""
     lines = []
-    for setting, rows in settings(accuracy[accuracy.method.isin(["DIMAT", "WA"])], SETTING):
+    for setting, rows in settings(accuracy[accuracy.method.isin(["DIMAT", "WA"])], [*SETTING, "protocol"]):
         dimat = rows[rows.method == "DIMAT"]
         for (matching, merge), own in dimat.groupby(["matching", "merge"], sort=False):
             rival = rows[(rows.method == "WA") & (rows["merge"] == merge)]
@@ -90,7 +101,7 @@ def schedules_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
     """
     lines = []
     both = accuracy[accuracy.method.isin(["DIMAT", "WA"])]
-    for setting, rows in settings(both, [*SETTING, "merge"]):
+    for setting, rows in settings(both, [*SETTING, "merge", "protocol"]):
         by_seed = rows.pivot(index=["round", "seed"], columns=["method", "matching"], values="accuracy")
         for rival in by_seed.columns if len(by_seed.columns) > 1 else ():
             line = setting | {"method": rival[0], "matching": rival[1], "seeds": rows.seed.nunique()}
@@ -100,12 +111,3 @@ def schedules_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
                 line[f"merge {round}"] = interval((here[rival] - here[best]).to_numpy())
             lines.append(line)
     return pandas.DataFrame(lines)
-
-
-def interval(differences: numpy.ndarray) -> str:
-    """Mean and two-sided 95 % t-interval of paired differences."""
-    mean, count = differences.mean(), len(differences)
-    if count < 2:
-        return f"{mean:+.1f}"
-    half = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"

@@ -13,7 +13,8 @@ from paper import style
 from paper.contents import Accuracy, Graphs, figures_of, tables_of
 from paper.data import in_every_setting, matching_by_round, merged_accuracy, read_records
 from paper.figures import draw_graphs, draw_matching
-from paper.tables import accuracy_table, difference_table, interval, schedules_table
+from paper.intervals import interval
+from paper.tables import accuracy_table, difference_table, schedules_table
 
 STUDY = parse_study(
     {

@@ -39,6 +39,10 @@ class Gossip(Method):
         """See `Method.canonical`; of a merge only the calibration of normalization is left."""
         return super().canonical(point) | {"merge": only_calibration(self.name, point["merge"])}
 
+    def rate(self, training: Training) -> float:
+        """See `Method.rate`."""
+        return self.learning_rate
+
     def faster(self, factor: float, training: Training) -> "Gossip":
         """See `Method.faster`."""
         return self.model_copy(update={"learning_rate": self.learning_rate * factor})

@@ -45,6 +45,10 @@ class Method(Spec):
         ]
         return ", ".join([self.title, *changed])
 
+    @abstractmethod
+    def rate(self, training: Training) -> float:
+        """The learning rate, at first; ``training`` has what the method does not say."""
+
     def optimizer_of(self, training: Training) -> AnyOptimizer:
         """The optimizer of local training."""
         return training.optimizer
@@ -73,6 +77,10 @@ class LocalTraining(Method):
     def optimizer_of(self, training: Training) -> AnyOptimizer:
         """See `Method.optimizer_of`."""
         return self.optimizer or training.optimizer
+
+    def rate(self, training: Training) -> float:
+        """See `Method.rate`."""
+        return self.optimizer_of(training).learning_rate
 
     def faster(self, factor: float, training: Training) -> "LocalTraining":
         """See `Method.faster`."""

@@ -26,6 +26,7 @@ rule figure:
 rule table:
     input:
         records=layout.records,
+        provenance=layout.provenance,
     output:
         csv=report(
             layout.table("{id}", "csv"),

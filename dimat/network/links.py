@@ -1,0 +1,24 @@
+"""A model of links, which turns bytes, messages and steps into simulated time."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+
+from dimat.spec import Spec
+
+Number = TypeVar("Number")
+
+
+class Links(Spec):
+    """Every agent sends its messages one after the other, over a link with a bandwidth and a latency."""
+
+    bandwidth: Annotated[float, Field(gt=0)] = 12.5
+    """Megabytes (10^6 bytes) in a second."""
+    latency: Annotated[float, Field(ge=0)] = 10.0
+    """Milliseconds that each message takes whatever its size."""
+    step: Annotated[float, Field(ge=0)] = 50.0
+    """Milliseconds of a gradient step."""
+
+    def seconds(self, steps: Number, messages: Number, size: Number) -> Number:
+        """Simulated time of gradient steps, and of messages of ``size`` bytes together; works on columns."""
+        return (steps * self.step + messages * self.latency) / 1e3 + size / (self.bandwidth * 1e6)
