@@ -25,7 +25,7 @@ from dimat.graphs import AnyGraph, is_doubly_stochastic
 from dimat.merging.options import Merge
 from dimat.models import AnyModel
 from dimat.network.links import Links
-from dimat.network.options import AnyNetwork, InProcessOptions
+from dimat.network.options import IN_PROCESS, AnyNetwork
 from dimat.randomness import Randomness
 from dimat.spec import Spec, axis, sequence
 from dimat.training.options import Training
@@ -230,7 +230,7 @@ class Study(Experiment):
     """Further grids: each is the grid of this file with the given keys replaced."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where agents train: `auto` takes a GPU where there is one."""
-    network: AnyNetwork = InProcessOptions(name="in_process")
+    network: AnyNetwork = IN_PROCESS
     """Where agents live: `in_process`, all in one program, or `ranks`, each in a process of its own."""
     links: Links | None = None
     """Bandwidth and latency for simulated times in comparisons of methods; null simulates none."""

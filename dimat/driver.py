@@ -10,7 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from dimat.errors import InputError
 from dimat.files import read_json, read_tensors, write_json, write_tensors
 from dimat.layout import Layout
 from dimat.network.network import Network
+from dimat.network.options import IN_PROCESS
 from dimat.provenance import machine
 from dimat.randomness import Randomness
 from dimat.records import Measurement, final_accuracy, write_records
@@ -92,10 +93,11 @@ class Driver:
     def tune(self, choice: Choice) -> None:
         """Carry out the trials of a choice that are not there yet, and keep what was best."""
         accuracies: dict[float, float | None] = {}
+        in_process = replace(self, study=self.study.model_copy(update={"network": IN_PROCESS}))
         for factor, trial in choice.trials().items():
             try:
                 if not self.layout.run(trial.id).exists():
-                    self.train(trial)
+                    in_process.train(trial)
                 accuracies[factor] = final_accuracy(self.layout.run(trial.id), trial.training.rounds)
             except Diverged as error:
                 log.info("%s", error)

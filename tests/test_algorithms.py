@@ -16,6 +16,7 @@ from dimat.algorithms.dpsgd import Dpsgd
 from dimat.algorithms.final_merge import FinalMerge
 from dimat.algorithms.gradient_tracking import GradientTracking
 from dimat.algorithms.ld_sgd import LdSgd
+from dimat.algorithms.matcha import Matcha, decomposition
 from dimat.algorithms.quasi_global import QuasiGlobal
 from dimat.algorithms.sgp import Sgp
 from dimat.algorithms.sign_compression import compress, decompress
@@ -275,6 +276,38 @@ def test_a_meeting_is_two_local_descents_and_their_average():
             x = x.mean(0, keepdim=True).expand(2, -1)
     iterates(SwarmSgd(name="swarm_sgd", learning_rate=RATE), agents, Ring(name="ring").mixing_matrix(2), 1)
     torch.testing.assert_close(agents.parameters, x, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("graph", [Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")])
+def test_matcha_with_its_whole_budget_is_gossip_over_all_links(graph):
+    agents = Quadratics(noise=0.3)
+    network = InProcess(graph.mixing_matrix(5))
+    laplacian = numpy.zeros((5, 5))
+    for i, j in network.edges():
+        laplacian[[i, j], [i, j]] += 1
+        laplacian[[i, j], [j, i]] -= 1
+    alpha = decomposition(tuple(network.edges()), 5, 1.0)[2]
+    w = torch.from_numpy(numpy.eye(5) - alpha * laplacian)
+    expected = recursion(agents, None, lambda x, g, k: w @ (x - RATE * g(x)))
+    iterates(Matcha(name="matcha", learning_rate=RATE, budget=1.0), agents, network.mixing)
+    torch.testing.assert_close(agents.parameters, expected, rtol=0, atol=1e-10)
+
+
+def test_matcha_spends_its_budget_on_average_and_keeps_the_mean():
+    network = InProcess(Complete(name="complete").mixing_matrix(6))
+    method = Matcha(name="matcha", budget=0.4)
+    parts, probabilities, alpha = decomposition(tuple(network.edges()), 6, 0.4)
+    generator = numpy.random.default_rng(0)
+    used = []
+    for _ in range(2000):
+        matrix = method.links(network, generator)
+        numpy.testing.assert_allclose(matrix, matrix.T)
+        numpy.testing.assert_allclose(matrix.sum(0), 1)
+        on = [matching for matching in parts if matrix[matching[0]] > 0]
+        assert all(matrix[link] == alpha for matching in on for link in matching)
+        used.append(len(on))
+    assert numpy.mean(used) == pytest.approx(0.4 * len(parts), abs=4 * numpy.std(used) / len(used) ** 0.5)
+    assert sum(probabilities) == pytest.approx(0.4 * len(parts), abs=1e-5)
 
 
 # Cross-gradients.

@@ -97,7 +97,8 @@ def assert_same(folder, other):
 def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path):
     merges = [{"images": "own"}, {"images": "pooled"}]
     methods = STUDY | {"method": METHODS, "merge": merges[0]}
-    methods["variants"] = [{"method": "dimat", "merge": merges[1]}]
+    common = {"alignment": "consistent", "rematch": "sticky"}
+    methods["variants"] = [{"method": "dimat", "merge": [merges[1], common | {"images": "own"}, common]}]
     inside = write_config(methods, "inside.yaml")
     make_start(dimat, inside)
     shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import networkx
 import numpy
 import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from dimat.merging.assignment import inverse
 from dimat.merging.frames import spanning_tree
 from dimat.merging.similarity import Similarity
 from dimat.merging.statistics import Pair
@@ -51,14 +53,18 @@ def diagnose(
       that is than in place.
     """
     everywhere = network.collect(permutations)
+    # Where links have one direction only, the other way round is as good for what is said of cycles.
+    back = {(j, i): inverse(by_group) for (i, j), by_group in everywhere.items() if (j, i) not in everywhere}
+    parts = networkx.number_connected_components(networkx.Graph(list(everywhere)))
     values: dict[tuple[str, str, Pair], float] = {}
     for pair, by_group in permutations.items():
         link = {pair: by_group}
-        if pair[0] < pair[1]:
+        once = pair[0] < pair[1] or pair[::-1] in back
+        if once:
             before, after = (distances(states, groups, link, moved=moved) for moved in (False, True))
         for group in groups:
             values[group.name, "moved_share", pair] = _moved(by_group[group.name])
-            if pair[0] < pair[1]:
+            if once:
                 values[group.name, "distance_before", pair] = before[group.name]
                 values[group.name, "distance_after", pair] = after[group.name]
             if pair in similarities:
@@ -66,11 +72,12 @@ def diagnose(
                 values[group.name, "objective", pair] = reached
                 values[group.name, "objective_gain", pair] = reached - standing
     for group in groups if everywhere else ():
-        of_group = {pair: by_group[group.name] for pair, by_group in sorted(everywhere.items())}
+        of_group = {pair: by_group[group.name] for pair, by_group in sorted((everywhere | back).items())}
         anyone = min(everywhere)
         if anyone in permutations:  # what is said of all links together is said once
-            orbit_share = orbits(of_group, network.agents, group.size) / group.size
-            values[group.name, "orbit_share", anyone] = orbit_share
+            alone = network.agents - len({agent for pair in of_group for agent in pair})
+            of_channels = orbits(of_group, network.agents, group.size) / group.size
+            values[group.name, "orbit_share", anyone] = (of_channels - alone) / parts
             if closures := cycle_closures(of_group, network.agents, group.size):
                 values[group.name, "closed_share", anyone] = _mean(closures)
     by_metric: dict[tuple[str, str], list[float]] = {}
@@ -136,14 +143,13 @@ def distances(
     permutations: Mapping[Pair, Permutations],
     moved: bool,
 ) -> dict[str, float]:
-    """Mean relative squared distance over links i < j, before or after the neighbour is ``moved``."""
+    """Mean relative squared distance over links, before or after the neighbour is ``moved``."""
     produced = {
         group.name: [member.name for member in group.members if member.axis == 0 and _trained(member.name)]
         for group in groups
     }
     found: dict[str, list[float]] = {group.name: [] for group in groups}
-    for i, j in [pair for pair in permutations if pair[0] < pair[1]]:
-        by_group = permutations[i, j]
+    for (i, j), by_group in permutations.items():
         other = permute(states[j], groups, by_group) if moved else states[j]
         for group, names in produced.items():
             gap = sum(float((states[i][name] - other[name]).square().sum()) for name in names)

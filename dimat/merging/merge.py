@@ -35,8 +35,9 @@ def merge_with_neighbours(fleet: Fleet, network: Network, merge: Merge, round: i
     matching = match_neighbours(fleet, network, merge, round, met)
     states = {agent: model.state_dict() for agent, model in met.items()}
     diagnostics = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
-    for agent, frame in matching.frames.items():
-        fleet.reorder(agent, frame)
+    for row, agent in enumerate(fleet.mine if matching.frames else ()):
+        frame = matching.frames[agent]
+        fleet.reorder(row, frame)
         size = sum(order.nbytes for order in frame.values())
         receivers = len(network.receivers(agent))
         network.count(agent, "frames", matching.exchanges * size * receivers, matching.exchanges * receivers)
@@ -45,7 +46,7 @@ def merge_with_neighbours(fleet: Fleet, network: Network, merge: Merge, round: i
     for row, agent in enumerate(fleet.mine):
         aligned = [
             permute(state, fleet.groups, matching.remaining(agent, neighbour))
-            for neighbour, state in received[row].items()
+            for neighbour, state in in_their_frames(received[row], fleet, matching.frames).items()
         ]
         weights = [network.mixing[agent, source] for source in (agent, *received[row])]
         images = visible_images(fleet, network, merge, agent, round)
@@ -57,6 +58,16 @@ def merge_with_neighbours(fleet: Fleet, network: Network, merge: Merge, round: i
     for model, other in zip(fleet.models, merged, strict=True):
         model.load_state_dict(other.state_dict())
     return diagnostics
+
+
+def in_their_frames(received: Mapping[int, State], fleet: Fleet, frames: Frames) -> Mapping[int, State]:
+    """What an agent received, with those in the frame they have found since who live in other processes."""
+    if not frames:
+        return received
+    return {
+        sender: state if sender in fleet.mine else permute(state, fleet.groups, frames[sender])
+        for sender, state in received.items()
+    }
 
 
 def acquaintances(fleet: Fleet, received: Sequence[Mapping[int, State]]) -> dict[int, nn.Module]:
@@ -135,7 +146,10 @@ def match_neighbours(
     frames: Frames = {}
     exchanges = 0
     if merge.alignment == "consistent" or (merge.rematch.holds and round == 1):
-        frames, exchanges = common_frames(similarities, fleet.groups, fleet.agents, reward, anew)
+        # Agents would take turns, each from the orders that its neighbours tell it. Processes carry out all
+        # turns at once instead, from what all of them have seen; what agents would send is counted.
+        seen = network.collect(similarities)
+        frames, exchanges = common_frames(seen, fleet.groups, fleet.agents, reward, anew)
     if merge.alignment == "consistent":
         found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
     else:

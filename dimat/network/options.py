@@ -39,4 +39,5 @@ class RanksOptions(Spec):
         return Ranks(matrices, device, self.timeout)
 
 
+IN_PROCESS = InProcessOptions(name="in_process")
 AnyNetwork = choice(InProcessOptions, RanksOptions)

@@ -119,9 +119,9 @@ class Fleet(Agents):
         """Each agent's parameters and buffers; references, not copies."""
         return [network.state_dict() for network in self.models]
 
-    def reorder(self, agent: int, permutations: Permutations) -> None:
+    def reorder(self, row: int, permutations: Permutations) -> None:
         """Put an agent's neurons in another order: its function is unchanged, and so is its training."""
-        network, optimizer = self.models[agent], self.optimizers[agent]
+        network, optimizer = self.models[row], self.optimizers[row]
         parameters = dict(network.named_parameters())
         network.load_state_dict(permute(network.state_dict(), self.groups, permutations))
         for slot in sorted({slot for slots in optimizer.state.values() for slot in slots}):

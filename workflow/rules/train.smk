@@ -85,6 +85,14 @@ rule tune:
         "dimat tune {params.study} --only {wildcards.id} 2> {log}"
 
 
+def launcher(wildcards):
+    """How a run is started: by itself, or in a process for each agent."""
+    if study.network.name == "in_process":
+        return "dimat"
+    agents = runs[wildcards.id].agents
+    return f"torchrun --standalone --nproc-per-node {agents} -m dimat"
+
+
 # One job is one whole run: all rounds of one method on one graph and partition with one seed.
 rule train:
     input:
@@ -101,8 +109,9 @@ rule train:
         gpu=int(study.device == "cuda"),
     params:
         study=layout.study,
+        launcher=launcher,
     shell:
-        "dimat train {params.study} --only {wildcards.id} 2> {log}"
+        "{params.launcher} train {params.study} --only {wildcards.id} 2> {log}"
 
 
 rule collect:
