@@ -4,7 +4,6 @@ Processes are started by torchrun or by Slurm's srun. A process that is gone, or
 the others with a message that names it.
 """
 
-import logging
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +17,11 @@ from torch import Tensor, distributed
 from dimat.errors import InputError, LostAgent
 from dimat.network.network import Link, Network, State, weighted_sum
 
-log = logging.getLogger("dimat")
+STARTING = 300.0
+"""Seconds that processes may take to start and to read their data, one more than the other."""
 
 
-def join(device: torch.device, seconds: float) -> None:
+def join(device: torch.device) -> None:
     """Meet the other processes; `InputError` if nothing has started them."""
     environment = launcher_environment(os.environ)
     if environment is None:
@@ -32,7 +32,7 @@ def join(device: torch.device, seconds: float) -> None:
     os.environ.update(environment)
     if not distributed.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=timedelta(seconds=seconds))
+        distributed.init_process_group(backend, timeout=timedelta(seconds=STARTING))
 
 
 def launcher_environment(environment: Mapping[str, str]) -> dict[str, str] | None:
@@ -59,7 +59,7 @@ class Ranks(Network):
         device: torch.device,
         seconds: float,
     ) -> None:
-        join(device, seconds)
+        join(device)
         self.rank = distributed.get_rank()
         super().__init__(matrices, [self.rank])
         if distributed.get_world_size() != self.agents:
@@ -69,6 +69,7 @@ class Ranks(Network):
             )
         self.device = device
         self.seconds = seconds
+        self._limit = max(seconds, STARTING)  # until all have said something
 
     def mix(self, values: Tensor, kind: str, matrix: numpy.ndarray | None = None) -> Tensor:
         """See `Network.mix`."""
@@ -99,17 +100,16 @@ class Ranks(Network):
 
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
         """See `Network.collect`; all send to the first process, which sends everything back."""
-        own = torch.frombuffer(bytearray(pickle.dumps(dict(values))), dtype=torch.uint8)
-        others = range(1, self.agents)
-        if self.rank:
-            self._send_sized(own, 0)
-            return pickle.loads(self._receive_sized(0, patience=2).numpy().tobytes())  # noqa: S301
         everything = dict(values)
-        for other in others:  # from processes of this very job, started together
-            everything |= pickle.loads(self._receive_sized(other).numpy().tobytes())  # noqa: S301
-        reply = torch.frombuffer(bytearray(pickle.dumps(everything)), dtype=torch.uint8)
-        for other in others:
-            self._send_sized(reply, other)
+        if self.rank:
+            self._send_pickled(everything, 0)
+            everything = self._receive_pickled(0, patience=2)
+        else:
+            for other in range(1, self.agents):
+                everything |= self._receive_pickled(other)
+            for other in range(1, self.agents):
+                self._send_pickled(everything, other)
+        self._limit = self.seconds
         return everything
 
     def _swap(
@@ -132,14 +132,15 @@ class Ranks(Network):
                 self._wait(work, [peers[position]] if len(works) == len(peers) else peers)
         return arriving
 
-    def _send_sized(self, message: Tensor, to: int) -> None:
-        size = torch.tensor([len(message)])
-        for tensor in (size, message):
+    def _send_pickled(self, values: dict[Any, Any], to: int) -> None:
+        message = torch.frombuffer(bytearray(pickle.dumps(values)), dtype=torch.uint8)
+        for tensor in (torch.tensor([len(message)]), message):
             self._pass(distributed.isend, tensor, to, 1)
 
-    def _receive_sized(self, sender: int, patience: float = 1) -> Tensor:
+    def _receive_pickled(self, sender: int, patience: float = 1) -> dict[Any, Any]:
         size = self._pass(distributed.irecv, torch.zeros(1, dtype=torch.int64), sender, patience)
-        return self._pass(distributed.irecv, torch.empty(int(size), dtype=torch.uint8), sender, patience)
+        message = self._pass(distributed.irecv, torch.empty(int(size), dtype=torch.uint8), sender, patience)
+        return pickle.loads(message.numpy().tobytes())  # noqa: S301  from a process of this very job
 
     def _pass(self, how: Callable[..., Any], tensor: Tensor, peer: int, patience: float) -> Tensor:
         """Send or receive one tensor that is no message of a method."""
@@ -153,7 +154,7 @@ class Ranks(Network):
 
     def _wait(self, work: distributed.Work, peers: Sequence[int], patience: float = 1) -> None:
         try:
-            done = work.wait(timedelta(seconds=self.seconds * patience))
+            done = work.wait(timedelta(seconds=self._limit * patience))
         except RuntimeError as error:
             raise self._lost(peers, error) from None
         if done is False:
@@ -165,7 +166,7 @@ class Ranks(Network):
         agents = " or ".join(map(str, peers))
         return LostAgent(
             f"agent {agents} (rank {agents}) is gone or has not answered agent {self.rank} within "
-            f"{self.seconds:g} s ({why}); run again to go on from the last checkpoint"
+            f"{self._limit:g} s ({why}); run again to go on from the last checkpoint"
         )
 
 
