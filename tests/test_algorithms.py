@@ -23,9 +23,10 @@ from dimat.algorithms.sign_compression import compress, decompress
 from dimat.algorithms.swarm_sgd import SwarmSgd
 from dimat.algorithms.variance_corrected import corrected_average
 from dimat.graphs import Complete, Ring, TwoHub
+from dimat.merging.options import Merge
 from dimat.network.in_process import InProcess
 from dimat.randomness import Randomness
-from dimat.training.agents import Agents
+from dimat.training.agents import Agents, Diverged
 
 RATE = 0.07
 STEPS = 6
@@ -493,3 +494,14 @@ def test_samples_of_a_round_do_not_depend_on_the_rounds_before(make_fleet):
         assert torch.equal(one.labels, two.labels)
     assert not torch.equal(ours[0].labels, next(iter(other.steps(3))).samples[1].labels)
     assert all(b.number - a.number == 1 for a, b in pairwise(fleet.steps(2)))
+
+
+def test_divergence_names_the_agent_the_method_and_its_setting(make_fleet, make_network):
+    fleet, network = make_fleet(agents=3, epochs=1), make_network(Ring(name="ring"), 3)
+    method = Dpsgd(name="dpsgd", learning_rate=1e3)
+    stages = method.rounds(fleet, network, Merge(repair="none"), first=1, last=2)
+    assert next(stages).name == "merged"
+    with torch.no_grad():
+        fleet.models[1].classifier.weight[0, 0] = torch.inf
+    with pytest.raises(Diverged, match=r"agent 0 diverged .* in round 1 with dpsgd learning_rate 1000"):
+        next(stages)  # one exchange later, agent 0 has it too

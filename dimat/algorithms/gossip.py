@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -59,7 +58,7 @@ class Gossip(Method):
             if round < last:
                 self.learn(fleet, network, round)
                 for row in range(len(fleet.mine)):
-                    fleet.check_finite(row, torch.zeros(()), f"round {round}")
+                    fleet.check_finite(row, f"round {round} with {self.label()}")
                 yield Stage(round, "trained")
 
     @abstractmethod

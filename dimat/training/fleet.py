@@ -217,18 +217,16 @@ class Fleet(Agents):
             total += loss.detach()
             self.steps_taken[row] += 1
         optimizer.zero_grad()  # gradients are not kept while others train
-        self.check_finite(row, total, when)
+        self.check_finite(row, f"{when} with {self.optimizer.label()}", total)
 
-    def check_finite(self, row: int, total: Tensor, when: str) -> None:
-        """`Diverged` if a sum of losses or anything in an agent's network is not finite."""
-        if not all(
-            torch.isfinite(tensor).all() for tensor in (total, *self.models[row].state_dict().values())
-        ):
-            raise Diverged(
-                f"training: agent {self.mine[row]} diverged (loss or weights are not finite) in {when} with "
-                f"{self.optimizer.label()}; valid is a setting that does not diverge, such as a smaller "
-                "learning_rate"
-            )
+    def check_finite(self, row: int, what: str, *more: Tensor) -> None:
+        """`Diverged`, in ``what``, if anything in an agent's network, or ``more``, is not finite."""
+        if all(torch.isfinite(tensor).all() for tensor in (*self.models[row].state_dict().values(), *more)):
+            return
+        raise Diverged(
+            f"training: agent {self.mine[row]} diverged (loss or weights are not finite) in {what}; valid is "
+            "a setting that does not diverge, such as a smaller learning_rate"
+        )
 
     def arithmetic(self) -> torch.autocast:
         """The context of forward passes at the configured precision."""
