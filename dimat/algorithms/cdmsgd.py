@@ -1,4 +1,4 @@
-"""CDMSGD: CDSGD with momentum (Jiang, Balu, Hegde and Sarkar 2017, algorithm 3)."""
+"""CDMSGD: CDSGD with momentum (Jiang, Balu, Hegde and Sarkar 2017)."""
 
 from typing import Annotated, Literal
 

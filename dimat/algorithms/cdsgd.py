@@ -1,4 +1,4 @@
-"""CDSGD, combine then adapt (Jiang, Balu, Hegde and Sarkar 2017, algorithm 1)."""
+"""CDSGD, combine then adapt (Jiang, Balu, Hegde and Sarkar 2017)."""
 
 from typing import Literal
 

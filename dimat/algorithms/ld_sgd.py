@@ -1,4 +1,4 @@
-"""LD-SGD: local decentralized SGD (Li, Yang, Wang and Zhang 2019, algorithm 1)."""
+"""LD-SGD: local decentralized SGD (Li, Yang, Wang and Zhang 2019)."""
 
 from typing import Annotated, Literal
 

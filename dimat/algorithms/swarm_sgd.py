@@ -1,4 +1,4 @@
-"""SwarmSGD: random pairs meet and average (Nadiradze, Sabour, Davies, Li and Alistarh 2021, algorithm 1)."""
+"""SwarmSGD: random pairs meet and average (Nadiradze, Sabour, Davies, Li and Alistarh 2021)."""
 
 from typing import Annotated, Literal
 
