@@ -116,6 +116,15 @@ def test_another_seed_runs_only_its_own_jobs(pipeline):
     assert [planned[rule] for rule in ("partition", "pretrain", "train")] == [2, 2, 2]
 
 
+def test_tuning_comes_before_the_runs_that_need_it(pipeline):
+    tuned = STUDY | {"method": ["dimat", "dpsgd"], "seeds": [0, 1], "tuning": {"factors": [0.5, 1.0]}}
+    pipeline.configure(tuned | {"name": "tuned"})
+    planned = pipeline.planned()
+    # data and partitions with and without held-out images; a choice for each method
+    expected = {"prepare": 2, "partition": 3, "pretrain": 3, "tune": 2, "train": 4}
+    assert {rule: planned[rule] for rule in expected} == expected
+
+
 def test_changed_merge_option_keeps_the_pre_trained_networks(pipeline):
     pipeline.configure(STUDY | {"merge": {"images": "own"}})
     planned = pipeline.planned()
@@ -157,7 +166,7 @@ def test_failing_job_shows_its_line(pipeline):
     assert failed.returncode != 0 and "dimat: error: data.path" in output and "Traceback" not in output
 
 
-@pytest.mark.parametrize("name", ["quick", "cifar10", "paper"])
+@pytest.mark.parametrize("name", ["quick", "cifar10", "paper", "compare-digits", "compare-cifar10"])
 def test_shipped_configurations_plan(name):
     command = [
         sys.executable,
