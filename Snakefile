@@ -52,6 +52,7 @@ onstart:
     write_json(layout.study, config)
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/paper.smk"
 

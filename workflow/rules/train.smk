@@ -2,23 +2,6 @@
 # another file: jobs depend on nothing but their ids and inputs.
 
 
-def needed_by(run):
-    """The files that a run reads."""
-    choice = [layout.choice(run.choice.id)] if run.choice else []
-    return [
-        layout.source(run.deal.source.id),
-        layout.deal(run.deal.id),
-        layout.start(run.start.id),
-        *choice,
-    ]
-
-
-# Trials differ in nothing but their learning rate: what one of them needs, all need.
-trial_of = {
-    id: next(iter(choice.trials().values())) for id, choice in study.choices.items()
-}
-
-
 rule prepare:
     output:
         layout.source("{id}"),
@@ -83,14 +66,6 @@ rule tune:
         study=layout.study,
     shell:
         "dimat tune {params.study} --only {wildcards.id} 2> {log}"
-
-
-def launcher(wildcards):
-    """How a run is started: by itself, or in a process for each agent."""
-    if study.network.name == "in_process":
-        return "dimat"
-    agents = runs[wildcards.id].agents
-    return f"torchrun --standalone --nproc-per-node {agents} -m dimat"
 
 
 # One job is one whole run: all rounds of one method on one graph and partition with one seed.
