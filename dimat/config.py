@@ -21,7 +21,7 @@ from dimat.algorithms import AnyMethod
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
-from dimat.graphs import AnyGraph, is_doubly_stochastic
+from dimat.graphs import AnyGraph
 from dimat.merging.options import Merge
 from dimat.models import AnyModel
 from dimat.network.links import Links
@@ -127,12 +127,16 @@ class Run(Start):
         """`InputError` if the graph cannot be built, or does not suit the method."""
         if self.graph is None:
             return
-        matrix = self.graph.mixing_matrix(self.agents)
-        if not self.method.pushes and not is_doubly_stochastic(matrix):
+        graph = f"graph: {self.graph.label()} over {self.agents} agents"
+        if not (self.graph.doubly_stochastic(self.agents) or self.method.pushes):
             raise InputError(
-                f"graph: {self.graph.label()} over {self.agents} agents has links of one direction, whose "
-                f"weights favour some agents; method {self.method.name} needs doubly stochastic ones, valid "
-                "with such graphs is sgp"
+                f"{graph} has links of one direction, whose weights favour some agents; method "
+                f"{self.method.name} needs doubly stochastic ones, valid with such graphs is sgp"
+            )
+        if self.graph.directed and self.method.answers(self.merge):
+            raise InputError(
+                f"{graph} has links of one direction; method {self.method.name} with these options "
+                "also sends against it, valid is an undirected graph"
             )
 
     @property

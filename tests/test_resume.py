@@ -127,6 +127,33 @@ def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, state, optim
     assert_nothing_left_over(driver.layout)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"name": "dpsgd", "momentum": 0.9},
+        "gradient_tracking",
+        "quasi_global",
+        "swarm_sgd",
+        {"name": "sgp", "momentum": 0.9},
+        {"name": "cga", "compressed": True},
+        "matcha",
+    ],
+)
+def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):
+    graph = {"name": "ring", "link_failures": 0.3}  # the clock of communications goes on, too
+    driver = open_driver(small | {"method": method, "graph": graph}, tmp_path)
+    driver.pretrain(only_start(driver))
+    run = only_run(driver)
+    driver.train(run)
+    path = driver.layout.run(run.id)
+    undisturbed = path.read_bytes()
+    for messages in (1, 3, 5):  # in the first round, the second, the third
+        path.unlink()
+        assert interrupted(lambda: driver.train(run), messages)
+        driver.train(run)
+        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+
+
 def test_a_run_interrupted_in_every_round(tmp_path, small, interrupted):
     small["training"] |= {"optimizer_state": "kept"}
     driver = open_driver(small, tmp_path)

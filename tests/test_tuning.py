@@ -96,6 +96,34 @@ def test_one_sided_links_are_for_push_sum_alone(small, tmp_path):
         parse_study(small | {"graph": chord, "method": "dpsgd"}, "study")
     assert parse_study(small | {"graph": chord, "method": "sgp"}, "study").runs
     assert parse_study(small | {"graph": "directed_ring", "method": "dpsgd"}, "study").runs
+    failing = {"name": "directed_ring", "link_failures": 0.1}
+    with pytest.raises(InputError, match="valid with such graphs is sgp"):
+        parse_study(small | {"graph": failing, "method": "dpsgd"}, "study")
+    assert parse_study(small | {"graph": failing, "method": "sgp"}, "study").runs
+    uneven = {"name": "sequence", "graphs": ["directed_ring", chord]}
+    with pytest.raises(InputError, match="valid with such graphs is sgp"):
+        parse_study(small | {"graph": uneven, "method": "dpsgd"}, "study")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "cga"},
+        {"method": "matcha"},
+        {"method": "swarm_sgd"},
+        {"method": "dimat", "merge": {"alignment": "consistent"}},
+        {"method": "dimat", "merge": {"rematch": "sticky"}},
+    ],
+)
+def test_answers_need_links_of_both_directions(change, small):
+    assert parse_study(small | change, "study").runs
+    with pytest.raises(InputError, match="valid is an undirected graph"):
+        parse_study(small | change | {"graph": "directed_ring"}, "study")
+
+
+@pytest.mark.parametrize("method", ["dimat", "wa", "dpsgd", "sgp", "gradient_tracking"])
+def test_other_methods_need_one_direction_alone(method, small):
+    assert parse_study(small | {"method": method, "graph": "directed_ring"}, "study").runs
 
 
 def test_methods_that_average_at_every_step_have_no_parents_to_repair(small):

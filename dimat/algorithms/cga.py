@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dimat.algorithms.gossip import Synchronous
 from dimat.algorithms.sign_compression import compress, decompress
+from dimat.merging.options import Merge
 from dimat.network.network import Link, Network, weighted_sum
 from dimat.training.agents import Agents, Step
 
@@ -31,6 +32,10 @@ class Cga(Synchronous):
     def legend(self) -> str:
         """See `Method.legend`."""
         return "CompCGA" if self.compressed else self.title
+
+    def answers(self, merge: Merge | None) -> bool:
+        """See `Method.answers`: gradients go back to where the networks came from."""
+        return True
 
     def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
         """See `Synchronous.step`."""

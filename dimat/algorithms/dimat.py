@@ -23,6 +23,11 @@ class Dimat(LocalTraining):
             raise InputError("merge.matcher: 'identity' makes dimat what method wa is; use that")
         return super().canonical(point)
 
+    def answers(self, merge: Merge | None) -> bool:
+        """See `Method.answers`: a common frame is found by neighbours who tell each other their orders."""
+        matched = merge is not None and merge.matcher.name != "identity"
+        return matched and (merge.alignment == "consistent" or merge.rematch.holds)
+
     def rounds(
         self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
     ) -> Iterator[Stage]:

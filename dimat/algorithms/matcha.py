@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dimat.algorithms.gossip import LocalMomentum
 from dimat.graphs.matchings import activation_probabilities, matchings, mixing_step
+from dimat.merging.options import Merge
 from dimat.network.network import Link, Network
 from dimat.training.agents import Agents, Step
 
@@ -24,6 +25,10 @@ class Matcha(LocalMomentum):
     title = "MATCHA"
     budget: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Expected share of the matchings that are switched on in a step."""
+
+    def answers(self, merge: Merge | None) -> bool:
+        """See `Method.answers`: both ends of a link receive."""
+        return True
 
     def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
         """See `Synchronous.step`."""

@@ -45,6 +45,10 @@ class Method(Spec):
         ]
         return ", ".join([self.title, *changed])
 
+    def answers(self, merge: Merge | None) -> bool:
+        """Whether agents also send to those whom they receive from, so that links need both directions."""
+        return False
+
     @abstractmethod
     def rate(self, training: Training) -> float:
         """The learning rate, at first; ``training`` has what the method does not say."""

@@ -6,6 +6,7 @@ import numpy
 from pydantic import Field
 
 from dimat.algorithms.gossip import Gossip
+from dimat.merging.options import Merge
 from dimat.network.network import Network
 from dimat.training.agents import Agents
 
@@ -23,6 +24,10 @@ class SwarmSgd(Gossip):
     """Decay of each agent's running sum of gradients."""
     local_steps: Annotated[int, Field(ge=1)] = 2
     """H: gradient steps of each of the two before they average."""
+
+    def answers(self, merge: Merge | None) -> bool:
+        """See `Method.answers`: both of a pair receive."""
+        return True
 
     def learn(self, agents: Agents, network: Network, round: int) -> None:
         """See `Gossip.learn`."""

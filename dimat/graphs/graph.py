@@ -15,7 +15,7 @@ from pydantic import Field
 
 from dimat.errors import InputError
 from dimat.graphs.failures import contraction_with_failures, with_failures
-from dimat.graphs.mixing import check_mixing_matrix, round_off, second_eigenvalue
+from dimat.graphs.mixing import check_mixing_matrix, is_doubly_stochastic, round_off, second_eigenvalue
 from dimat.randomness import Randomness
 from dimat.spec import Spec
 
@@ -91,6 +91,15 @@ class Graph(Spec):
         matrix = with_failures(matrix, self.directed, self.link_failures, self.agent_failures, generator)
         matrix.setflags(write=False)
         return matrix
+
+    def doubly_stochastic(self, agents: int) -> bool:
+        """Whether the matrix of every communication is doubly stochastic, whatever fails.
+
+        Where links have one direction, a failure leaves weight with its sender that its receiver lacks.
+        """
+        if self.directed and (self.link_failures or self.agent_failures):
+            return False
+        return all(is_doubly_stochastic(matrix) for matrix in _checked_matrices(self, agents))
 
     def contraction(self, agents: int) -> float:
         """The factor by which one communication shrinks the disagreement of ``agents`` agents.
