@@ -1,10 +1,11 @@
 """DIMAT: decentralized iterative merging-and-training (CVPR 2024, arXiv 2404.08079)."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from dimat.algorithms.method import LocalTraining, Stage
+from dimat.algorithms.method import LocalTraining
 from dimat.errors import InputError
+from dimat.merging.diagnostics import Diagnostic
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merge
 from dimat.network.network import Network
@@ -28,13 +29,8 @@ class Dimat(LocalTraining):
         matched = merge is not None and merge.matcher.name != "identity"
         return matched and (merge.alignment == "consistent" or merge.rematch.holds)
 
-    def rounds(
-        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
-    ) -> Iterator[Stage]:
-        """See `Method.rounds`."""
-        for round in range(first, last + 1):
-            diagnostics = merge_with_neighbours(fleet, network, merge, round)
-            yield Stage(round, "merged", diagnostics)
-            if round < last:
-                fleet.train(round)
-                yield Stage(round, "trained")
+    def communicate(
+        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+    ) -> Sequence[Diagnostic]:
+        """See `LocalTraining.communicate`."""
+        return merge_with_neighbours(fleet, network, merge, round)

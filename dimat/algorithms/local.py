@@ -1,9 +1,10 @@
 """No communication: every agent trains alone."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Literal
 
-from dimat.algorithms.method import LocalTraining, Stage
+from dimat.algorithms.method import LocalTraining
+from dimat.merging.diagnostics import Diagnostic
 from dimat.merging.options import Merge
 from dimat.network.network import Network
 from dimat.training.fleet import Fleet
@@ -16,13 +17,8 @@ class Local(LocalTraining):
     title = "no communication"
     ignores = frozenset({"graph", "merge"})
 
-    def rounds(
-        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
-    ) -> Iterator[Stage]:
-        """See `Method.rounds`. What is yielded as merged is the unchanged model."""
-        del network, merge
-        for round in range(first, last + 1):
-            yield Stage(round, "merged")
-            if round < last:
-                fleet.train(round)
-                yield Stage(round, "trained")
+    def communicate(
+        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+    ) -> Sequence[Diagnostic]:
+        """See `LocalTraining.communicate`: nothing. What is yielded as merged is the unchanged network."""
+        return ()

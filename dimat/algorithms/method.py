@@ -78,6 +78,23 @@ class LocalTraining(Method):
     optimizer: AnyOptimizer | None = None
     """Optimizer between merges; null is that of `training`, which is the one before the first merge."""
 
+    def rounds(
+        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
+    ) -> Iterator[Stage]:
+        """See `Method.rounds`."""
+        for round in range(first, last + 1):
+            diagnostics = self.communicate(fleet, network, merge, round)
+            yield Stage(round, "merged", diagnostics)
+            if round < last:
+                fleet.train(round)
+                yield Stage(round, "trained")
+
+    @abstractmethod
+    def communicate(
+        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+    ) -> Sequence[Diagnostic]:
+        """What agents do with each other's networks in a round, and what there is to say about it."""
+
     def optimizer_of(self, training: Training) -> AnyOptimizer:
         """See `Method.optimizer_of`."""
         return self.optimizer or training.optimizer

@@ -1,13 +1,14 @@
 """Variance-corrected averaging (Tian, Al-Ars, Kitsak and Hofstee 2024, arXiv 2404.04616)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
 
 from dimat.algorithms.gossip import calibrate, only_calibration
-from dimat.algorithms.method import LocalTraining, Stage
+from dimat.algorithms.method import LocalTraining
 from dimat.merging.average import weighted_average
+from dimat.merging.diagnostics import Diagnostic
 from dimat.merging.options import Merge
 from dimat.network.network import Network
 from dimat.training.fleet import Fleet
@@ -27,26 +28,22 @@ class VarianceCorrected(LocalTraining):
         """See `Method.canonical`; of a merge only the calibration of normalization is left."""
         return super().canonical(point) | {"merge": only_calibration(self.name, point["merge"])}
 
-    def rounds(
-        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
-    ) -> Iterator[Stage]:
-        """See `Method.rounds`."""
-        for round in range(first, last + 1):
-            network.advance()
-            received = network.exchange(fleet.states(), "models")
-            trained = [name for name, _ in fleet.models[0].named_parameters()]
-            averages = []
-            for row, agent in enumerate(fleet.mine):
-                states = [fleet.states()[row], *received[row].values()]
-                weights = [network.mixing[agent, source] for source in (agent, *received[row])]
-                averages.append(corrected_average(states, weights, trained))
-            for model, state in zip(fleet.models, averages, strict=True):
-                model.load_state_dict(state)
-            calibrate(fleet, network, merge, round)
-            yield Stage(round, "merged")
-            if round < last:
-                fleet.train(round)
-                yield Stage(round, "trained")
+    def communicate(
+        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+    ) -> Sequence[Diagnostic]:
+        """See `LocalTraining.communicate`."""
+        network.advance()
+        received = network.exchange(fleet.states(), "models")
+        trained = [name for name, _ in fleet.models[0].named_parameters()]
+        averages = []
+        for row, agent in enumerate(fleet.mine):
+            states = [fleet.models[row].state_dict(), *received[row].values()]
+            weights = [network.mixing[agent, source] for source in (agent, *received[row])]
+            averages.append(corrected_average(states, weights, trained))
+        for model, state in zip(fleet.models, averages, strict=True):
+            model.load_state_dict(state)
+        calibrate(fleet, network, merge, round)
+        return ()
 
 
 def corrected_average(
