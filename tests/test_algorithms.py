@@ -22,6 +22,7 @@ from dimat.algorithms.sgp import Sgp
 from dimat.algorithms.sign_compression import compress, decompress
 from dimat.algorithms.swarm_sgd import SwarmSgd
 from dimat.algorithms.variance_corrected import corrected_average
+from dimat.algorithms.weight_matching import WeightMatching
 from dimat.graphs import Complete, Ring, TwoHub
 from dimat.merging.options import Merge
 from dimat.network.in_process import InProcess
@@ -247,6 +248,12 @@ def test_gradient_tracking_reaches_the_optimum_and_gossip_stays_off_it():
     assert (gossip.parameters - optimum(gossip)).abs().max() > 1e-2
 
 
+def test_trackers_are_sent_from_the_second_step_on():
+    network = iterates(GradientTracking(name="gradient_tracking"), Quadratics(), RING)
+    assert network.bytes_sent[0, "models"] == 2 * STEPS * 2 * 32
+    assert network.bytes_sent[0, "trackers"] == (2 * STEPS - 1) * 2 * 32
+
+
 def test_the_final_merge_is_consensus_at_the_mean_and_is_paid_for():
     agents = Quadratics()
     method = FinalMerge(name="final_merge", learning_rate=RATE)
@@ -445,6 +452,14 @@ def test_gradients_of_a_fleet_are_those_of_back_propagation(make_fleet):
         torch.testing.assert_close(found[row], expected)
 
 
+def test_weights_are_matched_whatever_the_grid_says():
+    method = WeightMatching(name="wm")
+    merge = Merge(images="own", passes=2)
+    point = method.canonical({"merge": merge})
+    assert point["merge"].matcher.name == "weight"
+    assert point["merge"].images == "own"
+
+
 def test_a_neighbours_point_leaves_no_trace(make_fleet):
     fleet = make_fleet(agents=3)
     (step,) = islice(fleet.steps(1), 1)
@@ -457,18 +472,48 @@ def test_a_neighbours_point_leaves_no_trace(make_fleet):
     assert not torch.equal(fleet.states()[0]["features.1.running_mean"], before[0]["features.1.running_mean"])
 
 
+def running_mean(fleet, row=0):
+    return fleet.models[row].features[1].running_mean.clone()
+
+
 def test_frozen_networks_keep_their_statistics(make_fleet, make_network):
     fleet, network = make_fleet(agents=3, epochs=1), make_network(Ring(name="ring"), 3)
-    method = Dpsgd(name="dpsgd", normalization="frozen")
-    method.learn(fleet, network, 1)
-    (first, second) = (
-        fleet.states()[0]["features.1.running_mean"].clone()
-        for round in (1, 2)
-        if round == 1 or method.learn(fleet, network, 2) is None
-    )
-    assert torch.equal(first, second)
+    frozen = Dpsgd(name="dpsgd", normalization="frozen")
+    start = running_mean(fleet)
+    frozen.learn(fleet, network, 1)
+    first = running_mean(fleet)
+    assert not torch.equal(first, start)  # the first epoch is as ever
+    frozen.learn(fleet, network, 2)
+    assert torch.equal(running_mean(fleet), first)
     Dpsgd(name="dpsgd").learn(fleet, network, 3)
-    assert not torch.equal(fleet.states()[0]["features.1.running_mean"], second)
+    assert not torch.equal(running_mean(fleet), first)
+
+
+@pytest.mark.parametrize("images", ["own", "pooled"])
+def test_normalization_is_recalibrated_before_a_method_is_evaluated(images, make_fleet, make_network):
+    fleet, network = make_fleet(agents=3, epochs=1), make_network(Ring(name="ring"), 3)
+    stages = Dpsgd(name="dpsgd").rounds(fleet, network, Merge(images=images), first=1, last=2)
+    for stage in stages:
+        if stage.name == "merged":
+            holders = [1] if images == "own" else [0, 1, 2]
+            seen = torch.cat([fleet.holdings[holder] for holder in holders])
+            maps = fleet.models[1].features[0](fleet.data.normalized(fleet.data.train_images[seen]))
+            torch.testing.assert_close(running_mean(fleet, 1), maps.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
+    plain = Dpsgd(name="dpsgd").rounds(fleet, network, Merge(repair="none"), first=1, last=1)
+    before = running_mean(fleet)
+    list(plain)
+    assert torch.equal(running_mean(fleet), before)
+
+
+def test_the_final_merge_comes_in_the_last_round_alone(make_fleet, make_network):
+    fleet, network = make_fleet(agents=4, epochs=1), make_network(Ring(name="ring"), 4)
+    merge = Merge(repair="none")
+    apart = {
+        (stage.round, stage.name): float((fleet.parameters - fleet.parameters.mean(0)).abs().max())
+        for stage in FinalMerge(name="final_merge").rounds(fleet, network, merge, first=1, last=3)
+    }
+    assert apart.pop((3, "merged")) < 1e-6
+    assert min(apart.values()) > 1e-5  # gossip at every step leaves little, but not nothing
 
 
 def test_equal_steps_are_those_of_the_mean_agent(make_fleet):

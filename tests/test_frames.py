@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dimat.graphs import Complete, Ring, TwoHub
+from dimat.graphs import Complete, DirectedRing, Ring, TwoHub
 from dimat.merging.activation import Correlated
 from dimat.merging.diagnostics import cycle_closures, diagnose, distances, objectives, orbits
 from dimat.merging.frames import Relative, common_frames, improve, in_place, matched_pair, spanning_tree
@@ -241,6 +241,37 @@ def test_a_merge_without_matching_has_nothing_to_say_of_objectives(make_fleet, m
         assert values[group.name, "moved_share"] == 0
         assert values[group.name, "orbit_share"] == values[group.name, "closed_share"] == 1
         assert values[group.name, "distance_before"] == values[group.name, "distance_after"] > 0
+
+
+def test_links_of_one_direction_have_cycles_too(make_fleet):
+    fleet = make_fleet(agents=3)
+    network = InProcess(DirectedRing(name="directed_ring").mixing_matrix(3))
+    matching = match_neighbours(fleet, network, Merge(), round=1)
+    assert set(matching.permutations) == {(0, 2), (1, 0), (2, 1)}
+    states = dict(enumerate(fleet.states()))
+    found = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
+    values = {(d.layer, d.metric): d.value for d in found}
+    for group in fleet.groups:
+        around = torch.arange(group.size)
+        for pair in ((0, 2), (2, 1), (1, 0)):
+            around = matching.permutations[pair][group.name][around]
+        closed = float((around == torch.arange(group.size)).double().mean())
+        assert values[group.name, "closed_share"] == pytest.approx(closed)
+        apart = [distances(states, fleet.groups, {p: o}, moved=True)[group.name]
+                 for p, o in matching.permutations.items()]  # fmt: skip
+        assert values[group.name, "distance_after"] == pytest.approx(numpy.mean(apart))
+
+
+def test_agents_whose_links_have_failed_are_left_out_of_orbits(make_fleet):
+    """Two pairs and one agent alone, no links between them: there is no cycle, so every orbit is closed."""
+    matrix = numpy.eye(5)
+    matrix[:2, :2] = matrix[2:4, 2:4] = 0.5
+    fleet, network = make_fleet(agents=5), InProcess(matrix)
+    matching = match_neighbours(fleet, network, Merge(), round=1)
+    states = dict(enumerate(fleet.states()))
+    found = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
+    assert {d.value for d in found if d.metric == "orbit_share"} == {1.0}
+    assert not [d for d in found if d.metric == "closed_share"]
 
 
 def test_a_lone_agent_has_no_diagnostics():
