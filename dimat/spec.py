@@ -41,11 +41,11 @@ class Spec(BaseModel):
     def label(self) -> str:
         """Short text for legends and tables: the name, and what differs from the defaults."""
         changed = [
-            f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+            f"{key.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
             for key, value in self
             if key != "name" and value != type(self).model_fields[key].default
         ]
-        return " ".join([getattr(self, "name", ""), ", ".join(changed)]).strip()
+        return " ".join([getattr(self, "name", "").replace("_", " "), ", ".join(changed)]).strip()
 
 
 @dataclass(frozen=True)

@@ -376,7 +376,7 @@ def test_running_statistics_do_not_matter(trained, images):
         ("mixing", "mixing"),
         ("entropy", "entropy-tuned"),
         ({"name": "entropy", "images": "test"}, "entropy-tuned on test images (leaks)"),
-        ({"name": "entropy", "steps": 5, "learning_rate": 0.1}, "entropy-tuned, steps 5, learning_rate 0.1"),
+        ({"name": "entropy", "steps": 5, "learning_rate": 0.1}, "entropy-tuned, steps 5, learning rate 0.1"),
         (
             {"name": "entropy", "images": "test", "limit": None},
             "entropy-tuned on test images (leaks), limit None",

@@ -283,11 +283,11 @@ def ring(**fields):
         ("ring", "ring"),
         ("two_hub", "two hubs"),
         ({"name": "two_hub", "weights": "uniform"}, "two hubs weights uniform"),
-        ({"name": "one_peer_exponential", "link_failures": 0.1}, "one peer exponential link_failures 0.1"),
+        ({"name": "one_peer_exponential", "link_failures": 0.1}, "one peer exponential link failures 0.1"),
         ({"name": "sequence", "graphs": ["star", "directed_ring"]}, "sequence star / directed ring"),
         (
             {"name": "sequence", "graphs": ["ring", {"name": "torus", "rows": 2}], "agent_failures": 0.5},
-            "sequence ring / torus rows 2 agent_failures 0.5",
+            "sequence ring / torus rows 2 agent failures 0.5",
         ),
     ],
 )

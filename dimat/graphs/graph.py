@@ -121,11 +121,6 @@ class Graph(Spec):
                 factor = 0.0
         return factor ** (1 / len(matrices))
 
-    def label(self) -> str:
-        """See `Spec.label`."""
-        name, *rest = super().label().split(" ", 1)
-        return " ".join([name.replace("_", " "), *rest])
-
     def __str__(self) -> str:
         return self.name  # type: ignore[attr-defined]  # every registered graph has one
 

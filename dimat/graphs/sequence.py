@@ -34,7 +34,7 @@ class Sequence(Graph):
         """See `Spec.label`."""
         graphs = " / ".join(graph.label() for graph in self.graphs)
         failures = self.model_dump(include={"link_failures", "agent_failures"}, exclude_defaults=True)
-        changed = ", ".join(f"{key} {value:g}" for key, value in failures.items())
+        changed = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in failures.items())
         return f"sequence {graphs} {changed}".strip()
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
