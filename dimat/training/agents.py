@@ -69,12 +69,19 @@ class Agents(ABC):
 
     def steps(self, round: int) -> Iterator["Step"]:
         """The steps of a round, each of all agents together."""
-        samples = [self.samples(row, round) for row in range(len(self.mine))]
         in_round = self.epochs * self.steps_per_epoch
-        for number in range((round - 1) * in_round, round * in_round):
-            step = Step(self, number, number // self.steps_per_epoch, [next(draws) for draws in samples])
-            yield step
+        numbers = range((round - 1) * in_round, round * in_round)
+        for number, samples in zip(numbers, self.draws(round), strict=False):
+            yield Step(self, number, number // self.steps_per_epoch, samples)
             self.steps_taken = [taken + 1 for taken in self.steps_taken]
+
+    def draws(self, round: int) -> Iterator[Sequence[Any]]:
+        """A sample for each row, again and again: those of `samples`."""
+        return zip(*[self.samples(row, round) for row in range(len(self.mine))], strict=True)
+
+    def gradients(self, samples: Sequence[Any], points: Tensor) -> Tensor:
+        """G (n, d): `gradient` of each row's sample at its row of ``points`` (n, d)."""
+        return torch.stack([self.gradient(row, sample, points[row]) for row, sample in enumerate(samples)])
 
 
 class Step(NamedTuple):
@@ -83,10 +90,8 @@ class Step(NamedTuple):
     agents: Agents
     number: int
     epoch: int
-    samples: list[Any]
+    samples: Sequence[Any]
 
     def gradients(self, points: Tensor) -> Tensor:
         """G (n, d): each agent's gradient at its row of ``points`` (n, d)."""
-        return torch.stack(
-            [self.agents.gradient(row, sample, points[row]) for row, sample in enumerate(self.samples)]
-        )
+        return self.agents.gradients(self.samples, points)
