@@ -19,7 +19,7 @@ from theory.derivations.published import PUBLISHED
 from theory.derivations.step import Step, at_most, slack
 from theory.derivations.symbols import K, L, M, N, Xi, ab, alpha, beta, kappa, m, s, sigma, tau
 from theory.derivations.text import derivation_text, rate_text
-from theory.quadratic import Quadratic
+from theory.problems import Quadratic
 
 GOSSIP, ADAPT, LOCAL, MOMENTUM, ADAM = DERIVATIONS.values()
 GRAPHS = [Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")]
@@ -280,7 +280,6 @@ class Trajectory:
         optima = slowest * generator.standard_normal(4) if worst else generator.standard_normal((agents, 4))
         self.problem = Quadratic(generator.uniform(0.1, 3, 4), optima, sigma=0.0)
         self.start = numpy.zeros((agents, 4)) if worst else 5 * generator.standard_normal((agents, 4))
-        self.generator = generator
 
     def constants(self, steps):
         center = self.start.mean(0)
@@ -291,7 +290,7 @@ class Trajectory:
         }
 
     def gradients(self, x):
-        return self.problem.stochastic_gradients(x, self.generator)
+        return self.problem.gradients(x[:, None])[:, 0]
 
 
 def disagreement(x):

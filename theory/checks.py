@@ -1,25 +1,42 @@
 """The checks: measured numbers, with 95 % intervals over seeds, against derived bounds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy
-from scipy import stats
+import torch
+from numpy import ndarray
 
-from dimat.graphs import Complete, Graph, Ring, TwoHub
+from dimat.algorithms.cdmsgd import Cdmsgd
+from dimat.algorithms.cdsgd import Cdsgd
+from dimat.algorithms.gossip import Synchronous
+from dimat.graphs import Graph
 from dimat.graphs import second_eigenvalue as numeric_second_eigenvalue
+from dimat.merging.options import Merge
 from dimat.randomness import Randomness
-from theory.derivations import GOSSIP
-from theory.quadratic import Quadratic, run_gossip
+from dimat.training.optimizers import Adam, AnyOptimizer, Momentum, Sgd
+from theory.bounds import Claim
+from theory.equivalence import consistent, difference, random_frames
+from theory.gossip_adam import GossipAdam
+from theory.network_equivalence import AGENTS as NETWORKS
+from theory.network_equivalence import ALIGNED, network_difference
+from theory.problems import Problem
+from theory.rates import exponents, interval, mean_squared_gradients, noise_alone, nonconvex
+from theory.runs import run
+from theory.settings import CLOSED_FORMS, EXPONENTIAL, RING, Setting
 from theory.spectra import second_eigenvalue
 
-GRAPHS: tuple[Graph, ...] = (Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub"))
 AGENTS = (4, 8, 16)
 SEEDS = 16
-DIMENSIONS = 10
 MERGES = 20
 """Merges in a row, without gradients, in the check of contraction."""
 ROUND_OFF = 1e-12
+SINGLE_ROUND_OFF = 1e-5
+"""Of networks in single precision, trained in another order of their neurons."""
+RATE_STEPS, RATE_AGENTS, RATE_SEEDS = (500, 1000, 2000), (2, 4, 8, 16), 16
+RATE_TOLERANCE = 0.05
+"""Distance of an exponent from -1/2 that is left to what falls faster than the leading term."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,7 @@ class Row:
     statement: str
     quantity: str
     graph: str
-    agents: int
+    agents: int | None
     steps: int | None
     measured: float
     low: float
@@ -42,6 +59,7 @@ class Row:
     step_size: float | None = None
     seeds: int | None = None
     control: bool = False
+    problem: str = ""
 
     @property
     def holds(self) -> bool:
@@ -65,30 +83,50 @@ class Row:
         return self.bound / self.measured
 
 
-def checks() -> list[Row]:
-    """All checks."""
-    return [*spectral_rows(), *contraction_rows(), *convergence_rows()]
+def checks(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
+    """All checks; those of bounds are made in ``settings``, in so many processes."""
+    return [
+        *spectral_rows(),
+        *contraction_rows(),
+        *bound_checks(settings, processes),
+        *equivalence_rows(),
+        *rate_rows(),
+    ]
+
+
+def bound_checks(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
+    """Derived bounds in ``settings``, each by itself: what is found does not depend on ``processes``."""
+    if processes == 1:
+        found = list(map(setting_rows, settings))
+    else:
+        with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = list(pool.map(setting_rows, settings, chunksize=16))
+    return [row for rows in found for row in rows]
 
 
 def spectral_rows() -> Iterator[Row]:
     """Closed forms of sqrt(rho) against numerics: the difference is round-off."""
-    for graph in GRAPHS:
+    for graph in CLOSED_FORMS:
         for agents in AGENTS:
-            exact = float(second_eigenvalue(graph, agents))
-            difference = abs(numeric_second_eigenvalue(graph.mixing_matrix(agents)) - exact)
-            label, claim = graph.label(), ("spectrum", "sqrt(rho) has its closed form", "difference")
-            yield Row(*claim, label, agents, None, *exactly(difference), ROUND_OFF)
+            yield spectral_row(graph, agents, float(second_eigenvalue(graph, agents)))
+
+
+def spectral_row(graph: Graph, agents: int, exact: float) -> Row:
+    """The distance of the numeric sqrt(rho) from ``exact``."""
+    apart = abs(numeric_second_eigenvalue(graph.mixing_matrix(agents)) - exact)
+    claim = ("spectrum", "sqrt(rho) has its closed form", "difference")
+    return Row(*claim, graph.label(), agents, None, *exactly(apart), ROUND_OFF)
 
 
 def contraction_rows() -> Iterator[Row]:
     """Merging alone, from the slowest direction, where the bound holds with equality."""
-    for graph in GRAPHS:
+    for graph in CLOSED_FORMS:
         for agents in AGENTS:
             root = float(second_eigenvalue(graph, agents))
             yield contraction_row(graph, graph.mixing_matrix(agents), root)
 
 
-def contraction_row(graph: Graph, mixing: numpy.ndarray, root: float) -> Row:
+def contraction_row(graph: Graph, mixing: ndarray, root: float) -> Row:
     """Xi after `MERGES` merges with ``mixing`` against rho^MERGES Xi_0, with sqrt(rho) = ``root``."""
     values, vectors = numpy.linalg.eigh(mixing)
     slowest = vectors[:, numpy.argsort(abs(values))[-2]]
@@ -99,67 +137,119 @@ def contraction_row(graph: Graph, mixing: numpy.ndarray, root: float) -> Row:
     return Row(*claim, graph.label(), len(mixing), MERGES, *exactly(ratio), limit)
 
 
-def convergence_rows() -> Iterator[Row]:
-    """Gossip on quadratics at two step sizes, the largest admissible one and a tenth, and two horizons."""
-    for graph in GRAPHS:
-        for agents in AGENTS:
-            generator = Randomness("audit", 0).numpy(f"quadratic, {graph.label()}, {agents} agents")
-            optima = 0.3 * generator.standard_normal((agents, DIMENSIONS))
-            problem = Quadratic(numpy.full(DIMENSIONS, 2.0), optima, sigma=1.0)
-            start = generator.standard_normal((agents, DIMENSIONS))
-            for fraction in (1.0, 0.1):
-                for steps in (20, 1000):
-                    yield from gossip_rows(problem, graph, fraction, steps, start, generator)
+def setting_rows(setting: Setting) -> list[Row]:
+    """What is measured in one setting, against the bounds."""
+    problem, start = setting.build()
+    return bound_rows(
+        setting.bound,
+        problem,
+        setting.graph,
+        setting.fraction,
+        setting.steps,
+        start,
+        setting.randomness(),
+        local_steps=setting.local_steps,
+    )
 
 
-def gossip_rows(
-    problem: Quadratic,
+def bound_rows(
+    bound: str,
+    problem: Problem,
     graph: Graph,
     fraction: float,
     steps: int,
-    start: numpy.ndarray,
-    generator: numpy.random.Generator,
+    start: ndarray,
+    randomness: Randomness,
+    *,
+    local_steps: int = 1,
+    links: ndarray | None = None,
     **claimed: float,
-) -> tuple[Row, Row]:
-    """The mean squared gradient and the mean disagreement of one setting, each against its bound.
+) -> list[Row]:
+    """The mean squared gradient, and the mean disagreement if there is a bound, each against its bound.
 
-    ``fraction`` is of the largest admissible step size. ``claimed`` replaces constants of the bound, by their
-    symbols' names, as one who has them wrong would.
+    ``fraction`` is of the largest admissible step size. ``links`` replace the graph's mixing matrix, and
+    ``claimed`` constants of the bound, by their symbols' names, as one who has them wrong would.
     """
-    agents = len(start)
-    mixing = graph.mixing_matrix(agents)
-    root = numeric_second_eigenvalue(mixing)
-    step_size = fraction * GOSSIP.largest_step_size(L=problem.smoothness, s=root)
-    run = run_gossip(problem, mixing, step_size, steps, SEEDS, generator, start)
-    constants = {
-        "alpha": step_size,
-        "L": problem.smoothness,
-        "sigma": problem.sigma,
-        "kappa": problem.heterogeneity,
-        "N": agents,
-        "K": steps,
-        "s": root,
-        "gap_0": run.gap_0,
-        "Xi_0": run.disagreement_0,
-    } | claimed
-    gradient = interval(run.mean_squared_gradient)
-    disagreement = interval(run.mean_disagreement)
-    where, how = (graph.label(), agents, steps), (step_size, SEEDS)
-    convergence = ("convergence", "bound of step 4", "mean |grad f|^2")
-    consensus = ("disagreement", "bound of step 3", "mean Xi_k")
-    return (
-        Row(*convergence, *where, *gradient, GOSSIP.bound(**constants), *how),
-        Row(*consensus, *where, *disagreement, GOSSIP.disagreement_bound(**constants), *how),
+    mixing = graph.mixing_matrix(problem.agents)
+    claim = Claim(bound, problem, numeric_second_eigenvalue(mixing), steps, local_steps)
+    step_size = fraction * claim.step_size()
+    done = run(
+        claim.method(step_size), problem, mixing if links is None else links, steps, SEEDS, start, randomness
     )
+    constants = claim.constants(step_size, done, claimed)
+    where = (graph.label(), problem.agents, steps)
+    how = {"step_size": step_size, "seeds": SEEDS, "problem": problem.name}
+    title = claim.derivation.title + f", tau = {local_steps}" * (local_steps > 1)
+    gradient = ("convergence", title, "mean |grad f|^2", *where, *interval(done.mean_squared_gradient))
+    rows = [Row(*gradient, claim.derivation.bound(**constants), **how)]
+    if claim.derivation.disagreement is not None:
+        spread = ("disagreement", title, "mean Xi_k", *where, *interval(done.mean_disagreement))
+        rows.append(Row(*spread, claim.derivation.disagreement_bound(**constants), **how))
+    return rows
+
+
+def equivalence_rows() -> Iterator[Row]:
+    """Consistent permutations and losses without an order of coordinates: merging is plain gossip."""
+    problem, start = Setting("gossip", "separable", RING, 8, 1.0, 200).build()
+    rate = {"learning_rate": 0.05}
+    for method in (
+        Cdsgd(name="cdsgd", **rate),
+        Cdmsgd(name="cdmsgd", **rate),
+        GossipAdam(name="gossip_adam", **rate),
+    ):
+        frames = random_frames(*start.shape, Randomness("equivalence", 0).numpy("frames"))
+        yield equivalence_row(method, problem, start, frames, consistent(frames))
+    for optimizer in (Sgd(name="sgd"), Momentum(name="momentum"), Adam(name="adam")):
+        yield network_row(optimizer, ALIGNED)
+
+
+def equivalence_row(
+    method: Synchronous, problem: Problem, start: ndarray, frames: torch.Tensor, orders: torch.Tensor
+) -> Row:
+    """The difference of merging with ``orders`` from plain gossip after 200 steps on a ring."""
+    mixing, steps = RING.mixing_matrix(problem.agents), 200
+    apart = difference(method, problem, mixing, steps, start, frames, orders, Randomness("equivalence", 0))
+    claim = ("equivalence", f"permuted {method.title} is plain", "relative difference")
+    numbers = (*exactly(apart), ROUND_OFF)
+    return Row(
+        *claim, "ring", problem.agents, steps, *numbers, step_size=method.learning_rate, problem=problem.name
+    )
+
+
+def network_row(optimizer: AnyOptimizer, merge: Merge) -> Row:
+    """The difference of a shuffled fleet of networks, merged by DIMAT, from one that is averaged."""
+    apart = network_difference(optimizer, merge)
+    claim = ("equivalence", f"DIMAT of shuffled networks is WA, {optimizer.name}", "relative difference")
+    numbers = (*exactly(apart), SINGLE_ROUND_OFF)
+    return Row(
+        *claim,
+        "ring",
+        NETWORKS,
+        None,
+        *numbers,
+        step_size=optimizer.learning_rate,
+        problem="network on digits",
+    )
+
+
+def rate_rows() -> Iterator[Row]:
+    """Exponents of K and N on a well connected graph, where noise rules and on a nonconvex problem."""
+    for setting, problem in ((noise_alone, "quadratic"), (nonconvex, "separable")):
+        found = mean_squared_gradients(setting, EXPONENTIAL, RATE_STEPS, RATE_AGENTS, RATE_SEEDS)
+        of_steps, of_agents = exponents(RATE_STEPS, RATE_AGENTS, found)
+        yield rate_row("K", of_steps, EXPONENTIAL, problem)
+        yield rate_row("N", of_agents, EXPONENTIAL, problem)
+
+
+def rate_row(of: str, exponent: tuple[float, float, float], graph: Graph, problem: str) -> Row:
+    """The distance of the exponent of K or N from -1/2; the interval is that of the exponent."""
+    mean, low, high = exponent
+    apart, half = abs(mean + 0.5), (high - low) / 2
+    claim = ("rate", f"the exponent of {of} is -1/2", f"|exponent + 1/2|, exponent {mean:.4f}")
+    numbers = (apart, max(0.0, apart - half), apart + half, RATE_TOLERANCE)
+    return Row(*claim, graph.label(), None, None, *numbers, seeds=RATE_SEEDS, problem=problem)
 
 
 def exactly(number: float) -> tuple[float, float, float]:
     """A number known without sampling, and both ends of its interval."""
     return number, number, number
-
-
-def interval(sample: numpy.ndarray) -> tuple[float, float, float]:
-    """The mean of a sample, and the ends of the 95 % t-interval around it."""
-    mean = float(sample.mean())
-    half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / len(sample) ** 0.5)
-    return mean, mean - half, mean + half

@@ -13,7 +13,12 @@ commands = typer.Typer()
 
 
 @commands.command()
-def audit(config: Config, results: Results = DEFAULT_RESULTS) -> None:
+def audit(
+    config: Config,
+    results: Results = DEFAULT_RESULTS,
+    full: Annotated[bool, typer.Option("--full", help="Every graph, problem and schedule.")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share the settings.")] = 1,
+) -> None:
     """Compare measured numbers with derived bounds; corrupted controls must be rejected.
 
     Writes audit.csv into the study's folder of results, one row for each check and control: what was
@@ -22,9 +27,11 @@ def audit(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """
     from theory.audit import audit as run_audit
     from theory.report import as_csv, as_table, summary
+    from theory.settings import full as full_settings
+    from theory.settings import quick as quick_settings
 
     _, layout = open_study(config, results)
-    rows = run_audit()
+    rows = run_audit(full_settings() if full else quick_settings(), processes)
     files.write(layout.audit, as_csv(rows).encode())
     typer.echo(as_table(rows), err=True)
     for line in summary(rows):

@@ -7,7 +7,7 @@ from pandas import DataFrame
 from theory.checks import Row
 
 COLUMNS = (
-    *("claim", "statement", "graph", "agents", "step_size", "steps", "seeds", "quantity"),
+    *("claim", "statement", "problem", "graph", "agents", "step_size", "steps", "seeds", "quantity"),
     *("measured", "low", "high", "bound", "verdict"),
 )
 

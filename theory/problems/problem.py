@@ -1,0 +1,55 @@
+"""What a bound asks of a problem: N losses, gradients of theirs, and the constants of its assumptions."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy
+from numpy import ndarray
+
+
+class Problem(ABC):
+    """Losses f_i in R^d of N agents, whose mean is f.
+
+    Points come as arrays (points, dimensions), or, where every agent has points of its own, as
+    (agents, points, dimensions).
+    """
+
+    name: ClassVar[str]
+    agents: int
+    """The number of agents N."""
+    dimensions: int
+    """The number of coordinates d."""
+    sigma: float
+    """The noise added to gradients has variance sigma^2, in all coordinates together."""
+
+    @property
+    @abstractmethod
+    def smoothness(self) -> float:
+        """L: no gradient of an f_i changes faster."""
+
+    @property
+    @abstractmethod
+    def heterogeneity(self) -> float:
+        """kappa: (1/N) sum_i |grad f_i(x) - grad f(x)|^2 is at most kappa^2 at every x."""
+
+    @abstractmethod
+    def gap(self, x: ndarray) -> ndarray:
+        """f(x) - f* (points,) of points (points, dimensions), or a bound on it that says how loose it is."""
+
+    @abstractmethod
+    def gradients(self, x: ndarray) -> ndarray:
+        """Each agent's exact gradients at its own points (agents, points, dimensions)."""
+
+    def gradient(self, x: ndarray) -> ndarray:
+        """The gradient of f at points (points, dimensions)."""
+        return self.gradients(numpy.broadcast_to(x, (self.agents, *x.shape))).mean(0)
+
+    def noise(self, points: int, generator: numpy.random.Generator) -> ndarray:
+        """Noise of gradients (agents, points, dimensions): sigma / sqrt(d), of random sign, in each place.
+
+        Its mean is 0 and its squared norm is sigma^2, not only on average.
+        """
+        shape = (self.agents, points, self.dimensions)
+        size = int(numpy.prod(shape))
+        bits = numpy.unpackbits(numpy.frombuffer(generator.bytes(-(-size // 8)), numpy.uint8), count=size)
+        return (2.0 * bits.reshape(shape) - 1) * (self.sigma / self.dimensions**0.5)

@@ -1,0 +1,61 @@
+"""Quadratic losses: f_i(x) = (x - b_i)^T A (x - b_i) / 2 with one diagonal A for all agents.
+
+L is the largest entry of A, the heterogeneity kappa^2 = (1/N) sum_i |A (b_i - mean b)|^2 is the same at every
+x, and f - f* at x is (x - mean b)^T A (x - mean b) / 2.
+
+With a common A the mean of the agents moves as one SGD on f, however far they disagree: these problems test
+the terms of the bound that go through the disagreement only where the disagreement itself is measured. With
+an A_i for each agent, gradients would differ by (A_i - mean A) x: without bound, so that no kappa exists.
+`Separable` has agents whose curvatures differ, and a finite kappa.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy
+from numpy import ndarray
+
+from theory.problems.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic(Problem):
+    """``curvature`` is the diagonal of A (dimensions,), ``optima`` the b_i (agents, dimensions)."""
+
+    name: ClassVar[str] = "quadratic"
+    curvature: ndarray
+    optima: ndarray
+    sigma: float
+
+    @property
+    def agents(self) -> int:
+        """The number of agents N."""
+        return len(self.optima)
+
+    @property
+    def dimensions(self) -> int:
+        """The number of coordinates d."""
+        return len(self.curvature)
+
+    @property
+    def smoothness(self) -> float:
+        """See `Problem.smoothness`; exact."""
+        return float(self.curvature.max())
+
+    @property
+    def heterogeneity(self) -> float:
+        """See `Problem.heterogeneity`; exact, at every point."""
+        spread = self.curvature * (self.optima - self.optima.mean(0))
+        return float(numpy.sqrt((spread**2).sum(1).mean()))
+
+    def gap(self, x: ndarray) -> ndarray:
+        """See `Problem.gap`; exact."""
+        return (self.curvature * (x - self.optima.mean(0)) ** 2).sum(-1) / 2
+
+    def gradients(self, x: ndarray) -> ndarray:
+        """See `Problem.gradients`."""
+        return self.curvature * (x - self.optima[:, None])
+
+    def gradient(self, x: ndarray) -> ndarray:
+        """See `Problem.gradient`."""
+        return self.curvature * (x - self.optima.mean(0))
