@@ -109,6 +109,15 @@ def test_settings_are_shared_between_processes_without_a_change():
     assert parallel == serial
 
 
+def test_a_bound_that_is_attained_holds():
+    """On a complete graph, adapt then combine agrees after one step: mean Xi_k = Xi_0 / K, on both sides."""
+    attained = Setting("adapt_then_combine", "separable", Complete(name="complete"), 2, 0.01, 32)
+    for agents in (2, 4, 8):
+        _, spread = setting_rows(replace(attained, agents=agents))
+        assert spread.claim == "disagreement" and spread.verdict == "holds"
+        assert spread.tightness == pytest.approx(1, rel=1e-11)
+
+
 def test_the_full_audit_covers_every_graph_bound_and_size():
     settings = list(full())
     assert len(set(settings)) == len(settings)
