@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dimat.graphs import Complete, EdgeList, Ring, TwoHub
+from dimat.graphs import Complete, Ring, TwoHub
 from dimat.graphs import second_eigenvalue as numeric
 from theory import audit as audit_module
 from theory.audit import AuditError, audit
@@ -38,7 +38,6 @@ from theory.gossip_bound import (
 )
 from theory.quadratic import Quadratic, run_gossip
 from theory.report import COLUMNS, as_csv, as_table, bound_latex, derivation_text, summary
-from theory.spectra import second_eigenvalue
 
 QUICK = Path(__file__).parents[1] / "config" / "quick.yaml"
 GRAPHS = [Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")]
@@ -49,19 +48,6 @@ positive = st.floats(1e-3, 1e3)
 @pytest.fixture(scope="module")
 def rows():
     return audit()
-
-
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
-@pytest.mark.parametrize("weights", ["metropolis", "uniform"])
-def test_closed_form_spectra(graph, weights):
-    graph = graph.model_copy(update={"weights": weights})
-    for agents in [*range(3 if graph.name == "two_hub" else 1, 34), 64, 129]:
-        exact = float(second_eigenvalue(graph, agents))
-        assert numeric(graph.mixing_matrix(agents)) == pytest.approx(exact, abs=1e-12), agents
-
-
-def test_a_graph_without_a_closed_form_has_none():
-    assert second_eigenvalue(EdgeList(name="edges", edge_list=[[0, 1], [1, 2], [2, 3]]), 4) is None
 
 
 @pytest.mark.parametrize("name", STEPS)
