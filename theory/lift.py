@@ -57,7 +57,8 @@ class Lift:
                 raise InputError(f"permutations: that of {pair} is no permutation of 0 to {self.size - 1}")
         if self.inverse and (wrong := sorted(set(self.permutations) - self.mutual)):
             raise InputError(
-                f"permutations: {wrong[0]} and its reverse are not inverse to each other; valid is P_ji = P_ij^T"
+                f"permutations: those of {wrong[0]} and its reverse are not inverse to each other; valid is "
+                "P_ji = P_ij^T"
             )
         if len(self._tree) != self.agents - 1:
             raise InputError("mixing matrix: its links do not connect all agents")
@@ -101,16 +102,12 @@ class Lift:
 
     def operator(self) -> scipy.sparse.csr_array:
         """W as a sparse matrix (N d, N d), agent by agent."""
-        stay = {(i, i): numpy.arange(self.size) for i in range(self.agents)}
-        return self._assemble(stay | dict(self.permutations), self.size)
-
-    def _assemble(self, orders: Mapping[Pair, ndarray], size: int) -> scipy.sparse.csr_array:
-        places = numpy.arange(size)
-        rows = numpy.concatenate([i * size + places for i, _ in orders])
-        columns = numpy.concatenate([j * size + order for (_, j), order in orders.items()])
-        weights = numpy.repeat([self.mixing[pair] for pair in orders], size)
-        shape = (self.agents * size, self.agents * size)
-        return scipy.sparse.csr_array((weights, (rows, columns)), shape=shape)
+        places = numpy.arange(self.size)
+        blocks = {(i, i): places for i in range(self.agents)} | dict(self.permutations)
+        rows = numpy.concatenate([i * self.size + places for i, _ in blocks])
+        columns = numpy.concatenate([j * self.size + order for (_, j), order in blocks.items()])
+        weights = numpy.repeat([self.mixing[pair] for pair in blocks], self.size)
+        return scipy.sparse.csr_array((weights, (rows, columns)), shape=(self.agents * self.size,) * 2)
 
     # Holonomy.
 
@@ -184,6 +181,13 @@ class Lift:
             result[agent][frame] = means
         return result
 
+    def on(self, orbit: ndarray) -> "Lift":
+        """W on one orbit (m,), in the order in which it is given of the coordinates of agent 0."""
+        local = numpy.empty(self.size, dtype=int)
+        local[orbit] = numpy.arange(len(orbit))
+        orders = {pair: local[order[orbit]] for pair, order in self.holonomy.items()}
+        return Lift(self.mixing, orders, self.inverse)
+
     # The spectrum.
 
     @cached_property
@@ -217,8 +221,9 @@ class Lift:
     def second_modulus(self) -> float:
         """The largest modulus of the eigenvalues of W, besides a 1 for each orbit.
 
-        Exact up to round-off; but for large orbits in a graph of several cycles (see `spectrum`) it comes
-        from Lanczos or Arnoldi iterations, and there is an eigenvalue within about 1e-6 of it.
+        Exact up to round-off (where W is not symmetric, multiple eigenvalues lose digits). For large orbits in
+        a graph of several cycles (see `spectrum`) it comes from Lanczos or Arnoldi iterations, and there is an
+        eigenvalue within about 1e-6 of it.
         """
         largest = 0.0
         for m, members in self.orbit_sizes.items():
@@ -274,13 +279,8 @@ class Lift:
         return blocks.reshape(number, self.agents * m, self.agents * m)
 
     def _iterated(self, orbit: ndarray) -> float:
-        """The second largest modulus on one orbit (m,) of coordinates of agent 0, from a sparse matrix."""
-        local = numpy.empty(self.size, dtype=int)
-        local[orbit] = numpy.arange(len(orbit))
-        stay = {(agent, agent): numpy.arange(len(orbit)) for agent in range(self.agents)}
-        matrix = self._assemble(
-            stay | {pair: local[order[orbit]] for pair, order in self.holonomy.items()}, len(orbit)
-        )
+        """The second largest modulus on one orbit (m,)."""
+        matrix = self.on(orbit).operator()
         solve = eigsh if self.symmetric else eigs
         start = numpy.random.default_rng(0).standard_normal(matrix.shape[0])
         values = solve(matrix, k=2, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
