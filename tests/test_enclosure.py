@@ -221,7 +221,8 @@ def swapped(edges, agents, turned):
 def test_rho_may_stay_although_cycles_do_not_close():
     """Two complete graphs of four, joined by the slow link: what turns within them is faster than that."""
     halves = [list(combinations(range(start, start + 4), 2)) for start in (0, 4)]
-    lift = swapped([*map(list, sum(halves, [])), [3, 4]], 8, sum(halves, []))
+    inner = [*halves[0], *halves[1]]
+    lift = swapped([*map(list, inner), [3, 4]], 8, inner)
     assert lift.capacity == 1
     found = by_name(lift)
     assert [verdict.relation for verdict in found.values()] == ["equal", "above", "equal", "equal"]

@@ -145,6 +145,20 @@ def test_large_orbits_are_iterated_to_the_same_number(monkeypatch):
         monkeypatch.undo()
 
 
+@given(lifts)
+def test_where_cycles_close_merging_is_plain_averaging_in_other_coordinates(lift):
+    """With steps between merges, too, that treat all coordinates alike; not where a cycle is open."""
+    x = random_generator().standard_normal((lift.agents, lift.size))
+
+    def step(x):
+        return x - 0.1 * numpy.sin(3 * x)
+
+    merged, plain = x, lift.aligned(x)
+    for _ in range(3):
+        merged, plain = step(lift.apply(merged)), step(lift.mixing @ plain)
+    assert numpy.allclose(lift.aligned(merged), plain, atol=1e-12) == lift.consistent
+
+
 # Readings.
 
 

@@ -172,10 +172,17 @@ class Lift:
         """The number of orbits: the multiplicity of the eigenvalue 1, d if and only if all cycles close."""
         return int(self.orbits.max()) + 1
 
+    def aligned(self, x: ndarray) -> ndarray:
+        """``x`` (N, d) in the coordinates of agent 0: Q_i^T x_i.
+
+        If all cycles close, merging is plain averaging there: aligned(W x) = Pi aligned(x).
+        """
+        return numpy.stack([x[agent][self.frames[agent]] for agent in range(self.agents)])
+
     def project(self, x: ndarray) -> ndarray:
         """The limit of W^k x for ``x`` (N, d): every orbit averaged, over all agents."""
-        aligned = sum(x[agent][frame] for agent, frame in self.frames.items()) / self.agents
-        means = (numpy.bincount(self.orbits, aligned) / numpy.bincount(self.orbits))[self.orbits]
+        sums = numpy.bincount(self.orbits, self.aligned(x).mean(axis=0))
+        means = (sums / numpy.bincount(self.orbits))[self.orbits]
         result = numpy.empty(x.shape)
         for agent, frame in self.frames.items():
             result[agent][frame] = means
@@ -221,9 +228,9 @@ class Lift:
     def second_modulus(self) -> float:
         """The largest modulus of the eigenvalues of W, besides a 1 for each orbit.
 
-        Exact up to round-off (where W is not symmetric, multiple eigenvalues lose digits). For large orbits in
-        a graph of several cycles (see `spectrum`) it comes from Lanczos or Arnoldi iterations, and there is an
-        eigenvalue within about 1e-6 of it.
+        Exact up to round-off (where W is not symmetric, multiple eigenvalues lose digits). For large orbits
+        in a graph of several cycles (see `spectrum`) it comes from Lanczos or Arnoldi iterations, and there
+        is an eigenvalue within about 1e-6 of it.
         """
         largest = 0.0
         for m, members in self.orbit_sizes.items():
