@@ -2,7 +2,7 @@
 
 from theory.checks import Row, checks
 from theory.controls import controls
-from theory.gossip_bound import derivation
+from theory.derivations import DERIVATIONS
 
 
 class AuditError(RuntimeError):
@@ -11,7 +11,12 @@ class AuditError(RuntimeError):
 
 def audit() -> list[Row]:
     """All checks, then all controls; a violated check is a finding, a broken audit an `AuditError`."""
-    broken = [step.name for step in derivation() if not step.follows()]
+    broken = [
+        f"{derivation.key}, {step.name}"
+        for derivation in DERIVATIONS.values()
+        for step in derivation.steps
+        if not step.follows()
+    ]
     if broken:
         raise AuditError(f"the derivation does not follow at: {', '.join(broken)}")
     corrupted = controls()

@@ -9,7 +9,7 @@ from scipy import stats
 from dimat.graphs import Complete, Graph, Ring, TwoHub
 from dimat.graphs import second_eigenvalue as numeric_second_eigenvalue
 from dimat.randomness import Randomness
-from theory.gossip_bound import bound, disagreement_bound, largest_step_size
+from theory.derivations import GOSSIP
 from theory.quadratic import Quadratic, run_gossip
 from theory.spectra import second_eigenvalue
 
@@ -129,7 +129,7 @@ def gossip_rows(
     agents = len(start)
     mixing = graph.mixing_matrix(agents)
     root = numeric_second_eigenvalue(mixing)
-    step_size = fraction * largest_step_size(problem.smoothness, root)
+    step_size = fraction * GOSSIP.largest_step_size(L=problem.smoothness, s=root)
     run = run_gossip(problem, mixing, step_size, steps, SEEDS, generator, start)
     constants = {
         "alpha": step_size,
@@ -148,8 +148,8 @@ def gossip_rows(
     convergence = ("convergence", "bound of step 4", "mean |grad f|^2")
     consensus = ("disagreement", "bound of step 3", "mean Xi_k")
     return (
-        Row(*convergence, *where, *gradient, bound(**constants), *how),
-        Row(*consensus, *where, *disagreement, disagreement_bound(**constants), *how),
+        Row(*convergence, *where, *gradient, GOSSIP.bound(**constants), *how),
+        Row(*consensus, *where, *disagreement, GOSSIP.disagreement_bound(**constants), *how),
     )
 
 

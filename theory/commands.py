@@ -7,6 +7,7 @@ import typer
 
 from dimat import files
 from dimat.arguments import DEFAULT_RESULTS, Config, Results, open_study
+from dimat.errors import InputError
 
 commands = typer.Typer()
 
@@ -32,13 +33,26 @@ def audit(config: Config, results: Results = DEFAULT_RESULTS) -> None:
 
 @commands.command()
 def derive(
+    name: Annotated[str, typer.Argument(help="The derivation or published rate.")] = "gossip",
     latex: Annotated[bool, typer.Option("--latex", help="Print the final bound in LaTeX instead.")] = False,
 ) -> None:
-    """Print the derivation of the bound, step by step, each checked by machine.
+    """Print the derivation of a bound, step by step, each checked by machine, or a published rate.
 
     A step states that its left side is at most its right side, and why. It follows if sympy finds the
     difference to be a sum of nonnegative terms under the step's assumptions.
-    """
-    from theory.report import bound_latex, derivation_text
 
-    typer.echo(bound_latex() if latex else derivation_text())
+    Derivations are gossip, adapt_then_combine, local_steps, momentum and adam; published rates koloskova,
+    dpsgd, sgp and cga.
+    """
+    from theory.derivations import DERIVATIONS
+    from theory.derivations.published import PUBLISHED
+    from theory.derivations.text import derivation_text, rate_text
+
+    if name in DERIVATIONS:
+        found = DERIVATIONS[name]
+        typer.echo(found.latex() if latex else derivation_text(found))
+    elif name in PUBLISHED:
+        rate = PUBLISHED[name]
+        typer.echo(rate.latex() if latex else rate_text(rate))
+    else:
+        raise InputError(f"derive: {name!r} is none of {', '.join([*DERIVATIONS, *PUBLISHED])}")

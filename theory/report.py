@@ -1,22 +1,15 @@
-"""The audit and the derivation as text."""
+"""The audit as text."""
 
 from collections.abc import Iterator
 
-import sympy
 from pandas import DataFrame
 
 from theory.checks import Row
-from theory.gossip_bound import Step, Xi_0, derivation, gap_0, s, terms
 
 COLUMNS = (
     *("claim", "statement", "graph", "agents", "step_size", "steps", "seeds", "quantity"),
     *("measured", "low", "high", "bound", "verdict"),
 )
-IN_LATEX = {
-    s: r"\sqrt{\rho}",
-    Xi_0: r"\Xi_0",
-    gap_0: r"\left(f(\bar x_0) - f^*\right)",
-}
 
 
 def as_frame(rows: list[Row]) -> DataFrame:
@@ -55,36 +48,3 @@ def summary(rows: list[Row]) -> Iterator[str]:
         yield f"{claim}: {len(kind)} checks, {violated} violated, {undecided} undecided{tightness}"
     corrupted = [row for row in rows if row.control]
     yield f"controls: {len(corrupted)}, {sum(row.violated for row in corrupted)} rejected"
-
-
-def derivation_text() -> str:
-    """Every step of the derivation, and whether it follows."""
-    lines = [*map(_step_text, derivation())]
-    lines.append("The mean over k < K of E |grad f(xbar_k)|^2 is at most the sum of")
-    lines += [f"  {name}: {sympy.sstr(term)}" for name, term in terms().items()]
-    lines += [
-        "Symbols: s = sqrt(rho), gap_0 = f(xbar_0) - f*, RATE = (1 + s) / 2, power = RATE^k;",
-        "  at_mean, of_agents: squared norms of grad f(xbar) and of the mean of the agents' gradients,",
-        "  inner: their inner product; aa, bb, ab: the same for any two vectors;",
-        "  INFLOW = alpha^2 (2 kappa^2 / (1 - s) + sigma^2);",
-        "  spread: mean squared distance of the agents' gradients from their mean.",
-    ]
-    return "\n".join(lines)
-
-
-def _step_text(step: Step) -> str:
-    verdict = "follows (checked by sympy)" if step.follows() else "DOES NOT FOLLOW"
-    return (
-        f"{step.name}: {verdict}\n"
-        f"  because  {step.because}\n"
-        f"  left     {step.left}\n"
-        f"  <=       {step.right}\n"
-    )
-
-
-def bound_latex() -> str:
-    """The bound in LaTeX, one underbrace for each term."""
-    return r"\frac{1}{K} \sum_{k<K} \mathbb{E} \left\|\nabla f(\bar x_k)\right\|^2 \leq " + " + ".join(
-        rf"\underbrace{{{sympy.latex(term, symbol_names=IN_LATEX)}}}_{{\text{{{name}}}}}"
-        for name, term in terms().items()
-    )

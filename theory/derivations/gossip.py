@@ -1,0 +1,59 @@
+"""Merging at every step, combine then adapt: X <- Pi X - alpha G(X)."""
+
+from theory.derivations.derivation import Derivation
+from theory.derivations.inequalities import (
+    BELOW_1,
+    LIMIT_OF_DESCENT,
+    SPREAD,
+    bound_of_gradients,
+    contraction,
+    descent,
+    spread_of_gradients,
+    sum_of_disagreements,
+)
+from theory.derivations.step import Step, at_most
+from theory.derivations.symbols import K, L, N, Xi, Xi_0, alpha, gap_0, kappa, s, sigma
+
+LIMIT = (1 - s) / (2 * L)
+RATE = (1 + s) / 2
+"""Factor of Xi in one step's consensus recursion."""
+INFLOW = alpha**2 * (2 * kappa**2 / (1 - s) + sigma**2)
+"""What one step adds to Xi."""
+TOTAL = (2 / (1 - s)) * (Xi_0 + K * INFLOW)
+"""The bound on the sum of Xi_k over k < K."""
+TERMS = {
+    "initial gap": 2 * gap_0 / (alpha * K),
+    "noise": alpha * L * sigma**2 / N,
+    "initial disagreement": 2 * L**2 * Xi_0 / ((1 - s) * K),
+    "heterogeneity": 4 * alpha**2 * L**2 * kappa**2 / (1 - s) ** 2,
+    "noise through disagreement": 2 * alpha**2 * L**2 * sigma**2 / (1 - s),
+}
+CONTRACTION = contraction()
+CONSENSUS = Step(
+    "consensus",
+    "contraction; noise is unbiased with variance at most sigma^2",
+    CONTRACTION.right + alpha**2 * sigma**2,
+    RATE * Xi + INFLOW,
+    (SPREAD, at_most(alpha, LIMIT, "alpha <= (1 - sqrt(rho)) / (2 L)"), BELOW_1),
+)
+
+GOSSIP = Derivation(
+    key="gossip",
+    title="merging at every step, combine then adapt",
+    method="cdsgd without momentum: X <- Pi X - alpha G(X)",
+    source="after Lian et al. 2017 and Koloskova et al. 2020; constants derived here",
+    setting="gradients at the points before the merge",
+    measures="the points X at which gradients are taken, before each merge",
+    excludes="momentum; merges that move neurons, unless their permutations are consistent",
+    steps=(
+        descent(),
+        CONTRACTION,
+        spread_of_gradients(),
+        CONSENSUS,
+        sum_of_disagreements(RATE, INFLOW, TOTAL, BELOW_1),
+        bound_of_gradients(TOTAL, TERMS),
+    ),
+    terms=TERMS,
+    disagreement=TOTAL / K,
+    step_sizes={"descent": LIMIT_OF_DESCENT, "consensus": LIMIT},
+)
