@@ -111,9 +111,8 @@ def advantage_table(sums: pandas.DataFrame) -> pandas.DataFrame:
             if pairs.empty:
                 continue
             line = dict(zip([*SETTING, "protocol"], keys, strict=True))
-            line["minus " + rival_label(first["method"], first["matching"], first["merge"])] = rival_label(
-                *rival[:3]
-            )
+            line["method"] = rival_label(*rival[:3])
+            line["minus"] = rival_label(first["method"], first["matching"], first["merge"])
             for name in ACCURACIES:
                 line[name] = starred((pairs[name] - pairs[f"{name}_reference"]).to_numpy())
             lines.append(line)

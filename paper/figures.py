@@ -25,7 +25,7 @@ from paper.data import (
     read_records,
     rival_label,
 )
-from paper.style import LINE_STYLES, as_svg, colours
+from paper.style import LINE_STYLES, as_svg, inks
 
 WIDTH = 7.0
 """Inches; the text width of the paper."""
@@ -52,15 +52,13 @@ def draw(study: Study, layout: Layout, name: str) -> bytes:
 def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
     """Accuracy after each merge, one panel for each graph and partition, a band over seeds."""
     accuracy = in_every_setting(merged_accuracy(records[records.run.isin(what.runs)]), what.agents)
-    inks, styles = looks(accuracy)
+    looks, common = looks_of(accuracy)
     settings = list(accuracy.groupby(["graph", "partition"], sort=False))
     panels, figure = panel_grid(len(settings), columns=3, height=2.1)
     lines = {}
     for place, (panel, ((graph, partition), here)) in enumerate(zip(panels, settings, strict=True)):
-        for (method, matching, merge, _), runs in here.groupby(RIVAL, sort=False):
-            lines[rival_label(method, matching, merge)] = draw_band(
-                panel, runs.groupby("round").accuracy, inks[method, matching], styles[merge]
-            )
+        for rival, runs in here.groupby(RIVAL[:3], sort=False):
+            lines[looks[rival]["label"]] = draw_band(panel, runs.groupby("round").accuracy, looks[rival])
         panel.set_title(f"{graph}, {partition}")
         panel.set_ylim(0, min(100, accuracy.accuracy.max() + 5))
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -68,7 +66,7 @@ def draw_accuracy(what: Accuracy, records: pandas.DataFrame) -> Figure:
         panel.set_ylabel("" if place % 3 else "test accuracy [%]")
     seeds = accuracy.seed.nunique()
     heading = (
-        f"{what.agents} agents, mean over agents\n"
+        f"{what.agents} agents, mean over agents{common}\n"
         f"line: mean, band: ± 1 standard deviation over {seeds} seed{'s' * (seeds > 1)}"
     )
     add_legend(figure, lines, heading)
@@ -92,11 +90,12 @@ def panel_rows(rows: int, columns: int, height: float) -> tuple[numpy.ndarray, F
     return axes, figure
 
 
-def draw_band(panel: Axes, over_seeds: SeriesGroupBy, ink: str, style: str) -> Line2D:
+def draw_band(panel: Axes, over_seeds: SeriesGroupBy, look: dict[str, str]) -> Line2D:
     """The mean over seeds against rounds and a band of one standard deviation."""
     mean, deviation = over_seeds.mean(), over_seeds.std(ddof=1).fillna(0)
-    panel.fill_between(mean.index, mean - deviation, mean + deviation, color=ink, alpha=0.15, linewidth=0)
-    (line,) = panel.plot(mean.index, mean, color=ink, linestyle=style, linewidth=1.4)
+    low, high = mean - deviation, mean + deviation
+    panel.fill_between(mean.index, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    (line,) = panel.plot(mean.index, mean, **look, linewidth=1.4, markersize=3)
     return line
 
 
@@ -118,29 +117,39 @@ def add_legend(figure: Figure, lines: dict[str, Line2D], heading: str) -> None:
     )
 
 
-def looks(rows: pandas.DataFrame) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
-    """The colour of each (method, matching) and the line style of each merge."""
-    rivals = distinct(zip(rows["method"], rows["matching"], strict=True))
-    merges = distinct(merge for merge in rows["merge"] if merge)
-    styles = {merge: LINE_STYLES[place % len(LINE_STYLES)] for place, merge in enumerate(merges)}
-    return colours(rivals), styles | {"": "-"}
+def looks_of(rows: pandas.DataFrame) -> tuple[dict[tuple[str, str, str], dict[str, str]], str]:
+    """The looks of each (method, matching, merge): label, colour, marker; each merge has its line style.
+
+    Labels leave out a merge that all have in common; it is returned for the heading.
+    """
+    rivals = distinct(zip(rows["method"], rows["matching"], rows["merge"], strict=True))
+    merges = distinct(merge for _, _, merge in rivals if merge)
+    styles = {"": "-"} | {merge: LINE_STYLES[place % len(LINE_STYLES)] for place, merge in enumerate(merges)}
+    ink = inks((method, matching) for method, matching, _ in rivals)
+    common = len(merges) == 1
+    looks = {
+        (method, matching, merge): ink[method, matching]
+        | {"linestyle": styles[merge], "label": rival_label(method, matching, "" if common else merge)}
+        for method, matching, merge in rivals
+    }
+    return looks, f"; {merges[0]}" if common else ""
 
 
 def draw_costs(costs: pandas.DataFrame, agents: int) -> Figure:
     """Accuracy against gradient steps and against bytes sent: a row of two panels for each setting."""
     costs = in_every_setting(costs[costs["round"] > 0], agents)
-    inks, styles = looks(costs)
+    looks, common = looks_of(costs)
     settings = list(costs.groupby(["graph", "partition"], sort=False))
     axes, figure = panel_rows(len(settings), columns=2, height=2.0)
     lines = {}
     for across, ((graph, partition), here) in zip(axes, settings, strict=True):
-        for (method, matching, merge, _), runs in here.groupby(RIVAL, sort=False):
-            ink, style = inks[method, matching], styles[merge]
-            label = rival_label(method, matching, merge)
-            lines[label] = draw_band(across[0], runs.groupby("steps", sort=True).accuracy, ink, style)
+        for rival, runs in here.groupby(RIVAL[:3], sort=False):
+            look = looks[rival]
+            lines[look["label"]] = draw_band(across[0], runs.groupby("steps", sort=True).accuracy, look)
             means = runs.groupby("round")[["mebibytes", "accuracy"]].mean()
             spends = means[means.mebibytes > 0]
-            across[1].plot(spends.mebibytes, spends.accuracy, color=ink, linestyle=style, marker=".", ms=3)
+            dots = look | {"marker": look["marker"] or "."}
+            across[1].plot(spends.mebibytes, spends.accuracy, **dots, linewidth=1.4, markersize=3)
         across[0].set_ylabel("test accuracy [%]")
         across[0].set_xlabel("gradient steps of an agent")
         across[1].set_xlabel("MiB sent by an agent")
@@ -153,7 +162,7 @@ def draw_costs(costs: pandas.DataFrame, agents: int) -> Figure:
     add_legend(
         figure,
         lines,
-        f"{agents} agents; means over agents and seeds, band: ± 1 standard deviation over seeds",
+        f"{agents} agents; means over agents and seeds, band: ± 1 standard deviation over seeds{common}",
     )
     return figure
 
@@ -170,7 +179,7 @@ MATCHING_SHOWN = {
 def draw_matching(records: pandas.DataFrame) -> Figure:
     """What matching did at each merge: a row of panels for each setting, a column for each quantity."""
     rows = matching_by_round(records)
-    inks, styles = looks(rows)
+    looks, common = looks_of(rows)
     settings = list(rows.groupby(["graph", "partition"], sort=False))
     metrics = [metric for metric in MATCHING_SHOWN if metric in set(rows.metric)]
     size = (WIDTH, 1.2 + 1.4 * len(settings))
@@ -178,10 +187,9 @@ def draw_matching(records: pandas.DataFrame) -> Figure:
     lines = {}
     for across, ((graph, partition), here) in zip(axes, settings, strict=True):
         for panel, metric in zip(across, metrics, strict=True):
-            for (method, matching, merge, _), runs in here[here.metric == metric].groupby(RIVAL, sort=False):
-                lines[rival_label(method, matching, merge)] = draw_band(
-                    panel, runs.groupby("round").value, inks[method, matching], styles[merge]
-                )
+            for rival, runs in here[here.metric == metric].groupby(RIVAL[:3], sort=False):
+                look = looks[rival]
+                lines[look["label"]] = draw_band(panel, runs.groupby("round").value, look)
             panel.set_ylim(0, None if metric == "objective_gain" else 1.05)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         across[0].set_ylabel(f"{graph},\n{partition}")
@@ -189,7 +197,8 @@ def draw_matching(records: pandas.DataFrame) -> Figure:
         panel.set_title(MATCHING_SHOWN[metric], fontsize=8)
     for panel in axes[-1]:
         panel.set_xlabel("merges")
-    add_legend(figure, lines, "means over links, layers and seeds; band: ± 1 standard deviation over seeds")
+    heading = f"means over links, layers and seeds; band: ± 1 standard deviation over seeds{common}"
+    add_legend(figure, lines, heading)
     return figure
 
 

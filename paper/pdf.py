@@ -20,7 +20,8 @@ def typeset(study: Study, layout: Layout) -> bytes:
     """
     package = package_files("paper")
     figures = {name: f"figures/{name}.svg" for name in figures_of(study)}
-    tables = {name: f"tables/{name}.csv" for name in tables_of(study)}
+    made = {name: tabulate(study, layout, name) for name in tables_of(study)}
+    tables = {name: f"tables/{name}.csv" for name, table in made.items() if not table.empty}
     content = {
         "name": study.name,
         "training": study.training.model_dump(mode="json"),
@@ -41,6 +42,6 @@ def typeset(study: Study, layout: Layout) -> bytes:
             "audit.csv": read_bytes(layout.audit),
             "reference.csv": (package / "reference.csv").read_bytes(),
             **{path: draw(study, layout, name) for name, path in figures.items()},
-            **{path: as_csv(tabulate(study, layout, name)) for name, path in tables.items()},
+            **{path: as_csv(made[name]) for name, path in tables.items()},
         }
     )

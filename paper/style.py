@@ -1,6 +1,7 @@
 """How figures look, and how they are written: the same bytes for the same content."""
 
 import io
+from collections.abc import Iterable
 
 import matplotlib
 
@@ -22,6 +23,8 @@ OTHER_COLOURS = [
 ]
 """Colours of others, in order (Okabe and Ito; Tol)."""
 LINE_STYLES = ["-", "--", ":", "-."]
+MARKERS = ["", "o", "^", "s"]
+"""Markers of others: the second time round the colours, and so on."""
 
 pyplot.rcParams.update(
     {
@@ -40,11 +43,25 @@ pyplot.rcParams.update(
 )
 
 
-def colours(rivals: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The colour of each (method, matching): fixed for the known ones, else by its place among the others."""
-    others = [rival for rival in rivals if rival not in METHOD_COLOURS]
-    places = {rival: OTHER_COLOURS[place % len(OTHER_COLOURS)] for place, rival in enumerate(others)}
-    return {rival: METHOD_COLOURS.get(rival) or places[rival] for rival in rivals}
+def inks(rivals: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
+    """Colour and marker of each (method, matching): fixed for known ones, else by its place among the others.
+
+    A method whose optimizer is said has the colour of its title, if it is the only one of that title. The
+    order of ``rivals`` does not matter, so that figures of the same ones agree.
+    """
+    rivals = sorted(set(rivals))
+    titles = {rival: (rival[0].split(", ")[0], rival[1]) for rival in rivals}
+    alone = {rival: list(titles.values()).count(title) == 1 for rival, title in titles.items()}
+    found, place = {}, 0
+    for rival in rivals:
+        known = METHOD_COLOURS.get(titles[rival] if alone[rival] else rival)
+        if known:
+            found[rival] = {"color": known, "marker": ""}
+        else:
+            turn, colour = divmod(place, len(OTHER_COLOURS))
+            found[rival] = {"color": OTHER_COLOURS[colour], "marker": MARKERS[turn % len(MARKERS)]}
+            place += 1
+    return found
 
 
 def as_svg(figure: Figure) -> bytes:

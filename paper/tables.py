@@ -75,10 +75,21 @@ def accuracy_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(lines)
 
 
+def with_and_without_matching(accuracy: pandas.DataFrame) -> pandas.DataFrame:
+    """The rows of DIMAT and WA; what follows in the legend, such as the optimizer, as ``options``."""
+    legend = accuracy.method.str.partition(", ")
+    rows = accuracy.assign(method=legend[0], options=legend[2])
+    return rows[rows.method.isin(["DIMAT", "WA"])]
+
+
 def difference_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
-    """DIMAT minus WA, alike in repair and images, paired over seeds: mean and 95 % t-interval, in points."""
+    """DIMAT minus WA, alike in options, repair and images, paired over seeds.
+
+    Mean and 95 % t-interval, in points.
+    """
     lines = []
-    for setting, rows in settings(accuracy[accuracy.method.isin(["DIMAT", "WA"])], [*SETTING, "protocol"]):
+    both = with_and_without_matching(accuracy)
+    for setting, rows in settings(both, [*SETTING, "options", "protocol"]):
         dimat = rows[rows.method == "DIMAT"]
         for (matching, merge), own in dimat.groupby(["matching", "merge"], sort=False):
             rival = rows[(rows.method == "WA") & (rows["merge"] == merge)]
@@ -94,14 +105,14 @@ def difference_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def schedules_table(accuracy: pandas.DataFrame) -> pandas.DataFrame:
-    """Each way of matching, and none, minus the best of the others, alike in repair and images.
+    """Each way of matching, and none, minus the best of the others, alike in options, repair and images.
 
     At each round, the best is that with the highest mean over seeds. Differences are paired over seeds:
     mean and 95 % t-interval, in points. An interval that contains 0 cannot be told from the best other.
     """
     lines = []
-    both = accuracy[accuracy.method.isin(["DIMAT", "WA"])]
-    for setting, rows in settings(both, [*SETTING, "merge", "protocol"]):
+    both = with_and_without_matching(accuracy)
+    for setting, rows in settings(both, [*SETTING, "options", "merge", "protocol"]):
         by_seed = rows.pivot(index=["round", "seed"], columns=["method", "matching"], values="accuracy")
         for rival in by_seed.columns if len(by_seed.columns) > 1 else ():
             line = setting | {"method": rival[0], "matching": rival[1], "seeds": rows.seed.nunique()}

@@ -280,6 +280,7 @@ class Trajectory:
         optima = slowest * generator.standard_normal(4) if worst else generator.standard_normal((agents, 4))
         self.problem = Quadratic(generator.uniform(0.1, 3, 4), optima, sigma=0.0)
         self.start = numpy.zeros((agents, 4)) if worst else 5 * generator.standard_normal((agents, 4))
+        self.generator = generator
 
     def constants(self, steps):
         center = self.start.mean(0)

@@ -107,6 +107,17 @@ def test_tables_hold_means_deviations_and_paired_differences(records):
     assert set(difference_table(full)["merge 1"]) == {"-1.6 [-1.6, -1.6]"}
 
 
+def test_matching_is_compared_with_averaging_of_the_same_optimizer(records):
+    full = in_every_setting(merged_accuracy(records), agents=5)
+    alike = full.assign(method=full.method + ", adam")
+    assert set(difference_table(alike)["merge 1"]) == {"-1.6 [-1.6, -1.6]"}
+    assert set(difference_table(alike)["options"]) == {"adam"}
+    assert len(schedules_table(alike)) == len(schedules_table(full)) > 0
+    other = full.assign(method=full.method.where(full.method != "WA", "WA, adam"))
+    assert difference_table(other).empty
+    assert schedules_table(other).empty
+
+
 def test_interval_is_the_paired_t_interval():
     differences = numpy.array([1.0, 2.5, 4.0, 4.5])
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)

@@ -9,8 +9,7 @@ import numpy
 import pytest
 from typer.testing import CliRunner
 
-from dimat.graphs import Complete, EdgeList, Ring, TwoHub
-from dimat.graphs import second_eigenvalue as numeric
+from dimat.graphs import Complete, Ring, TwoHub
 from theory import audit as audit_module
 from theory.audit import AuditError, audit
 from theory.bounds import Claim, largest_entry
@@ -19,7 +18,6 @@ from theory.commands import commands
 from theory.derivations import DERIVATIONS, GOSSIP
 from theory.report import COLUMNS, as_csv, as_table, summary
 from theory.settings import Setting, full, quick
-from theory.spectra import second_eigenvalue
 
 QUICK = Path(__file__).parents[1] / "config" / "quick.yaml"
 GRAPHS = [Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")]
@@ -28,19 +26,6 @@ GRAPHS = [Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")]
 @pytest.fixture(scope="module")
 def rows():
     return audit(quick())
-
-
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
-@pytest.mark.parametrize("weights", ["metropolis", "uniform"])
-def test_closed_form_spectra(graph, weights):
-    graph = graph.model_copy(update={"weights": weights})
-    for agents in [*range(3 if graph.name == "two_hub" else 1, 34), 64, 129]:
-        exact = float(second_eigenvalue(graph, agents))
-        assert numeric(graph.mixing_matrix(agents)) == pytest.approx(exact, abs=1e-12), agents
-
-
-def test_a_graph_without_a_closed_form_has_none():
-    assert second_eigenvalue(EdgeList(name="edges", edge_list=[[0, 1], [1, 2], [2, 3]]), 4) is None
 
 
 @pytest.mark.parametrize(
