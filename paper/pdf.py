@@ -8,6 +8,7 @@ import typst
 from dimat.config import Study
 from dimat.files import read_bytes, read_json
 from dimat.layout import Layout
+from paper.audit import audit_summary
 from paper.contents import Accuracy, Costs, Graphs, Holdings, Matching, figures_of, tables_of
 from paper.figures import draw
 from paper.tables import as_csv, tabulate
@@ -39,7 +40,7 @@ def typeset(study: Study, layout: Layout) -> bytes:
         {
             "main.typ": (package / "dimat.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
-            "audit.csv": read_bytes(layout.audit),
+            "audit.csv": as_csv(audit_summary(read_bytes(layout.audit))),
             "reference.csv": (package / "reference.csv").read_bytes(),
             **{path: draw(study, layout, name) for name, path in figures.items()},
             **{path: as_csv(made[name]) for name, path in tables.items()},

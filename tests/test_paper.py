@@ -10,6 +10,7 @@ from dimat.errors import InputError
 from dimat.graphs import DirectedRing, OnePeerExponential, Ring
 from dimat.records import COLUMNS, Measurement, collect_records, write_records
 from paper import style
+from paper.audit import audit_summary
 from paper.contents import Accuracy, Graphs, figures_of, tables_of
 from paper.data import in_every_setting, matching_by_round, merged_accuracy, read_records
 from paper.figures import draw_graphs, draw_matching
@@ -247,3 +248,26 @@ def test_graphs_are_drawn_with_their_directions_and_spectral_gaps():
     ]
     assert [len(panel.patches) for panel in panels] == [0, 4, 8]  # arrows
     pyplot.close(figure)
+
+
+AUDIT = b"""claim,statement,problem,graph,agents,seeds,measured,bound,verdict
+convergence,SGD,quadratic,ring,4,16,2,6,holds
+convergence,SGD,quadratic,star,4,16,2,10,holds
+spectrum,closed form,,ring,4,,0,1e-12,holds
+"""
+
+
+def test_the_audit_is_summarized_by_claim():
+    first, second = audit_summary(AUDIT).to_dict("records")
+    assert (first["graphs"], first["verdicts"], first["bound / measured"]) == (
+        "ring, star",
+        "2 holds",
+        "3 to 5",
+    )
+    assert (second["verdicts"], second["bound / measured"]) == ("1 holds", "")
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", AUDIT.replace(b"bound", b"bond"), b"\xff\xfe"])
+def test_a_damaged_audit_is_one_line(content):
+    with pytest.raises(InputError, match=r"audit\.csv: damaged"):
+        audit_summary(content)
