@@ -14,9 +14,9 @@ def audit_summary(content: bytes) -> pandas.DataFrame:
     """
     try:
         rows = pandas.read_csv(io.BytesIO(content), keep_default_na=False)
-        rows = rows.assign(ratio=rows.bound / rows.measured.where(rows.measured != 0))
+        rows = rows.assign(ratio=rows["bound"] / rows["measured"].where(rows["measured"] != 0))
         groups = list(rows.groupby(["claim", "statement", "problem"], sort=False))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"audit.csv: damaged ({error}); delete it and run again") from None
     return pandas.DataFrame([line(dict(zip(("claim", "statement", "problem"), keys, strict=True)), own)
                              for keys, own in groups])  # fmt: skip

@@ -1,19 +1,16 @@
 """Communication graphs and their mixing matrices."""
 
-import itertools
-from types import MappingProxyType
-
 import networkx
 import numpy
 import pytest
+from families import RANDOMNESS, edges, graph_of, members, ring
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy import cos, pi
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from dimat.errors import InputError
 from dimat.graphs import (
-    AnyGraph,
     Chain,
     Complete,
     DirectedRing,
@@ -32,44 +29,10 @@ from dimat.graphs import (
     second_eigenvalue,
     spectral_gap,
 )
-from dimat.graphs.failures import expected_square
 from dimat.network.in_process import InProcess
-from dimat.randomness import Randomness
 
 WEIGHTS = ["metropolis", "uniform"]
 FAMILIES = [(Ring, "ring"), (Complete, "complete"), (TwoHub, "two_hub")]
-RANDOMNESS = Randomness("test", 0)
-
-EVERY_FAMILY = MappingProxyType(
-    {
-        "ring": range(1, 20),
-        "complete": range(1, 20),
-        "two_hub": range(3, 20),
-        "star": range(1, 20),
-        "chain": range(1, 20),
-        "torus": [4, 6, 8, 9, 10, 12, 15, 16, 24, 25],
-        "hypercube": [1, 2, 4, 8, 16, 32],
-        "random_regular": range(5, 20),
-        "erdos_renyi": range(1, 20),
-        "small_world": range(5, 20),
-        "barabasi_albert": range(3, 20),
-        "directed_ring": range(1, 20),
-        "exponential": range(1, 34),
-        "one_peer_exponential": range(1, 34),
-    }
-)
-"""The numbers of agents that each family is tested with, under the name of its defaults."""
-
-
-def graph_of(content):
-    return TypeAdapter(AnyGraph).validate_python(content)
-
-
-def members():
-    """A strategy: (graph, number of agents), over every family."""
-    return st.sampled_from(sorted(EVERY_FAMILY)).flatmap(
-        lambda name: st.tuples(st.just(graph_of(name)), st.sampled_from(EVERY_FAMILY[name]))
-    )
 
 
 def neighbours_by_formula(name, agents, agent):
@@ -79,10 +42,6 @@ def neighbours_by_formula(name, agents, agent):
         return set(range(agents)) - {agent}
     hubs = {agents - 2, agents - 1}
     return set(range(agents)) - hubs if agent in hubs else hubs
-
-
-def edges(*pairs):
-    return EdgeList(name="edges", edge_list=[list(pair) for pair in pairs])
 
 
 @pytest.mark.parametrize(("family", "name"), FAMILIES)
@@ -272,10 +231,6 @@ def test_random_graphs_have_the_links_that_were_asked_for():
     assert len(graph_of({"name": "barabasi_albert", "links": 2}).edges(10)) == 16
 
 
-def ring(**fields):
-    return Ring(name="ring", **fields)
-
-
 @pytest.mark.parametrize(
     ("content", "label"),
     [
@@ -395,89 +350,6 @@ def test_known_optima_of_the_fastest_weights(name, agents, optimum):
 def test_too_many_agents_for_the_fastest_weights():
     with pytest.raises(InputError, match=r"graph\.weights.*at most 64"):
         ring(weights="fastest").mixing_matrix(65)
-
-
-# Failures.
-
-FAILING = {"link_failures": 0.3, "agent_failures": 0.2}
-
-
-@given(members(), st.integers(0, 99))
-def test_matrices_with_failures_keep_what_makes_them_mix(member, time):
-    graph, agents = member
-    failing = graph.model_copy(update=FAILING)
-    matrix = failing.mixing_at(agents, time, RANDOMNESS)
-    check_mixing_matrix(matrix, graph.directed)
-    assert graph.directed or (matrix == matrix.T).all()
-    whole = graph.mixing_at(agents, time, RANDOMNESS)
-    kept = ~numpy.eye(agents, dtype=bool) & (matrix != 0)
-    assert (matrix[kept] == whole[kept]).all()
-    numpy.testing.assert_array_equal(matrix, failing.mixing_at(agents, time, Randomness("test", 0)))
-
-
-@pytest.mark.parametrize("name", ["chain", "exponential"])
-def test_links_fail_as_often_as_they_should(name):
-    graph = graph_of({"name": name, **FAILING})
-    matrices = [graph.mixing_at(4, time, RANDOMNESS) for time in range(3000)]
-    expected = graph.mixing_matrix(4) * 0.7 * 0.8**2
-    expected[numpy.diag_indices(4)] += 1 - expected.sum(axis=0)
-    numpy.testing.assert_allclose(numpy.mean(matrices, axis=0), expected, atol=0.02)
-    assert len({matrix.tobytes() for matrix in matrices}) > 4
-
-
-def test_an_agent_out_of_reach_keeps_its_values():
-    graph = Complete(name="complete", agent_failures=0.4)
-    for time in range(20):
-        matrix = graph.mixing_at(5, time, RANDOMNESS)
-        reached = matrix.diagonal() < 1
-        assert (matrix[numpy.ix_(reached, reached)] > 0).all()
-        assert not matrix[numpy.ix_(reached, ~reached)].any()
-
-
-def outcomes(matrix, directed, links, link, agent):
-    """Every outcome of failures, by enumeration: (probability, matrix)."""
-    agents = len(matrix)
-    for reached in itertools.product([0, 1], repeat=agents):
-        for holds in itertools.product([0, 1], repeat=len(links)):
-            chances = [1 - agent if r else agent for r in reached] + [1 - link if h else link for h in holds]
-            result = numpy.eye(agents)
-            for (receiver, sender), hold in zip(links, holds, strict=True):
-                weight = matrix[receiver, sender] * (hold and reached[receiver] and reached[sender])
-                result[receiver, sender] += weight
-                result[sender, sender] -= weight
-                if not directed:
-                    result[sender, receiver] += weight
-                    result[receiver, receiver] -= weight
-            yield numpy.prod(chances), result
-
-
-def test_contraction_with_failures_by_enumeration():
-    graph = edges((0, 1), (1, 2), (0, 2), (2, 3)).model_copy(update=FAILING)
-    matrix = graph.mixing_matrix(4)
-    moment = sum(chance * w @ w for chance, w in outcomes(matrix, False, graph.edges(4), 0.3, 0.2))
-    numpy.testing.assert_allclose(expected_square(matrix, 0.3, 0.2), moment, atol=1e-12)
-    factor = numpy.sqrt(numpy.linalg.norm(moment - 1 / 4, 2))
-    assert graph.contraction(4) == pytest.approx(factor, abs=1e-12)
-    assert ring().contraction(8) < ring(link_failures=0.1).contraction(8) < 1
-    assert ring(link_failures=1e-12).contraction(8) == pytest.approx(ring().contraction(8))
-
-
-def test_contraction_of_a_directed_graph_with_failures_by_enumeration():
-    graph = DirectedRing(name="directed_ring", **FAILING)
-    links = [(receiver, sender) for sender, receiver in graph.network(3).edges]
-    squared = sum(
-        chance * numpy.kron(w - w.mean(axis=1, keepdims=True), w - w.mean(axis=1, keepdims=True))
-        for chance, w in outcomes(graph.mixing_matrix(3), True, links, 0.3, 0.2)
-    )
-    factor = numpy.sqrt(abs(numpy.linalg.eigvals(squared)).max())
-    assert graph.contraction(3) == pytest.approx(factor, abs=0.03)
-
-
-def test_contraction_of_a_sequence_with_failures():
-    """Two periods' worth of the same graph: more than the mean suggests, no more than twice one step."""
-    twice = graph_of({"name": "sequence", "graphs": ["ring", "ring"], "link_failures": 0.3})
-    once = ring(link_failures=0.3).contraction(6)
-    assert ring().contraction(6) < twice.contraction(6) <= once + 0.02
 
 
 # Sequences, files, and graphs of which only the columns sum to one.

@@ -16,9 +16,10 @@ from dimat.network.in_process import InProcess
 from dimat.randomness import Randomness
 from dimat.training.agents import Agents
 from dimat.training.optimizers import Momentum, Sgd
-from theory.equivalence import Shuffled, consistent, difference, inconsistent, random_frames
+from theory.equivalence import Shuffled, difference
 from theory.gossip_adam import GossipAdam
 from theory.network_equivalence import AS_THEY_STAND, network_difference
+from theory.permutations import consistent, independent
 from theory.problems import Quadratic, Separable
 from theory.rates import exponents, interval, mean_squared_gradients, noise_alone
 from theory.runs import Learners, Matrix, run
@@ -186,37 +187,19 @@ def test_interval_is_that_of_student():
 # Merging with permutations.
 
 
-def test_orders_are_what_they_are_called():
-    generator = numpy.random.default_rng(0)
-    frames = random_frames(AGENTS, DIMENSIONS, generator)
-    points = torch.randn(DIMENSIONS)
-    orders = consistent(frames)
-    for i in range(AGENTS):
-        for j in range(AGENTS):
-            assert torch.equal(points[frames[j]][orders[i, j]], points[frames[i]])
-    free, straight = inconsistent(AGENTS, DIMENSIONS, generator), torch.arange(DIMENSIONS)
-    for i in range(AGENTS):
-        assert torch.equal(free[i, i], straight)
-        for j in range(AGENTS):
-            assert torch.equal(free[i, j][free[j, i]], straight)
-    around = free[0, 1][free[1, 2][free[2, 0]]]
-    assert not torch.equal(around, straight)
-
-
 @methods
 def test_consistent_permutations_are_plain_gossip_in_another_frame(method):
     generator = numpy.random.default_rng(2)
-    frames = random_frames(AGENTS, DIMENSIONS, generator)
-    settings = {"mixing": RING, "steps": 100, "frames": frames, "randomness": RANDOMNESS}
+    closed = consistent(RING, DIMENSIONS, generator)
+    free = independent(RING, DIMENSIONS, generator)
+    settings = {"steps": 100, "randomness": RANDOMNESS}
     (problem, start), (ordered, other_start) = separable(), quadratic(sigma=0.7)
-    orders = consistent(frames)
-    assert not torch.equal(
-        Shuffled(problem, start, 1, RANDOMNESS, frames).parameters, torch.from_numpy(start)
-    )
-    assert difference(method, problem, start=start, orders=orders, **settings) < 1e-12
-    assert difference(method, ordered, start=other_start, orders=orders, **settings) > 1e-2
-    random = inconsistent(AGENTS, DIMENSIONS, generator)
-    assert difference(method, problem, start=start, orders=random, **settings) > 1e-2
+    shuffled = Shuffled(problem, start, 1, RANDOMNESS, closed).parameters
+    assert not torch.equal(shuffled, torch.from_numpy(start))
+    assert (closed.aligned(shuffled.numpy()) == start).all()
+    assert difference(method, problem, closed, start=start, **settings) < 1e-12
+    assert difference(method, ordered, closed, start=other_start, **settings) > 1e-2
+    assert difference(method, problem, free, start=start, **settings) > 1e-2
 
 
 @pytest.mark.parametrize(

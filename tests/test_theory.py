@@ -47,7 +47,7 @@ def test_audit_finds_no_violation(rows):
     claimed = [row for row in rows if not row.control]
     assert all(row.verdict == "holds" for row in claimed), [row for row in claimed if not row.holds]
     assert Counter(row.claim for row in claimed) == {
-        "spectrum": 9,
+        "spectrum": 21,
         "contraction": 9,
         "convergence": 100,
         "disagreement": 96,  # there is none of Adam

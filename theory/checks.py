@@ -17,14 +17,16 @@ from dimat.merging.options import Merge
 from dimat.randomness import Randomness
 from dimat.training.optimizers import Adam, AnyOptimizer, Momentum, Sgd
 from theory.bounds import Claim
-from theory.equivalence import consistent, difference, random_frames
+from theory.equivalence import difference
 from theory.gossip_adam import GossipAdam
+from theory.lift import Lift
 from theory.network_equivalence import AGENTS as NETWORKS
 from theory.network_equivalence import ALIGNED, network_difference
+from theory.permutations import consistent
 from theory.problems import Problem
 from theory.rates import exponents, interval, mean_squared_gradients, noise_alone, nonconvex
 from theory.runs import run
-from theory.settings import CLOSED_FORMS, EXPONENTIAL, RING, Setting
+from theory.settings import EXPONENTIAL, OTHERS, PUBLISHED, RING, Setting
 from theory.spectra import second_eigenvalue
 
 AGENTS = (4, 8, 16)
@@ -106,7 +108,7 @@ def bound_checks(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
 
 def spectral_rows() -> Iterator[Row]:
     """Closed forms of sqrt(rho) against numerics: the difference is round-off."""
-    for graph in CLOSED_FORMS:
+    for graph in (*PUBLISHED, *OTHERS):
         for agents in AGENTS:
             yield spectral_row(graph, agents, float(second_eigenvalue(graph, agents)))
 
@@ -120,7 +122,7 @@ def spectral_row(graph: Graph, agents: int, exact: float) -> Row:
 
 def contraction_rows() -> Iterator[Row]:
     """Merging alone, from the slowest direction, where the bound holds with equality."""
-    for graph in CLOSED_FORMS:
+    for graph in PUBLISHED:
         for agents in AGENTS:
             root = float(second_eigenvalue(graph, agents))
             yield contraction_row(graph, graph.mixing_matrix(agents), root)
@@ -200,18 +202,17 @@ def equivalence_rows() -> Iterator[Row]:
         Cdmsgd(name="cdmsgd", **rate),
         GossipAdam(name="gossip_adam", **rate),
     ):
-        frames = random_frames(*start.shape, Randomness("equivalence", 0).numpy("frames"))
-        yield equivalence_row(method, problem, start, frames, consistent(frames))
+        generator = Randomness("equivalence", 0).numpy("frames")
+        lift = consistent(RING.mixing_matrix(problem.agents), problem.dimensions, generator)
+        yield equivalence_row(method, problem, start, lift)
     for optimizer in (Sgd(name="sgd"), Momentum(name="momentum"), Adam(name="adam")):
         yield network_row(optimizer, ALIGNED)
 
 
-def equivalence_row(
-    method: Synchronous, problem: Problem, start: ndarray, frames: torch.Tensor, orders: torch.Tensor
-) -> Row:
-    """The difference of merging with ``orders`` from plain gossip after 200 steps on a ring."""
-    mixing, steps = RING.mixing_matrix(problem.agents), 200
-    apart = difference(method, problem, mixing, steps, start, frames, orders, Randomness("equivalence", 0))
+def equivalence_row(method: Synchronous, problem: Problem, start: ndarray, lift: Lift) -> Row:
+    """The difference of merging by ``lift`` from plain gossip after 200 steps on a ring."""
+    steps = 200
+    apart = difference(method, problem, lift, steps, start, Randomness("equivalence", 0))
     claim = ("equivalence", f"permuted {method.title} is plain", "relative difference")
     numbers = (*exactly(apart), ROUND_OFF)
     return Row(

@@ -23,11 +23,11 @@ from theory.checks import (
     spectral_row,
 )
 from theory.derivations import DERIVATIONS
-from theory.equivalence import consistent, inconsistent, random_frames
 from theory.network_equivalence import AS_THEY_STAND
+from theory.permutations import consistent, independent
 from theory.problems import Problem, Quadratic, Separable
 from theory.rates import exponents, mean_squared_gradients, noise_alone
-from theory.settings import CLOSED_FORMS, COMPLETE, DIMENSIONS, EXPONENTIAL, RING, TWO_HUB
+from theory.settings import COMPLETE, DIMENSIONS, EXPONENTIAL, PUBLISHED, RING, TWO_HUB
 from theory.spectra import second_eigenvalue as closed_form
 
 AGENTS = 8
@@ -55,7 +55,7 @@ def _corrupted(row: Row, what: str) -> Row:
 
 def _of_spectra() -> Iterator[Row]:
     """The closed form of another number of agents."""
-    for graph in CLOSED_FORMS:
+    for graph in PUBLISHED:
         if graph is not COMPLETE:
             other = float(closed_form(graph, AGENTS + 1))
             yield _corrupted(spectral_row(graph, AGENTS, other), "sqrt(rho) of one agent more")
@@ -143,15 +143,16 @@ def _of_equivalence() -> Iterator[Row]:
     """Losses with an order of coordinates, permutations that close no cycle, and none at all."""
     generator = Randomness("controls", 0).numpy("equivalence")
     shape = (AGENTS, DIMENSIONS)
-    start, frames = generator.standard_normal(shape), random_frames(*shape, generator)
+    start, mixing = generator.standard_normal(shape), RING.mixing_matrix(AGENTS)
     ordered = Quadratic(generator.uniform(0.5, 2, DIMENSIONS), generator.standard_normal(shape), sigma=1.0)
     alike = Separable(numpy.ones(AGENTS), generator.uniform(-1, 1, AGENTS), DIMENSIONS, sigma=1.0)
     method = Cdsgd(name="cdsgd", learning_rate=0.05)
-    for what, problem, orders in (
-        ("the loss tells coordinates apart", ordered, consistent(frames)),
-        ("permutations are inconsistent", alike, inconsistent(*shape, generator)),
+    for what, problem, permuted in (
+        ("the loss tells coordinates apart", ordered, consistent),
+        ("permutations are inconsistent", alike, independent),
     ):
-        yield _corrupted(equivalence_row(method, problem, start, frames, orders), what)
+        lift = permuted(mixing, DIMENSIONS, generator)
+        yield _corrupted(equivalence_row(method, problem, start, lift), what)
     yield _corrupted(network_row(Adam(name="adam"), AS_THEY_STAND), "networks are not permuted back")
 
 

@@ -27,11 +27,11 @@ DIMENSIONS = 10
 RING, COMPLETE, TWO_HUB = Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")
 STAR, TORUS, HYPERCUBE = Star(name="star"), Torus(name="torus"), Hypercube(name="hypercube")
 EXPONENTIAL = Exponential(name="exponential")
-CLOSED_FORMS: tuple[Graph, ...] = (RING, COMPLETE, TWO_HUB)
-"""Graphs whose sqrt(rho) has a closed form here."""
+PUBLISHED: tuple[Graph, ...] = (RING, COMPLETE, TWO_HUB)
+"""The graphs of the published experiments."""
 OTHERS: tuple[Graph, ...] = (STAR, TORUS, HYPERCUBE, EXPONENTIAL)
 ALL: tuple[Graph, ...] = (
-    *CLOSED_FORMS,
+    *PUBLISHED,
     *OTHERS,
     Chain(name="chain"),
     ErdosRenyi(name="erdos_renyi"),
@@ -73,13 +73,13 @@ class Setting:
 
 def quick() -> Iterator[Setting]:
     """A minute's worth."""
-    for graph, agents in product(CLOSED_FORMS, (4, 8, 16)):
+    for graph, agents in product(PUBLISHED, (4, 8, 16)):
         for fraction, steps in product((1.0, 0.1), (20, 1000)):
             yield Setting("gossip", "quadratic", graph, agents, fraction, steps)
     for fraction in (1.0, 0.1):
         for graph in OTHERS:
             yield Setting("gossip", "quadratic", graph, 8, fraction, 1000)
-        for graph in (*CLOSED_FORMS, *OTHERS):
+        for graph in (*PUBLISHED, *OTHERS):
             yield Setting("gossip", "separable", graph, 8, fraction, 1000)
             yield Setting("gossip", "logistic", graph, 8, fraction, 200)
     for bound, graph, fraction in product(BEYOND_GOSSIP, (RING, EXPONENTIAL), (1.0, 0.1)):

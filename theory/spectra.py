@@ -74,7 +74,7 @@ def _(graph: Ring, agents: int) -> list[Expr]:
 @_spectrum.register
 def _(graph: Torus, agents: int) -> list[Expr]:
     """The product of two cycles, of which one of two agents is a single link."""
-    rows = graph._rows(agents)
+    rows = graph.rows_over(agents)
     return _product_of_cycles(rows, agents // rows)
 
 

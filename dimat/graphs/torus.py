@@ -21,11 +21,12 @@ class Torus(UndirectedGraph):
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """Edges to the right and downwards, around the borders."""
-        rows = self._rows(agents)
+        rows = self.rows_over(agents)
         grid = networkx.grid_2d_graph(rows, agents // rows, periodic=True)
         return sorted_edges(networkx.convert_node_labels_to_integers(grid, ordering="sorted"))
 
-    def _rows(self, agents: int) -> int:
+    def rows_over(self, agents: int) -> int:
+        """The number of rows; `InputError` if so many agents make no torus."""
         if self.rows is None:
             if divisors := [rows for rows in range(2, isqrt(agents) + 1) if agents % rows == 0]:
                 return divisors[-1]

@@ -5,11 +5,8 @@ from theory.derivations.inequalities import (
     BELOW_1,
     LIMIT_OF_DESCENT,
     SPREAD,
-    bound_of_gradients,
     contraction,
-    descent,
-    spread_of_gradients,
-    sum_of_disagreements,
+    steps_of,
 )
 from theory.derivations.step import Step, at_most
 from theory.derivations.symbols import K, L, N, Xi, Xi_0, alpha, gap_0, kappa, s, sigma
@@ -45,14 +42,7 @@ GOSSIP = Derivation(
     setting="gradients at the points before the merge",
     measures="the points X at which gradients are taken, before each merge",
     excludes="momentum; merges that move neurons, unless their permutations are consistent",
-    steps=(
-        descent(),
-        CONTRACTION,
-        spread_of_gradients(),
-        CONSENSUS,
-        sum_of_disagreements(RATE, INFLOW, TOTAL, BELOW_1),
-        bound_of_gradients(TOTAL, TERMS),
-    ),
+    steps=steps_of(CONTRACTION, CONSENSUS, RATE, INFLOW, TOTAL, TERMS),
     terms=TERMS,
     disagreement=TOTAL / K,
     step_sizes={"descent": LIMIT_OF_DESCENT, "consensus": LIMIT},

@@ -135,3 +135,17 @@ def bound_of_gradients(disagreement: Expr, terms: dict[str, Expr]) -> Step:
         sympy.Add(*terms.values()),
         (),
     )
+
+
+def steps_of(
+    contraction: Step, consensus: Step, rate: Expr, inflow: Expr, total: Expr, terms: dict[str, Expr]
+) -> tuple[Step, ...]:
+    """All steps of a bound whose Xi has one recursion, ``consensus``: Xi_{k+1} <= rate Xi_k + inflow."""
+    return (
+        descent(),
+        contraction,
+        spread_of_gradients(),
+        consensus,
+        sum_of_disagreements(rate, inflow, total, BELOW_1),
+        bound_of_gradients(total, terms),
+    )

@@ -1,6 +1,6 @@
 """The order published for a merge every tau steps, and how `local_steps` compares with it at equal step size.
 
-Koloskova et al. 2020 (arXiv 2003.10422), Theorem 2, nonconvex: the number of steps to accuracy epsilon is, up
+Koloskova et al. 2020 (arXiv 2003.10422), nonconvex: the number of steps to accuracy epsilon is, up
 to a constant, L gap_0 times
 
     sigma^2 / (N epsilon^2) + (kappa tau + sigma sqrt(p tau)) / (p epsilon^(3/2)) + tau / (p epsilon),

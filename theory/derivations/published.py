@@ -1,4 +1,7 @@
-"""Rates as published, for comparison: orders of terms, up to constants that are not repeated here."""
+"""Rates as published, for comparison: orders of terms, up to constants that are not repeated here.
+
+They were not compared with the wording of the papers, and nothing is decided by them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +46,7 @@ PUBLISHED = {
         Rate(
             "koloskova",
             "decentralized SGD with local steps",
-            "Koloskova, Loizou, Boreiri, Jaggi and Stich 2020, arXiv 2003.10422, Theorem 2, solved "
+            "Koloskova, Loizou, Boreiri, Jaggi and Stich 2020, arXiv 2003.10422, solved "
             "for the accuracy after K steps; noise and heterogeneity bounded uniformly (M = P = 0 there)",
             "step size tuned to K; one symmetric doubly stochastic merge every tau steps: p = 1 - rho",
             ORDERS,
@@ -52,14 +55,14 @@ PUBLISHED = {
         Rate(
             "dpsgd",
             "D-PSGD",
-            "Lian, Zhang, Zhang, Hsieh, Zhang and Liu 2017, arXiv 1705.09056, Corollary 2",
+            "Lian, Zhang, Zhang, Hsieh, Zhang and Liu 2017, arXiv 1705.09056",
             "K large enough, depending on N and rho; a common start",
             {"initial gap": 1 / K, "noise": LINEAR_SPEED_UP},
         ),
         Rate(
             "sgp",
             "SGP",
-            "Assran, Loizou, Ballas and Rabbat 2019, arXiv 1811.10792, Theorem 1",
+            "Assran, Loizou, Ballas and Rabbat 2019, arXiv 1811.10792",
             "K large enough, depending on N and the graph; step size sqrt(N / K)",
             {"leading": LINEAR_SPEED_UP},
         ),

@@ -34,7 +34,11 @@ def derivation_text(derivation: Derivation) -> str:
 
 def rate_text(rate: Rate) -> str:
     """A published rate, and the steps that compare a derivation with it."""
-    lines = [f"{rate.title} ({rate.key})", f"  source   {rate.source}", f"  holds    {rate.holds}", ""]
+    lines = [
+        f"{rate.title} ({rate.key})",
+        f"  source   {rate.source} (order as known; not compared with the text)",
+    ]
+    lines += [f"  holds    {rate.holds}", ""]
     lines.append("The mean over k < K of E |grad f(xbar_k)|^2 is, up to a constant, at most the sum of")
     lines += [f"  {name}: {order}" for name, order in rate.orders.items()]
     return "\n".join([*lines, "", *map(_step_text, rate.comparison)]).rstrip()
