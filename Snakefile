@@ -2,6 +2,8 @@
 #
 #   snakemake --cores all                                     the default study, config/quick.yaml
 #   snakemake --cores all --configfile config/cifar10.yaml    another study
+#   snakemake --cores all audit                               measured numbers against derived bounds
+#   snakemake --cores all audit_full                          the same over the large grid
 #   snakemake --cores all --report report.html                a report of what was built
 
 import os
@@ -15,6 +17,7 @@ from dimat.errors import InputError
 from dimat.files import write_json
 from dimat.layout import Layout
 from paper.contents import figures_of, tables_of
+from theory.holonomy import first_merges
 
 min_version("9.0")
 
@@ -36,6 +39,7 @@ except InputError as error:
 
 layout = Layout(Path("results") / study.name)
 runs = study.runs
+merges = first_merges(study)
 
 # Jobs use the `dimat` command beside the Python that runs Snakemake, activated or not.
 os.environ.update(
@@ -54,6 +58,7 @@ onstart:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -61,5 +66,6 @@ rule all:
     default_target: True
     input:
         layout.pdf,
+        layout.claims,
         [layout.figure(name) for name in figures_of(study)],
         [layout.table(name, "csv") for name in tables_of(study)],

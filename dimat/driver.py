@@ -126,11 +126,7 @@ class Driver:
             fleet.steps_taken = [progress["steps_taken"][agent] for agent in fleet.mine]
             log.info("resumed after round %d", done)
         else:
-            path = self.layout.start(run.start.id)
-            tensors, about = read_tensors(path)
-            if about != {"start": run.start.id}:
-                raise InputError(f"{path}: the start of another experiment; delete it and run again")
-            self._restore(fleet, tensors, path)
+            self._load_start(fleet, run.start)
             measurements += measure(fleet, network, 0, "start")
 
         last = run.training.rounds
@@ -231,6 +227,19 @@ class Driver:
             optimizer,
             mine,
         )
+
+    def started(self, start: Start) -> Fleet:
+        """The agents of a start as `pretrain` has left them, before the first merge."""
+        fleet = self._fleet(start)
+        self._load_start(fleet, start)
+        return fleet
+
+    def _load_start(self, fleet: Fleet, start: Start) -> None:
+        path = self.layout.start(start.id)
+        tensors, about = read_tensors(path)
+        if about != {"start": start.id}:
+            raise InputError(f"{path}: the start of another experiment; delete it and run again")
+        self._restore(fleet, tensors, path)
 
     def _checkpoint(self, experiment: Start) -> Checkpoint:
         described = experiment.model_dump(mode="json")

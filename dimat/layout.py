@@ -36,6 +36,25 @@ class Layout:
         return self.root / "audit.csv"
 
     @property
+    def audit_full(self) -> Path:
+        """The same over the large grid."""
+        return self.root / "audit-full.csv"
+
+    def holonomy(self, id: str) -> Path:
+        """What was measured of the first merges from one start."""
+        return self.root / "holonomy" / f"{id}.csv"
+
+    @property
+    def evidence(self) -> Path:
+        """What the study's own records and networks say of the claims, as rows of the audit."""
+        return self.root / "evidence.csv"
+
+    @property
+    def claims(self) -> Path:
+        """The verdict on every claim."""
+        return self.root / "claims.csv"
+
+    @property
     def pdf(self) -> Path:
         """The paper."""
         return self.root / "dimat.pdf"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dimat.config import Deal, Run, Study
+from theory.holonomy import first_merges
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ class Graphs:
     graphs: tuple[tuple[Any, int], ...]
 
 
-Figure = Accuracy | Costs | Matching | Holdings | Graphs
+@dataclass(frozen=True)
+class Audit:
+    """What bears on claims: one of `paper.audit_figures.DRAWN`."""
+
+    shows: str
+
+
+Figure = Accuracy | Costs | Matching | Holdings | Graphs | Audit
 
 
 def figures_of(study: Study) -> dict[str, Figure]:
@@ -72,7 +80,19 @@ def figures_of(study: Study) -> dict[str, Figure]:
     graphs = tuple(distinct((run.graph, run.agents) for run in runs.values() if run.graph))
     if graphs:
         figures["graphs"] = Graphs(graphs)
+    for shows in audited(study):
+        figures[f"audit-{shows}"] = Audit(shows)
     return figures
+
+
+def audited(study: Study) -> list[str]:
+    """The figures of the audit; some need networks that are merged by DIMAT, or by DIMAT and WA."""
+    shown = ["bounds", "tightness", "readings"]
+    if first_merges(study):
+        shown += ["holonomy", "bytes"]
+        if "wa" in {run.method.name for run in study.runs.values()}:
+            shown.append("gain")
+    return shown
 
 
 def compares(runs: Iterable[Run]) -> bool:

@@ -15,8 +15,9 @@ from pandas.core.groupby import SeriesGroupBy
 from dimat.config import Study
 from dimat.files import read_json
 from dimat.layout import Layout
+from paper.audit_figures import draw_audit
 from paper.comparison import costs_by_round
-from paper.contents import Accuracy, Costs, Graphs, Holdings, Matching, distinct, figures_of
+from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, distinct, figures_of
 from paper.data import (
     RIVAL,
     in_every_setting,
@@ -44,6 +45,8 @@ def draw(study: Study, layout: Layout, name: str) -> bytes:
         figure = draw_matching(records[records.run.isin(what.runs)])
     elif isinstance(what, Holdings):
         figure = draw_holdings(what, read_json(layout.deal(what.deal.id)))
+    elif isinstance(what, Audit):
+        figure = draw_audit(study, layout, what.shows)
     else:
         figure = draw_graphs(what)
     return as_svg(figure)

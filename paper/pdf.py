@@ -9,7 +9,7 @@ from dimat.config import Study
 from dimat.files import read_bytes, read_json
 from dimat.layout import Layout
 from paper.audit import audit_summary
-from paper.contents import Accuracy, Costs, Graphs, Holdings, Matching, figures_of, tables_of
+from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, figures_of, tables_of
 from paper.figures import draw
 from paper.tables import as_csv, tabulate
 
@@ -35,11 +35,15 @@ def typeset(study: Study, layout: Layout) -> bytes:
             for kind in (Accuracy, Costs, Matching, Holdings, Graphs)
         },
         "tables": tables,
+        "audited": {
+            what.shows: figures[name] for name, what in figures_of(study).items() if isinstance(what, Audit)
+        },
     }
     return typst.compile(
         {
             "main.typ": (package / "dimat.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
+            "claims.csv": read_bytes(layout.claims),
             "audit.csv": as_csv(audit_summary(read_bytes(layout.audit))),
             "reference.csv": (package / "reference.csv").read_bytes(),
             **{path: draw(study, layout, name) for name, path in figures.items()},

@@ -1,29 +1,34 @@
 """Commands of the audit."""
 
 import logging
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from dimat import files
-from dimat.arguments import DEFAULT_RESULTS, Config, Results, open_study
+from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.config import Start
 from dimat.errors import InputError
 
 commands = typer.Typer()
 
 
 @commands.command()
-def audit(
+def check(
     config: Config,
     results: Results = DEFAULT_RESULTS,
-    full: Annotated[bool, typer.Option("--full", help="Every graph, problem and schedule.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every graph, problem and schedule: half an hour of one core.")
+    ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share the settings.")] = 1,
 ) -> None:
     """Compare measured numbers with derived bounds; corrupted controls must be rejected.
 
-    Writes audit.csv into the study's folder of results, one row for each check and control: what was
-    measured, its 95 % interval over seeds, the bound and the verdict. A check holds if its interval lies
-    below the bound. If a derivation step does not follow or a control is not rejected, nothing is written.
+    Writes audit.csv (or audit-full.csv) into the study's folder of results, one row for each check and
+    control: what was measured, its 95 % interval over seeds, the bound and the verdict. A check holds if its
+    interval lies below the bound. If a derivation step does not follow or a control is not rejected, nothing
+    is written.
     """
     from theory.audit import audit as run_audit
     from theory.report import as_csv, as_table, summary
@@ -32,10 +37,114 @@ def audit(
 
     _, layout = open_study(config, results)
     rows = run_audit(full_settings() if full else quick_settings(), processes)
-    files.write(layout.audit, as_csv(rows).encode())
+    files.write(layout.audit_full if full else layout.audit, as_csv(rows).encode())
     typer.echo(as_table(rows), err=True)
     for line in summary(rows):
         logging.info(line)
+
+
+@commands.command()
+def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Measure the permutations that matching finds between a study's networks, at their first merge.
+
+    Readings of the spectral gap, orbits and cycles of every layer, and the disagreement before and after
+    matching. Ids are those of starts.
+    """
+    from dimat.cli import each
+    from dimat.driver import Driver
+    from theory.holonomy import as_csv, first_merges, holonomy_table
+
+    study, layout = open_study(config, results)
+    driver = Driver(study, layout)
+
+    def measure(start: Start) -> None:
+        files.write(layout.holonomy(start.id), as_csv(holonomy_table(merges[start.id], driver)))
+
+    merges = first_merges(study)
+    each({id: study.starts[id] for id in merges}, only, layout.holonomy, measure)
+
+
+@commands.command()
+def claims(config: Config, results: Results = DEFAULT_RESULTS) -> None:
+    """Judge every claim, from the audit and from the study's records and networks.
+
+    Writes claims.csv, a record for each claim, and evidence.csv, the study's own rows of the audit.
+    """
+    from theory.evidence import audit_frame, evidence
+    from theory.holonomy import as_csv
+    from theory.register import claims_table, judge
+    from theory.report import as_frame
+
+    study, layout = open_study(config, results)
+    own = as_frame(evidence(study, layout))
+    files.write(layout.evidence, as_csv(own))
+    table = claims_table(judge([audit_frame(layout.audit), own]))
+    files.write(layout.claims, as_csv(table))
+    for row in table.itertuples():
+        logging.info("%s: %s (%s)", row.id, row.verdict, row.checks)
+
+
+def constant(help: str) -> Any:
+    """An option for a constant of bounds."""
+    return typer.Option(help=help, show_default=False, rich_help_panel="A setting of one's own")
+
+
+@commands.command()
+def audit(
+    claim: Annotated[
+        str | None, typer.Argument(help="The claim; without, they are listed.", show_default=False)
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="Configuration of a study whose results bear on the claim too.")
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    graph: Annotated[str | None, constant("Communication graph, by name.")] = None,
+    matrix: Annotated[Path | None, constant("CSV file of a mixing matrix, instead of a graph.")] = None,
+    agents: Annotated[int | None, constant("N, number of agents.")] = None,
+    bound: Annotated[str, constant("The derivation; gossip is the default. See dimat derive.")] = "gossip",
+    smoothness: Annotated[float | None, constant("L, of every agent's loss.")] = None,
+    noise: Annotated[float | None, constant("sigma; its square is the variance of gradients.")] = None,
+    heterogeneity: Annotated[float | None, constant("kappa; its square is the heterogeneity.")] = None,
+    steps: Annotated[int | None, constant("K, number of gradient steps of an agent.")] = None,
+    local_steps: Annotated[int | None, constant("tau, gradient steps between merges.")] = None,
+    momentum: Annotated[float | None, constant("beta, decay of the velocity.")] = None,
+    smallest: Annotated[float | None, constant("m, smallest entry of preconditioners.")] = None,
+    largest: Annotated[float | None, constant("M, largest entry of preconditioners.")] = None,
+    gap: Annotated[float | None, constant("f - f* at the start; 1 by default.")] = None,
+    disagreement: Annotated[float | None, constant("Xi_0, mean squared distance at the start; 0.")] = None,
+    step_size: Annotated[float | None, constant("alpha; by default the best and the largest.")] = None,
+) -> None:
+    """Audit one claim: its derivations, its checks, the verdict. Or a bound in a setting of one's own.
+
+    A claim is audited anew, within a minute; what rests on a study is taken from its results, named by
+    --study. With --graph (or --matrix) and --agents, prints the admissible step sizes, the bound term by
+    term, and which term rules.
+    """
+    from theory.claim_text import audit_text, claims_text
+    from theory.own_setting import mixing_of, own_setting
+
+    given = {
+        "L": smoothness,
+        "sigma": noise,
+        "kappa": heterogeneity,
+        "K": steps,
+        "tau": local_steps,
+        "beta": momentum,
+        "m": smallest,
+        "M": largest,
+        "gap_0": gap,
+        "Xi_0": disagreement,
+        "alpha": step_size,
+    }
+    constants = {name: float(value) for name, value in given.items() if value is not None}
+    if graph is not None or matrix is not None:
+        if claim is not None:
+            raise InputError(f"{claim}: a claim has settings of its own; valid is it, or a graph")
+        typer.echo(own_setting(bound, *mixing_of(graph, matrix, agents), **constants))
+    elif constants or agents is not None:
+        raise InputError("--graph: missing; constants are those of a setting, which needs one (or --matrix)")
+    else:
+        typer.echo(claims_text() if claim is None else audit_text(claim, study, results))
 
 
 @commands.command()

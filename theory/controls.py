@@ -23,6 +23,7 @@ from theory.checks import (
     spectral_row,
 )
 from theory.derivations import DERIVATIONS
+from theory.gap import gap_controls
 from theory.network_equivalence import AS_THEY_STAND
 from theory.permutations import consistent, independent
 from theory.problems import Problem, Quadratic, Separable
@@ -46,6 +47,7 @@ def controls() -> list[Row]:
         *_of_recursions(),
         *_of_equivalence(),
         *_of_rates(),
+        *gap_controls(),
     ]
 
 

@@ -13,6 +13,7 @@ from dimat.graphs import Complete, Graph, Ring
 from theory.enclosure import exact_mixing, is_less, second_modulus
 from theory.lift import Lift
 from theory.readings import agent_eigenvalue
+from theory.verdicts import Verdict, spectral_verdict
 
 RING, COMPLETE = Ring(name="ring"), Complete(name="complete")
 
@@ -89,6 +90,32 @@ def _worst(mixing: ndarray, merges: int) -> tuple[tuple[int, ...], ...] | None:
 
 
 @dataclass(frozen=True)
+class GapCounterexample:
+    """A merge operator whose second eigenvalue is larger than that of its mixing matrix."""
+
+    lift: Lift
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        return (
+            f"{_matrices(self.lift)}\n"
+            f"spec(Pi) = {_numbers(numpy.linalg.eigvalsh(self.lift.mixing))}\n"
+            f"spec(W)  = {_numbers(self.lift.spectrum())}\n"
+            f"sqrt(rho) is {self.verdict.root.str(6)}, sqrt(rho') is {self.verdict.reading.str(6)}"
+        )
+
+
+def gap_counterexample(graph: Graph = COMPLETE) -> GapCounterexample | None:
+    """The first merge, by N, then d, up to three of each, with rho' > rho by eigenvalues."""
+    for agents, size in product(range(1, 4), range(1, 4)):
+        for lift in _lifts(graph.mixing_matrix(agents), size):
+            verdict = spectral_verdict(lift)
+            if verdict.relation == "above":
+                return GapCounterexample(lift, verdict)
+    return None
+
+
+@dataclass(frozen=True)
 class MeanCounterexample:
     """A merge of parameters ``before`` (N, d) that moves their mean over agents."""
 
@@ -97,9 +124,8 @@ class MeanCounterexample:
     after: ndarray
 
     def __str__(self) -> str:
-        orders = ", ".join(f"P_{i}{j} = {order.tolist()}" for (i, j), order in self.lift.permutations.items())
         return (
-            f"Pi =\n{self.lift.mixing}\n{orders}\nW =\n{self.lift.operator().toarray()}\n"
+            f"{_matrices(self.lift)}\n"
             f"x =\n{self.before} with mean {self.before.mean(axis=0)}, conserved quantities: "
             f"{self.lift.capacity} of {self.lift.size}\n"
             f"W x =\n{self.after} with mean {self.after.mean(axis=0)}"
@@ -122,6 +148,15 @@ def mean_counterexample(frameless: bool, graph: Graph = COMPLETE) -> MeanCounter
                 if abs(after.mean(axis=0) - before.mean(axis=0)).max() > 1e-9:
                     return MeanCounterexample(lift, before, after)
     return None
+
+
+def _matrices(lift: Lift) -> str:
+    orders = ", ".join(f"P_{i}{j} = {order.tolist()}" for (i, j), order in lift.permutations.items())
+    return f"Pi =\n{lift.mixing}\n{orders}\nW =\n{lift.operator().toarray()}"
+
+
+def _numbers(values: ndarray) -> str:
+    return ", ".join(f"{value + 0.0:.4f}" for value in values.round(12))
 
 
 def _lifts(mixing: ndarray, size: int) -> Iterator[Lift]:

@@ -293,6 +293,17 @@ class Lift:
         values = solve(matrix, k=2, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
         return float(abs(values).min())
 
+    def slowest(self) -> tuple[float, ndarray]:
+        """About the second largest eigenvalue in modulus of W = W^T with one orbit, and its vector (N, d)."""
+        matrix = self.operator()
+        if self.agents * self.size <= DENSE:
+            values, vectors = numpy.linalg.eigh(matrix.toarray())
+        else:
+            start = numpy.random.default_rng(0).standard_normal(matrix.shape[0])
+            values, vectors = eigsh(matrix, k=2, which="LM", v0=start, tol=1e-9)
+        second = numpy.argsort(abs(values))[-2]
+        return float(values[second]), vectors[:, second].reshape(self.agents, self.size)
+
     def _eigenvalues(self, matrices: ndarray) -> ndarray:
         """Eigenvalues (number, n) of matrices (number, n, n)."""
         return (numpy.linalg.eigvalsh if self.symmetric else numpy.linalg.eigvals)(matrices)

@@ -46,6 +46,11 @@ def spectral_verdict(lift: Lift) -> Verdict:
     if not orbits:
         return Verdict("equal", root(), root(), "all cycles close: W = Q (Pi kron I) Q^T")
     mixing = exact_mixing(lift.mixing)
+    largest = max(orbits, key=len)
+    if lift.agents * len(largest) > LARGE:
+        found = slow_eigenvalue(lift.on(largest))
+        if root() < found < 1:
+            return Verdict("above", found, root(), "an eigenvalue of W lies between sqrt(rho) and 1")
     new = [exact_operator(lift.on(orbit)) - _spread(mixing, len(orbit)) for orbit in orbits]
 
     reading = reduce(arb.max, map(norm, new), root())
@@ -55,6 +60,26 @@ def spectral_verdict(lift: Lift) -> Verdict:
     if "undecided" in relations:
         return Verdict("undecided", reading, root(), "the balls overlap")
     return Verdict("equal", reading, root(), "what spec(W) has beyond spec(Pi) lies below sqrt(rho)")
+
+
+def slow_eigenvalue(lift: Lift) -> arb:
+    """The modulus of an eigenvalue of W = W^T, near the largest besides 1, in a ball that surely holds it.
+
+    For any x != 0 and theta there is an eigenvalue within ||W x - theta x|| / ||x|| of theta.
+    """
+    theta, vector = lift.slowest()
+    weights = exact_mixing(lift.mixing)
+    x = [[arb(float(entry)) for entry in row] for row in vector]
+    apart = [[(weights[i, i] - arb(theta)) * entry for entry in row] for i, row in enumerate(x)]
+    for (i, j), order in lift.permutations.items():
+        for place, other in enumerate(order.tolist()):
+            apart[i][place] += weights[i, j] * x[j][other]
+    distance = (_sum_of_squares(apart) / _sum_of_squares(x)).sqrt()
+    return abs(arb(theta, distance.upper()))
+
+
+def _sum_of_squares(rows: list[list[arb]]) -> arb:
+    return sum((entry * entry for row in rows for entry in row), start=arb(0))
 
 
 def from_mean_verdict(lift: Lift) -> Verdict:

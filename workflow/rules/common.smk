@@ -12,6 +12,13 @@ def needed_by(run):
     ]
 
 
+def shown_of_audit(wildcards):
+    """What figures of the audit show beside records."""
+    if not wildcards.id.startswith("audit-"):
+        return []
+    return [layout.audit, *(layout.holonomy(id) for id in merges)]
+
+
 # Trials differ in nothing but their learning rate: what one of them needs, all need.
 trial_of = {
     id: next(iter(choice.trials().values())) for id, choice in study.choices.items()

@@ -5,6 +5,7 @@ rule figure:
     input:
         records=layout.records,
         partitions=[layout.deal(id) for id in study.deals],
+        audit=shown_of_audit,
     output:
         report(
             layout.figure("{id}"),
@@ -46,23 +47,6 @@ rule table:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
 
 
-rule audit:
-    output:
-        report(
-            layout.audit,
-            caption="../report/audit.rst",
-            category="Audit",
-        ),
-    log:
-        layout.log("audit", "all"),
-    conda:
-        "../../environment.yml"
-    params:
-        study=layout.study,
-    shell:
-        "dimat audit {params.study} 2> {log}"
-
-
 # The paper makes its figures and tables itself from the same inputs: one that was deleted is made again
 # without the paper, and comes out the same.
 rule paper:
@@ -71,6 +55,8 @@ rule paper:
         provenance=layout.provenance,
         partitions=[layout.deal(id) for id in study.deals],
         audit=layout.audit,
+        holonomy=[layout.holonomy(id) for id in merges],
+        claims=layout.claims,
         template=os.path.join(workflow.basedir, "paper", "dimat.typ"),
     output:
         report(layout.pdf, caption="../report/paper.rst", category="Paper"),
