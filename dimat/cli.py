@@ -21,9 +21,9 @@ from dimat.schema import json_schema, reference
 app = typer.Typer(
     help=(
         "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
-        "The steps are: prepare, partition, pretrain, tune, train, collect; then figure, table, audit and "
-        "pdf. Each takes a configuration and carries out its step for everything in it that is not done yet, "
-        "or for the one id given with --only."
+        "The steps are: prepare, partition, pretrain, tune, train, collect; check, holonomy and claims; then "
+        "figure, table and pdf. Each takes a configuration and carries out its step for everything in it "
+        "that is not done yet, or for the one id given with --only."
     ),
     no_args_is_help=True,
     add_completion=False,

@@ -11,6 +11,7 @@ from dimat.graphs import DirectedRing, OnePeerExponential, Ring
 from dimat.records import COLUMNS, Measurement, collect_records, write_records
 from paper import style
 from paper.audit import audit_summary
+from paper.audit_figures import DRAWN
 from paper.contents import Accuracy, Graphs, figures_of, tables_of
 from paper.data import in_every_setting, matching_by_round, merged_accuracy, read_records
 from paper.figures import draw_graphs, draw_matching
@@ -136,6 +137,7 @@ def test_each_figure_draws_its_own_runs():
         "partition-digits-iid-5",
         "partition-digits-classes-5",
         "graphs",
+        *(f"audit-{shows}" for shows in DRAWN),
     }
 
 

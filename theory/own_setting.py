@@ -14,7 +14,7 @@ from dimat.graphs import AnyGraph, check_mixing_matrix, second_eigenvalue
 from theory.derivations import DERIVATIONS, Derivation
 from theory.derivations.symbols import MEANINGS, alpha
 
-STEP_SIZES = 400
+STEP_SIZES = 120
 """Step sizes among which the best is looked for, in equal ratios, down to a millionth of the largest."""
 ASSUMED = {"gap_0": 1.0, "Xi_0": 0.0}
 """Constants that need not be given: the start."""

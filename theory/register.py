@@ -90,11 +90,14 @@ class Judgement:
         """Under which it holds, and what else there is to say."""
         words = [self.claim.conditions, self.claim.instead]
         if self.claim.kind == "measurement":
+            by_setting = dict(
+                zip(without_common_parts(list(self.settings())), self.settings().values(), strict=True)
+            )
             by_verdict = {"holds": "It holds in", "violated": "It fails in", "undecided": "Undecided in"}
             for verdict, lead in by_verdict.items():
-                named = [setting for setting, found in self.settings().items() if found == verdict]
+                named = [f"({setting})" for setting, found in by_setting.items() if found == verdict]
                 if named:
-                    words.append(f"{lead}: {'; '.join(f'({setting})' for setting in named)}.")
+                    words.append(f"{lead}: {', '.join(named)}.")
         return " ".join(" ".join(filter(None, words)).split())
 
     @property
@@ -116,6 +119,13 @@ class Judgement:
         interval = f" [{row.low}, {row.high}]" if row.seeds else ""
         what = ", ".join(filter(None, [row.statement, row.problem, f"{row.graph} of {row.agents}"]))
         return f"{what}: {row.quantity} {row.measured}{interval}, against {row.bound}"
+
+
+def without_common_parts(settings: list[str]) -> list[str]:
+    """Settings without those of their parts, between semicolons, that all of several have."""
+    parts = [setting.split("; ") for setting in settings]
+    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    return ["; ".join(part for part in own if part not in common) for own in parts]
 
 
 def register() -> dict[str, Claim]:
