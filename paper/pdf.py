@@ -12,6 +12,8 @@ from paper.audit import audit_summary
 from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, figures_of, tables_of
 from paper.figures import draw
 from paper.tables import as_csv, tabulate
+from theory.derivations import DERIVATIONS
+from theory.derivations.typst import typst as typst_of
 
 
 def typeset(study: Study, layout: Layout) -> bytes:
@@ -35,6 +37,14 @@ def typeset(study: Study, layout: Layout) -> bytes:
             for kind in (Accuracy, Costs, Matching, Holdings, Graphs)
         },
         "tables": tables,
+        "bounds": [
+            {
+                "title": derivation.title,
+                "bound": derivation.typst(),
+                "limits": [typst_of(limit) for limit in derivation.step_sizes.values()],
+            }
+            for derivation in DERIVATIONS.values()
+        ],
         "audited": {
             what.shows: figures[name] for name, what in figures_of(study).items() if isinstance(what, Audit)
         },

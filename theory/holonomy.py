@@ -151,12 +151,15 @@ def measure(fleet: Fleet, mixing: ndarray, merge: Merge) -> list[Measured]:
 
 
 def measured(layer: str, lift: Lift, **about: float) -> Measured:
-    """All that is measured of one operator; balls and norms of layers only: others take minutes."""
+    """All that is measured of one operator; of all parameters, what takes minutes is left out.
+
+    That are balls and norms, and the eigenvalue unless W = W^T; it is no smaller than that of any layer.
+    """
     closures = list(lift.closures().values())
     found = {
         "orbits": lift.capacity,
         "closed_share": sum(closures) / len(closures) if closures else None,
-        "eigenvalue": lift.second_modulus(),
+        "eigenvalue": lift.second_modulus() if layer != ALL or lift.symmetric else None,
     }
     if layer != ALL:
         found |= {"from_mean": from_mean(lift), "of_disagreement": of_disagreement(lift), **enclosed(lift)}
