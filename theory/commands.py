@@ -35,6 +35,7 @@ def check(
     from theory.settings import full as full_settings
     from theory.settings import quick as quick_settings
 
+    one_thread()
     _, layout = open_study(config, results)
     rows = run_audit(full_settings() if full else quick_settings(), processes)
     files.write(layout.audit_full if full else layout.audit, as_csv(rows).encode())
@@ -84,6 +85,13 @@ def claims(config: Config, results: Results = DEFAULT_RESULTS) -> None:
         logging.info("%s: %s (%s)", row.id, row.verdict, row.checks)
 
 
+def one_thread() -> None:
+    """Matrices of audits are small: more threads wait for each other, and add up in another order."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def constant(help: str) -> Any:
     """An option for a constant of bounds."""
     return typer.Option(help=help, show_default=False, rich_help_panel="A setting of one's own")
@@ -123,6 +131,7 @@ def audit(
     from theory.claim_text import audit_text, claims_text
     from theory.own_setting import mixing_of, own_setting
 
+    one_thread()
     given = {
         "L": smoothness,
         "sigma": noise,
