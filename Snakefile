@@ -7,6 +7,7 @@
 #   snakemake --cores all --report report.html                a report of what was built
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from dimat.config import parse_study
 from dimat.errors import InputError
 from dimat.files import write_json
 from dimat.layout import Layout
+from dimat.resources import needs
 from paper.contents import figures_of, tables_of
 from theory.holonomy import first_merges
 
@@ -41,10 +43,20 @@ layout = Layout(Path("results") / study.name)
 runs = study.runs
 merges = first_merges(study)
 
-# Jobs use the `dimat` command beside the Python that runs Snakemake, activated or not.
+# Jobs use the `dimat` command beside the Python that runs Snakemake, activated or not, and those of workflow/bin.
 os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    PATH=os.pathsep.join(
+        [
+            str(Path(sys.executable).parent),
+            os.path.join(workflow.basedir, "workflow", "bin"),
+            os.environ.get("PATH", ""),
+        ]
+    )
 )
+
+# Slurm signals all processes of a job: training writes a checkpoint and leaves, and Snakemake must wait for it.
+# It waits at SIGTERM by itself. A handler, unlike SIG_IGN, is not inherited.
+signal.signal(signal.SIGUSR1, lambda number, frame: None)
 
 
 wildcard_constraints:

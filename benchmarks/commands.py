@@ -196,7 +196,7 @@ def agents(
 
 def checked(threads: int, device: str, output: Path | None) -> str:
     """The type of device to use; `InputError` if it, the threads or the output are not valid."""
-    from dimat.driver import choose_device
+    from dimat.devices import choose_device
 
     at_least("threads", threads, 1)
     one_of("device", [device], ["auto", "cpu", "cuda"])

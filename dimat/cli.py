@@ -15,6 +15,7 @@ from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.config import Identified, read_study
 from dimat.driver import Driver
 from dimat.errors import InputError, LostAgent
+from dimat.interruption import EXIT_CODE, Interrupted, asked_to_leave, listen
 from dimat.records import collect_provenance, collect_records
 from dimat.schema import json_schema, reference
 
@@ -50,8 +51,10 @@ def each(
     for id, item in items.items():
         if output(id).exists():
             logging.info("%s: already there", output(id))
-        else:
-            step(item)
+            continue
+        if asked_to_leave():
+            raise Interrupted(f"asked to leave; run again to go on with {id}")
+        step(item)
 
 
 @app.command()
@@ -71,6 +74,7 @@ def partition(config: Config, only: Only = None, results: Results = DEFAULT_RESU
 @app.command()
 def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Train agents apart, before the first merge."""
+    listen()
     driver = open_driver(config, results)
     each(driver.study.starts, only, driver.layout.start, driver.pretrain)
 
@@ -78,6 +82,7 @@ def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
 @app.command()
 def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Choose learning rates on held-out training images, where the configuration asks for it."""
+    listen()
     driver = open_driver(config, results)
     each(driver.study.choices, only, driver.layout.choice, driver.tune)
 
@@ -85,6 +90,7 @@ def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) 
 @app.command()
 def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Merge and train in rounds, and record every accuracy."""
+    listen()
     driver = open_driver(config, results)
     each(driver.study.runs, only, driver.layout.run, driver.train)
 
@@ -116,7 +122,7 @@ def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = 
 
 
 def main() -> None:
-    """Entry point: `InputError` becomes one line and exit code 2."""
+    """Entry point: `InputError` becomes one line and exit code 2, `Interrupted` one and exit code 75."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -126,6 +132,9 @@ def main() -> None:
         app.registered_groups += more.registered_groups
     try:
         app()
+    except Interrupted as request:
+        logging.info("%s", request)
+        sys.exit(EXIT_CODE)
     except LostAgent as error:
         typer.echo(f"dimat: error: {error}", err=True)
         sys.stderr.flush()

@@ -6,7 +6,6 @@ randomness depends on no history, and a checkpoint holds all other state.
 """
 
 import logging
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +23,10 @@ from dimat.config import Choice, Deal, Run, Source, Start, Study
 from dimat.data import DataFolders, ImageSet
 from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
+from dimat.devices import choose_device
 from dimat.errors import InputError
 from dimat.files import read_json, read_tensors, write_json, write_tensors
+from dimat.interruption import Interrupted, asked_to_leave
 from dimat.layout import Layout
 from dimat.network.network import Network
 from dimat.network.options import IN_PROCESS
@@ -85,8 +86,11 @@ class Driver:
         ):
             fleet.pretrain(epoch)
             log.info("epoch %d of %d done", epoch + 1, start.training.pretrain_epochs)
-            if checkpoint.due():
+            leave = asked_to_leave() and epoch + 1 < start.training.pretrain_epochs
+            if checkpoint.due() or leave:
                 checkpoint.save(fleet.tensors(optimizers=True), {"epochs": epoch + 1})
+            if leave:
+                raise Interrupted(f"asked to leave; run again to go on after epoch {epoch + 1}")
         write_tensors(self.layout.start(start.id), fleet.tensors(optimizers=False), {"start": start.id})
         checkpoint.remove()
 
@@ -111,7 +115,7 @@ class Driver:
         """Merge and train from a start, and record what is measured."""
         began = time.perf_counter()
         method = self._method(run)
-        device = choose_device(self.study.device)
+        device = choose_device(self.study.device, self.layout.locks)
         network = self.study.network.open(self._matrices(run), device)
         fleet = self._fleet(run.start, run.training, method.optimizer_of(run.training), network.mine)
         checkpoint = self._checkpoint(run)
@@ -141,7 +145,11 @@ class Driver:
             if network.leads:
                 log.info("round %d of %d, %s: mean test accuracy %.3f", round, last, stage, accuracy)
             bar.update(stage == "merged")
-            if stage == "trained" and network.collect({agent: checkpoint.due() for agent in fleet.mine})[0]:
+            if stage != "trained":
+                continue
+            wishes = network.collect({agent: (checkpoint.due(), asked_to_leave()) for agent in fleet.mine})
+            leave = any(asked for _, asked in wishes.values())
+            if wishes[0][0] or leave:
                 steps = network.collect(dict(zip(fleet.mine, fleet.steps_taken, strict=True)))
                 progress = {
                     "rounds": round,
@@ -154,6 +162,9 @@ class Driver:
                 tensors = network.collect(fleet.tensors(optimizers=keeps))
                 if network.leads:
                     checkpoint.save(tensors, progress)
+            if leave:
+                network.collect({})  # nobody leaves before the checkpoint is written
+                raise Interrupted(f"asked to leave; run again to go on after round {round}")
         bar.close()
 
         if network.leads:
@@ -212,7 +223,7 @@ class Driver:
         mine: Sequence[int] | None = None,
     ) -> Fleet:
         """The agents of a start with their images, as initialized; trained as ``training`` says."""
-        device = choose_device(self.study.device)
+        device = choose_device(self.study.device, self.layout.locks)
         torch.set_num_threads(self.study.threads)
         data = ImageSet.load(self.layout.source(start.deal.source.id))
         shares = Shares.load(self.layout.deal(start.deal.id), data.fingerprint(), len(data.train_labels))
@@ -273,14 +284,3 @@ def measure(fleet: Fleet, network: Network, round: int, stage: str) -> list[Meas
     everyone = network.collect(dict(zip(fleet.mine, fleet.parameters, strict=True)))
     apart = disagreement(torch.stack([everyone[agent] for agent in sorted(everyone)]))
     return [*rows, Measurement(round, stage, None, "", "disagreement", apart)]
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The torch device for `auto`, `cpu` or `cuda`; each process of a machine takes another GPU."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: 'cuda' was asked for, but torch sees no GPU; valid here: auto, cpu")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda":
-        wanted = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
-    return torch.device(wanted)

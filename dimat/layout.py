@@ -21,6 +21,11 @@ class Layout:
         return self.root.parent / "downloads"
 
     @property
+    def locks(self) -> Path:
+        """Which job uses which GPU; for all studies."""
+        return self.root.parent / "gpus"
+
+    @property
     def records(self) -> Path:
         """The records of all runs."""
         return self.root / "records.csv"

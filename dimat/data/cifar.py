@@ -18,6 +18,7 @@ from dimat.torchvision_import import torchvision_module
 class Cifar(DataSet):
     """What CIFAR-10 and CIFAR-100 share. torchvision checks the files before it reads them."""
 
+    extent = (50_000, 3, 32)
     title: ClassVar[str]
     torchvision_class: ClassVar[str]
     official_folder: ClassVar[str]

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy
 import torch
@@ -48,8 +49,12 @@ class DataFolders:
 
 
 class DataSet(Spec):
-    """An image classification data set, decoded once into memory."""
+    """An image classification data set, decoded once into memory.
 
+    ``extent`` is about how many training images it has, of how many channels and pixels a side, for estimates.
+    """
+
+    extent: ClassVar[tuple[int, int, int]] = (100_000, 3, 64)
     size: int | None = Field(None, ge=4, le=1024)
     """Resize images to size x size pixels (antialiased); null keeps their size."""
     train_limit: int | None = Field(None, ge=1)

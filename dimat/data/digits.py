@@ -13,6 +13,7 @@ from dimat.data.image_set import ImageSet
 class Digits(DataSet):
     """UCI optical recognition of handwritten digits; a fixed stratified fifth is the test set."""
 
+    extent = (1437, 1, 8)
     name: Literal["digits"]
     flip: bool = False
     """Augment by horizontal flips: off, because a mirrored digit is no digit."""

@@ -4,10 +4,10 @@
 #   cluster.sh up                start it, unless it runs; ACCOUNTING=1: with slurmdbd, so that sacct works
 #   cluster.sh down              stop what `up` has started, by its pid files
 #
-# Everything lies in $SLURM_TEST_ROOT, but for the packages, munge's socket and SLURM_CONF, which callers set to
-# $SLURM_TEST_ROOT/slurm.conf: a Slurm that is configured in /etc is neither used nor disturbed.
+# All its files lie in $DIMAT_SLURM, /tmp/dimat-slurm by default: a Slurm that is configured in /etc is neither used nor
+# disturbed. Those who use it set SLURM_CONF=$DIMAT_SLURM/slurm.conf and put $DIMAT_SLURM/bin first in their PATH.
 set -euo pipefail
-ROOT=${SLURM_TEST_ROOT:-/tmp/dimat-slurm}
+ROOT=${DIMAT_SLURM:-/tmp/dimat-slurm}
 HOST=$(hostname -s)
 ACCOUNTING=${ACCOUNTING:-0}
 export SLURM_CONF=$ROOT/slurm.conf
@@ -60,7 +60,7 @@ AccountingStoragePort=26819
 JobCompType=jobcomp/filetxt
 JobCompLoc=$ROOT/jobs.txt
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/affinity
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=sched_interval=1,bf_interval=2
@@ -109,10 +109,13 @@ CONF
 }
 
 up() {
-    mkdir -p "$ROOT"/{state,spool}
+    mkdir -p "$ROOT"/{bin,state,spool}
     install_packages slurmctld slurmd slurm-client munge
     [ "$ACCOUNTING" = 1 ] && install_packages slurmdbd mariadb-server
     chmod 755 "$ROOT"
+    # Snakemake's plugin takes SLURM_CONF from what it starts by srun.
+    printf '#!/bin/sh\nSLURM_CONF=%s exec /usr/bin/srun "$@"\n' "$SLURM_CONF" >"$ROOT/bin/srun"
+    chmod +x "$ROOT/bin/srun"
     if ! runs munged; then
         mkdir -p "$ROOT/munge"
         [ -s "$ROOT/munge/key" ] || (umask 077 && head -c 128 /dev/urandom >"$ROOT/munge/key")

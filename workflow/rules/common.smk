@@ -25,9 +25,41 @@ trial_of = {
 }
 
 
+def resources_of(experiment_of):
+    """The resources of a rule whose jobs train; ``experiment_of`` gives the experiment of an id."""
+
+    def minutes(wildcards, attempt):
+        return needs(experiment_of(wildcards.id), study).on(attempt).minutes
+
+    def megabytes(wildcards, attempt):
+        return needs(experiment_of(wildcards.id), study).on(attempt).megabytes
+
+    return dict(
+        runtime=minutes, mem_mb=megabytes, gpu=int(study.device == "cuda"), side_by_side=1
+    )
+
+
+def short(name, experiment_of):
+    """The group of short jobs of a rule, which share places in a cluster's queue; others have their own."""
+    return lambda wildcards: (
+        name if needs(experiment_of(wildcards.id), study).short else None
+    )
+
+
+# Agents that are processes of their own: Slurm starts them as tasks of one job, which Snakemake calls mpi.
+ranks = study.network.name == "ranks"
+resources_of_ranks = {}
+if ranks:
+    resources_of_ranks = dict(
+        mpi="srun",
+        tasks=lambda wildcards: runs[wildcards.id].agents,
+        gpu=lambda wildcards: (study.device == "cuda") * runs[wildcards.id].agents,
+        tasks_per_gpu=1,
+    )
+
+
 def launcher(wildcards):
     """How a run is started: by itself, or in a process for each agent."""
-    if study.network.name == "in_process":
+    if not ranks:
         return "dimat"
-    agents = runs[wildcards.id].agents
-    return f"torchrun --standalone --nproc-per-node {agents} -m dimat"
+    return f"ranks {runs[wildcards.id].agents}"

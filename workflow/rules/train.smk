@@ -7,6 +7,8 @@ rule prepare:
         layout.source("{id}"),
     log:
         layout.log("prepare", "{id}"),
+    group:
+        "data"
     conda:
         "../../environment.yml"
     params:
@@ -22,6 +24,8 @@ rule partition:
         layout.deal("{id}"),
     log:
         layout.log("partition", "{id}"),
+    group:
+        "data"
     conda:
         "../../environment.yml"
     params:
@@ -38,15 +42,17 @@ rule pretrain:
         layout.start("{id}"),
     log:
         layout.log("pretrain", "{id}"),
+    group:
+        short("pretrain", study.starts.get)
     conda:
         "../../environment.yml"
     threads: study.threads
     resources:
-        gpu=int(study.device == "cuda"),
+        **resources_of(study.starts.get),
     params:
         study=layout.study,
     shell:
-        "dimat pretrain {params.study} --only {wildcards.id} 2> {log}"
+        "exec dimat pretrain {params.study} --only {wildcards.id} 2> {log}"
 
 
 # All trials of one method in one setting: a few whole runs on held-out images, and the choice among them.
@@ -57,15 +63,17 @@ rule tune:
         layout.choice("{id}"),
     log:
         layout.log("tune", "{id}"),
+    group:
+        short("tune", study.choices.get)
     conda:
         "../../environment.yml"
     threads: study.threads
     resources:
-        gpu=int(study.device == "cuda"),
+        **resources_of(study.choices.get),
     params:
         study=layout.study,
     shell:
-        "dimat tune {params.study} --only {wildcards.id} 2> {log}"
+        "exec dimat tune {params.study} --only {wildcards.id} 2> {log}"
 
 
 # One job is one whole run: all rounds of one method on one graph and partition with one seed.
@@ -77,16 +85,18 @@ rule train:
         provenance=layout.run_provenance("{id}"),
     log:
         layout.log("train", "{id}"),
+    group:
+        None if ranks else short("train", runs.get)
     conda:
         "../../environment.yml"
     threads: study.threads
     resources:
-        gpu=int(study.device == "cuda"),
+        **(resources_of(runs.get) | resources_of_ranks),
     params:
         study=layout.study,
         launcher=launcher,
     shell:
-        "{params.launcher} train {params.study} --only {wildcards.id} 2> {log}"
+        "exec {params.launcher} train {params.study} --only {wildcards.id} 2> {log}"
 
 
 rule collect:
