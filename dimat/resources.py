@@ -16,11 +16,11 @@ from dimat.models import AnyModel
 
 FLOPS_PER_THREAD = 1e10
 """Operations in a second of one CPU thread; 7e10 were measured with ResNet-20."""
-FLOPS_OF_GPU = 1e12
+FLOPS_OF_GPU = 5e12
 """Those of a GPU, of which small networks and batches use a small part."""
 SECONDS_OF_STEP = 0.005
 """What a batch takes however small the network."""
-SECONDS_OF_START = 600
+SECONDS_OF_START = 500
 """Reading programs and data from a slow file system."""
 BYTES_OF_PROCESS = 2.5e9
 """Python, torch and Snakemake."""
