@@ -1,5 +1,6 @@
 # make reproduce   set up, then run the default study: results/quick, with the paper in paper/dimat.pdf
 # make test        set up, then run the tests
+# make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make lint        set up, then check style and workflow
 # make clean       remove the results of the default study
 
@@ -8,8 +9,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
 TESTS ?= tests
+SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test lint clean
+.PHONY: install reproduce test test-slurm lint clean
 
 install: $(VENV)/installed
 
@@ -27,6 +29,9 @@ reproduce: install
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+
+test-slurm: install
+	DIMAT_SLURM=$${DIMAT_SLURM:-/tmp/dimat-slurm} $(BIN)/python -m pytest -v --durations 0 $(SLURM_TESTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Which device a job computes on: the GPU that it was given, and no other.
 
-Slurm gives a job its GPUs, in CUDA_VISIBLE_DEVICES. Elsewhere jobs of one machine share its GPUs out among themselves:
-each holds the lock of one for as long as it runs, and waits while none is free.
+Slurm gives a job its GPUs, in CUDA_VISIBLE_DEVICES. Elsewhere the jobs of a machine share its GPUs out among
+themselves: each holds the lock of one for as long as it runs, and waits while none is free.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ log = logging.getLogger("dimat")
 
 @cache  # a job asks several times, and has one answer
 def choose_device(wanted: str, locks: Path | None = None) -> torch.device:
-    """The torch device for `auto`, `cpu` or `cuda`; ``locks`` is a folder for the locks of GPUs: none, no waiting."""
+    """The torch device for `auto`, `cpu` or `cuda`; ``locks`` is a folder; `None` locks nothing."""
     if wanted == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -1,7 +1,7 @@
 """What a job will need: time and memory, estimated from the experiment, for schedulers that must be told.
 
 Estimates are generous, as a job that exceeds them is ended; each further attempt is given twice as much. They
-count floating point operations and bytes of the network, the images and the rounds; nothing is read or trained.
+count operations and bytes of the network, the images and the rounds; nothing is read or trained.
 """
 
 from dataclasses import dataclass

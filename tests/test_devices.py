@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_jobs_share_out_gpus_and_never_share_one(tmp_path, jobs):
     assert {index for index, _, _ in spans} == {0, 1, 2}
     for index in range(3):
         own = sorted(span[1:] for span in spans if span[0] == index)
-        assert all(ended <= began for (_, ended), (began, _) in zip(own, own[1:], strict=False)), own
+        assert all(ended <= began for (_, ended), (began, _) in pairwise(own)), own
     assert any(
         sum(began <= moment < ended for _, began, ended in spans) > 1 for _, moment, _ in spans
     )  # several at once, on different ones

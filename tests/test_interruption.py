@@ -13,7 +13,7 @@ from dimat.interruption import EXIT_CODE
 
 
 def interrupt(arguments, folder, number, after):
-    """Start a job, send it a signal when it has logged a line with ``after``; its exit code and what it said."""
+    """Start a job, send it a signal when it has logged ``after``; its exit code and what it said."""
     process = subprocess.Popen(command(*arguments), cwd=folder, stderr=subprocess.PIPE, text=True)
     said = []
     for line in process.stderr:

@@ -51,7 +51,7 @@ class DataFolders:
 class DataSet(Spec):
     """An image classification data set, decoded once into memory.
 
-    ``extent`` is about how many training images it has, of how many channels and pixels a side, for estimates.
+    ``extent``, for estimates: about how many training images it has, of how many channels, pixels a side.
     """
 
     extent: ClassVar[tuple[int, int, int]] = (100_000, 3, 64)

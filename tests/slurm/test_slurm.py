@@ -17,7 +17,7 @@ import yaml
 PROJECT = Path(__file__).parents[2]
 CLUSTER = PROJECT / "tests" / "slurm" / "cluster.sh"
 ROOT = Path(os.environ.get("DIMAT_SLURM", "/nowhere"))
-FOLDERS = ("config", "dimat", "paper", "slurm", "theory", "workflow")
+FOLDERS = ("config", "dimat", "paper", "theory", "workflow")
 STUDY = {
     "name": "study",
     "data": {"name": "digits", "train_limit": 400, "test_limit": 100},
@@ -38,7 +38,7 @@ LONG = STUDY | {
 }
 ALONE = ("--group-components", "pretrain=1", "train=1")
 
-pytestmark = pytest.mark.skipif("DIMAT_SLURM" not in os.environ, reason="needs the cluster of make test-slurm")
+pytestmark = pytest.mark.skipif("DIMAT_SLURM" not in os.environ, reason="made for make test-slurm")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,11 +66,9 @@ class Pipeline:
     def __init__(self, folder, study):
         self.folder = folder
         for name in FOLDERS:
-            source = PROJECT / name
-            if source.is_symlink():
-                (folder / name).symlink_to(source.readlink())
-            else:
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(PROJECT / name, folder / name, symlinks=True, ignore=ignore)
+        (folder / "slurm").symlink_to("workflow/profiles/slurm")
         (folder / "profiles").symlink_to("workflow/profiles")
         for name in ("Snakefile", "environment.yml"):
             shutil.copy(PROJECT / name, folder / name)
@@ -196,7 +194,7 @@ def test_two_tasks_of_one_run(pipeline):
 
 def test_a_job_sees_the_gpu_that_it_was_given():
     """Two devices that Slurm takes for GPUs: each of two jobs at a time gets another one."""
-    program = "import os, time; from dimat.devices import visible; time.sleep(3); print(visible(os.environ, 1))"
+    program = "import os, time, dimat.devices as d; time.sleep(3); print(d.visible(os.environ, 1))"
     command = ["srun", "--gpus=1", "--mem=500", sys.executable, "-c", program]
     options = {"cwd": PROJECT, "env": ENVIRONMENT, "stdout": subprocess.PIPE, "text": True}
     jobs = [subprocess.Popen(command, **options) for _ in range(2)]

@@ -35,7 +35,10 @@ def resources_of(experiment_of):
         return needs(experiment_of(wildcards.id), study).on(attempt).megabytes
 
     return dict(
-        runtime=minutes, mem_mb=megabytes, gpu=int(study.device == "cuda"), side_by_side=1
+        runtime=minutes,
+        mem_mb=megabytes,
+        gpu=int(study.device == "cuda"),
+        side_by_side=1,
     )
 
 
