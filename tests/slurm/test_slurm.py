@@ -120,7 +120,7 @@ def pipeline(tmp_path):
     return make
 
 
-def wait_until(condition, process, seconds=300):
+def wait_until(condition, process, seconds=900):
     """Wait for a condition while a pipeline runs."""
     end = time.monotonic() + seconds
     while not condition():
@@ -177,7 +177,7 @@ def test_a_job_that_needs_longer_than_its_limit_goes_on(pipeline):
     study = LONG | {"training": LONG["training"] | {"epochs": 10, "rounds": 150}}
     here, there = pipeline("here", study), pipeline("there", study)
     records = here.run().read_bytes()
-    limit = ("--set-resources", "train:runtime=1", "train:slurm_extra='--signal=TERM@10'", "--retries", "20")
+    limit = ("--set-resources", "train:runtime=1", "train:slurm_extra='--signal=USR1@10'", "--retries", "20")
     assert there.run("--profile", "slurm", *ALONE, *limit).read_bytes() == records
     assert there.resumed() >= 1
 

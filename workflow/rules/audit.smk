@@ -43,11 +43,14 @@ rule holonomy:
         layout.holonomy("{id}"),
     log:
         layout.log("holonomy", "{id}"),
+    group:
+        "holonomy"
     conda:
         "../../environment.yml"
     threads: study.threads
     resources:
         gpu=int(study.device == "cuda"),
+        side_by_side=1,
     params:
         study=layout.study,
     shell:
