@@ -21,6 +21,7 @@ from dimat.algorithms import AnyMethod
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
+from dimat.files import without_checksum
 from dimat.graphs import AnyGraph
 from dimat.merging.options import Merge
 from dimat.models import AnyModel
@@ -293,6 +294,10 @@ def parse_study(content: object, name: str) -> Study:
     """Validate the ``content`` of a configuration; messages start with its ``name``."""
     if not isinstance(content, Mapping):
         raise InputError(f"{name}: a configuration is a mapping of keys, found {type(content).__name__}")
+    try:
+        content = without_checksum(content)  # which study.json has, and no other configuration needs
+    except (TypeError, ValueError) as error:  # TypeError: values that JSON does not have
+        raise InputError(f"{name}: damaged ({error}); delete it and run again") from None
     try:
         study = Study.model_validate(content)
         _ = study.runs  # a grid point that is impossible is found here

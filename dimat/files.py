@@ -1,10 +1,13 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and whose damage is noticed when they are read."""
 
+import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,29 +18,54 @@ from dimat.errors import InputError
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary name, flush it to the disk, rename it to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write ``content`` to a temporary name, flush it to the disk, rename it to ``path``.
+
+    What cannot be written (a full disk, no permission) is an `InputError`, and leaves nothing behind.
+    """
     temporary = _temporary(path)
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(temporary) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); valid is a folder that can be written, "
+            "with room left: then run again"
+        ) from None
 
 
 def remove(path: Path) -> None:
     """Remove ``path``, and what an interrupted `write` to it may have left."""
     path.unlink(missing_ok=True)
-    _temporary(path).unlink(missing_ok=True)
+    temporary = _temporary(path)
+    if temporary.exists():
+        with _alone(temporary):
+            temporary.unlink()
 
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON with sorted keys."""
-    write(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+def _alone(temporary: Path) -> BinaryIO:
+    """``temporary``, empty and open for this process alone: two may be told to write the same file.
+
+    The lock of a process that is killed ends with it.
+    """
+    while True:
+        file = temporary.open("ab")
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), temporary.stat()):
+                file.truncate(0)
+                return file
+        file.close()  # whoever had the lock has renamed the file
 
 
 def read_bytes(path: Path) -> bytes:
@@ -50,12 +78,60 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error})") from None
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; an absent, unreadable or damaged file is an `InputError` that names it."""
+def write_checked(path: Path, content: bytes) -> None:
+    """Write a file that has no place for a checksum of its own; the checksum lies beside it.
+
+    ``path``.sha256 has the form of sha256sum, which checks it, too.
+    """
+    write(_sidecar(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode())
+    write(path, content)
+
+
+def read_checked(path: Path) -> bytes:
+    """Read what `write_checked` wrote; `InputError` if it is absent or damaged."""
+    content = read_bytes(path)
+    sidecar = _sidecar(path)
+    if not sidecar.is_file():
+        raise InputError(f"{path}: its checksum {sidecar.name} is missing; delete it and run again")
+    if read_bytes(sidecar) != f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode():
+        raise InputError(f"{path}: damaged (it differs from {sidecar.name}); delete both and run again")
+    return content
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write ``value`` and a checksum over it as indented JSON with sorted keys."""
+    content = json.loads(json.dumps(value))  # as it will be read
+    content["sha256"] = _json_checksum(content)
+    write(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; an absent, damaged or foreign file is an `InputError`."""
     try:
-        return json.loads(read_bytes(path))
-    except ValueError as error:
-        raise InputError(f"{path}: damaged or not JSON ({error}); delete it and run again") from None
+        content = json.loads(read_bytes(path))
+        if not isinstance(content, dict) or "sha256" not in content:
+            raise ValueError("it holds no checksum")
+        return without_checksum(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: damaged or not written by dimat ({error}); delete it and run again"
+        ) from None
+
+
+def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """``content`` but for the checksum that it may hold; ValueError if that is not its own."""
+    if "sha256" in content and content["sha256"] != _json_checksum(content):
+        raise ValueError("its checksum differs")
+    return {key: value for key, value in content.items() if key != "sha256"}
+
+
+def _json_checksum(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: Any) -> None:

@@ -68,12 +68,12 @@ def write_records(path: Path, run: Run, data: str, measurements: Iterable[Measur
     who = tuple(identity(run, data).values())
     for measurement in measurements:
         writer.writerow(who + tuple("" if value is None else value for value in astuple(measurement)))
-    files.write(path, text.getvalue().encode())
+    files.write_checked(path, text.getvalue().encode())
 
 
 def final_accuracy(path: Path, round: int) -> float:
     """Mean test accuracy over agents after the merge of a run's last ``round``."""
-    rows = csv.DictReader(io.StringIO(files.read_bytes(path).decode()))
+    rows = csv.DictReader(io.StringIO(files.read_checked(path).decode()))
     last = {"round": str(round), "stage": "merged", "metric": "test_accuracy"}
     try:
         return statistics.mean(float(row["value"]) for row in rows if row | last == row)
@@ -85,14 +85,11 @@ def collect_records(paths: Iterable[Path], output: Path) -> None:
     """Join the records of several runs into one file."""
     lines = [",".join(COLUMNS)]
     for path in paths:
-        try:
-            header, *rows = path.read_text().splitlines()
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: no readable records ({error}); delete it and run again") from None
-        if header != lines[0] or any(len(row) != len(COLUMNS) for row in csv.reader(rows)):
-            raise InputError(f"{path}: damaged records; delete it and run again")
-        lines += rows
-    files.write(output, ("\n".join(lines) + "\n").encode())
+        header, _, rows = files.read_checked(path).decode().partition("\n")
+        if header != lines[0]:
+            raise InputError(f"{path}: other columns than {lines[0]}; delete it and run again")
+        lines += rows.splitlines()
+    files.write_checked(output, ("\n".join(lines) + "\n").encode())
 
 
 def collect_provenance(paths: Iterable[Path], output: Path) -> None:

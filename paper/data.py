@@ -1,10 +1,11 @@
 """Records as data frames, summarized over agents and seeds."""
 
+import io
 from pathlib import Path
 
 import pandas
 
-from dimat.errors import InputError
+from dimat.files import read_checked
 
 SETTING = ["data", "model", "agents", "partition", "graph"]
 """Columns that say in which setting methods are compared."""
@@ -16,14 +17,8 @@ TEXT = [*SETTING[:2], *SETTING[3:], *RIVAL, "run", "stage", "layer", "metric"]
 
 def read_records(path: Path) -> pandas.DataFrame:
     """The joined records of a study; what a method ignores is an empty text."""
-    try:
-        return pandas.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=True).fillna(
-            dict.fromkeys(TEXT, "")
-        )
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it with: dimat collect CONFIG") from None
-    except (ValueError, pandas.errors.ParserError) as error:
-        raise InputError(f"{path}: damaged records ({error}); delete it and run again") from None
+    content = io.BytesIO(read_checked(path))
+    return pandas.read_csv(content, dtype=dict.fromkeys(TEXT, str)).fillna(dict.fromkeys(TEXT, ""))
 
 
 def merged_accuracy(records: pandas.DataFrame) -> pandas.DataFrame:

@@ -6,7 +6,7 @@ from importlib.resources import files as package_files
 import typst
 
 from dimat.config import Study
-from dimat.files import read_bytes, read_json
+from dimat.files import read_checked, read_json
 from dimat.layout import Layout
 from paper.audit import audit_summary
 from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, figures_of, tables_of
@@ -53,8 +53,8 @@ def typeset(study: Study, layout: Layout) -> bytes:
         {
             "main.typ": (package / "dimat.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
-            "claims.csv": read_bytes(layout.claims),
-            "audit.csv": as_csv(audit_summary(read_bytes(layout.audit))),
+            "claims.csv": read_checked(layout.claims),
+            "audit.csv": as_csv(audit_summary(read_checked(layout.audit))),
             "reference.csv": (package / "reference.csv").read_bytes(),
             **{path: draw(study, layout, name) for name, path in figures.items()},
             **{path: as_csv(made[name]) for name, path in tables.items()},

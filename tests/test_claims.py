@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from dimat.errors import InputError
+from dimat.files import write_checked
 from dimat.graphs import Complete, Ring
 from dimat.merging.options import Merge
 from dimat.network.in_process import InProcess
@@ -294,7 +295,7 @@ def test_pipeline_judges_a_study(dimat, small, write_config, tmp_path):
     assert len(list((results / "holonomy").iterdir())) == 2
     without = dimat("claims", config)
     assert without.returncode == 2 and "audit.csv: no such file" in without.stderr
-    (results / "audit.csv").write_text(as_frame(list(gap_rows())).to_csv(index=False))
+    write_checked(results / "audit.csv", as_frame(list(gap_rows())).to_csv(index=False).encode())
     done = dimat("claims", config)
     assert done.returncode == 0, done.stderr
     table = pandas.read_csv(results / "claims.csv", keep_default_na=False).set_index("id")
@@ -303,7 +304,7 @@ def test_pipeline_judges_a_study(dimat, small, write_config, tmp_path):
     assert table.verdict["tighter-gap"] == "refuted" and table.verdict["rate-sgd"] == "undecidable here"
     audited = dimat("audit", "bytes", "--study", config)
     assert audited.returncode == 0 and "verdict: holds (3 checks: 3 holds)" in audited.stdout
-    (results / "audit.csv").write_text("claim,statement\n")
+    write_checked(results / "audit.csv", b"claim,statement\n")
     damaged = dimat("claims", config)
     assert damaged.returncode == 2 and "audit.csv: damaged" in damaged.stderr
 

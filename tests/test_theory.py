@@ -147,6 +147,6 @@ def test_commands(tmp_path, rows, monkeypatch):
     monkeypatch.setattr(audit_module, "audit", same)
     done = CliRunner().invoke(commands, ["check", str(QUICK), "--results", str(tmp_path), "--processes", "2"])
     assert done.exit_code == 0, done.output
-    assert [path.name for path in (tmp_path / "quick").iterdir()] == ["audit.csv"]
+    assert {path.name for path in (tmp_path / "quick").iterdir()} == {"audit.csv", "audit.csv.sha256"}
     assert (tmp_path / "quick" / "audit.csv").read_text() == as_csv(rows)
     assert done.stdout == "" and "rejected" in done.stderr

@@ -86,7 +86,7 @@ def test_a_run_takes_the_rate_that_was_chosen(tuned, dimat, write_config, tmp_pa
     (folder / "runs" / run.id / "records.csv").unlink()
     done = dimat("train", path)
     assert done.returncode == 2
-    assert "holds no factor" in done.stderr
+    assert f"{run.choice.id}.json" in done.stderr and "delete it" in done.stderr
 
 
 def test_one_sided_links_are_for_push_sum_alone(small, tmp_path):

@@ -38,7 +38,7 @@ def check(
     one_thread()
     _, layout = open_study(config, results)
     rows = run_audit(full_settings() if full else quick_settings(), processes)
-    files.write(layout.audit_full if full else layout.audit, as_csv(rows).encode())
+    files.write_checked(layout.audit_full if full else layout.audit, as_csv(rows).encode())
     typer.echo(as_table(rows), err=True)
     for line in summary(rows):
         logging.info(line)
@@ -59,7 +59,7 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     driver = Driver(study, layout)
 
     def measure(start: Start) -> None:
-        files.write(layout.holonomy(start.id), as_csv(holonomy_table(merges[start.id], driver)))
+        files.write_checked(layout.holonomy(start.id), as_csv(holonomy_table(merges[start.id], driver)))
 
     merges = first_merges(study)
     each({id: study.starts[id] for id in merges}, only, layout.holonomy, measure)
@@ -78,9 +78,9 @@ def claims(config: Config, results: Results = DEFAULT_RESULTS) -> None:
 
     study, layout = open_study(config, results)
     own = as_frame(evidence(study, layout))
-    files.write(layout.evidence, as_csv(own))
+    files.write_checked(layout.evidence, as_csv(own))
     table = claims_table(judge([audit_frame(layout.audit), own]))
-    files.write(layout.claims, as_csv(table))
+    files.write_checked(layout.claims, as_csv(table))
     for row in table.itertuples():
         logging.info("%s: %s (%s)", row.id, row.verdict, row.checks)
 

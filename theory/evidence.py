@@ -7,7 +7,7 @@ import pandas
 
 from dimat.config import Study
 from dimat.errors import InputError
-from dimat.files import read_bytes
+from dimat.files import read_checked
 from dimat.layout import Layout
 from dimat.records import COLUMNS as RECORDED
 from theory.checks import Row
@@ -36,7 +36,7 @@ def audit_frame(path: Path) -> pandas.DataFrame:
 def read(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...] = ()) -> pandas.DataFrame:
     """A CSV file of text, but for ``numbers``; `InputError` if it is damaged."""
     try:
-        table = pandas.read_csv(io.BytesIO(read_bytes(path)), dtype=str, keep_default_na=False)
+        table = pandas.read_csv(io.BytesIO(read_checked(path)), dtype=str, keep_default_na=False)
         if tuple(table.columns) != tuple(columns):
             raise ValueError("its columns are others")
         return table.assign(**{name: pandas.to_numeric(table[name]) for name in numbers})

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from dimat.config import Run, Study
 from dimat.driver import Driver
 from dimat.errors import InputError
-from dimat.files import read_bytes
+from dimat.files import read_checked
 from dimat.graphs import AnyGraph, second_eigenvalue
 from dimat.merging.merge import match_neighbours
 from dimat.merging.options import Merge
@@ -106,7 +106,9 @@ def read_holonomy(paths: Iterable[Path]) -> pandas.DataFrame:
     tables = [pandas.DataFrame(columns=[*IDENTITY, *COLUMNS])]
     for path in paths:
         try:
-            table = pandas.read_csv(io.BytesIO(read_bytes(path)), dtype=text).fillna(dict.fromkeys(text, ""))
+            table = pandas.read_csv(io.BytesIO(read_checked(path)), dtype=text).fillna(
+                dict.fromkeys(text, "")
+            )
             if list(table.columns) != [*IDENTITY, *COLUMNS]:
                 raise ValueError("its columns are others")
         except ValueError as error:
