@@ -14,6 +14,7 @@ from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, open_tree
 from dimat.errors import InputError
 from dimat.files import file_sha256
+from dimat.provenance import physical_memory
 
 
 class Folder(DataSet):
@@ -55,7 +56,9 @@ def read_splits(
     for split, names in splits.items():
         pairs = [(name, classes.index(label)) for label in classes for name in names[label]]
         bar = tqdm(pairs, desc=f"{title}: reading {split}", unit="image", disable=None)
-        tensors[f"{split}_images"] = data_set.stack(_same_size(data_set, tree, (name for name, _ in bar)))
+        tensors[f"{split}_images"] = data_set.stack(
+            _same_size(data_set, tree, (name for name, _ in bar), len(pairs))
+        )
         tensors[f"{split}_labels"] = torch.tensor([label for _, label in pairs])
     if tensors["train_images"].shape[1:] != tensors["test_images"].shape[1:]:
         raise InputError(
@@ -68,11 +71,19 @@ def read_splits(
     return ImageSet(title, classes, **tensors, source=source)
 
 
-def _same_size(data_set: DataSet, tree: ImageTree, names: Iterable[str]) -> Iterator[Image.Image]:
+def _same_size(data_set: DataSet, tree: ImageTree, names: Iterable[str], count: int) -> Iterator[Image.Image]:
+    """The ``count`` images ``names``, resized; `InputError` if they differ in size or exceed the memory."""
     first: tuple[int, int] | None = None
     for name in names:
         image = data_set.resized(tree.image(name))
-        first = first or image.size
+        if first is None:
+            first = image.size
+            needed, memory = 3 * count * image.width * image.height, physical_memory()
+            if needed > memory:
+                raise InputError(
+                    f"{tree.path}: {count} images of {image.width}x{image.height} are {needed >> 30} GiB; "
+                    f"this machine has {memory >> 30}: set data.size to shrink them"
+                )
         if image.size != first:
             raise InputError(
                 f"{tree.path}: image {name} is {image.width}x{image.height}, others are "
