@@ -40,21 +40,35 @@ def open_driver(config: Path, results: Path) -> Driver:
 
 
 def each(
-    items: Mapping[str, Item], only: str | None, output: Callable[[str], Path], step: Callable[[Item], None]
+    items: Mapping[str, Item],
+    only: str | None,
+    output: Callable[[str], Path],
+    step: Callable[[Item], None],
+    settle: Callable[[Item], None] | None = None,
 ) -> None:
-    """Carry out ``step`` for the item ``only``, or for all items whose output is not there yet."""
+    """Carry out ``step`` for the item ``only``, or for all items whose output is not there yet.
+
+    Those that are there are `settle`d: whoever made them may have been killed before it could.
+    """
     if only is not None:
-        if only not in items:
-            raise InputError(f"--only: {only!r} is not in this configuration; valid ids: dimat ids CONFIG")
-        step(items[only])
+        step(chosen(items, only)[only])
         return
     for id, item in items.items():
-        if output(id).exists():
-            logging.info("%s: already there", output(id))
+        if not output(id).exists():
+            if asked_to_leave():
+                raise Interrupted(f"asked to leave; run again to go on with {id}")
+            step(item)
             continue
-        if asked_to_leave():
-            raise Interrupted(f"asked to leave; run again to go on with {id}")
-        step(item)
+        logging.info("%s: already there", output(id))
+        if settle is not None:
+            settle(item)
+
+
+def chosen(items: Mapping[str, Item], only: str | None) -> Mapping[str, Item]:
+    """The item ``only``, or all items."""
+    if only is not None and only not in items:
+        raise InputError(f"--only: {only!r} is not in this configuration; valid ids: dimat ids CONFIG")
+    return items if only is None else {only: items[only]}
 
 
 @app.command()
@@ -76,7 +90,7 @@ def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     """Train agents apart, before the first merge."""
     listen()
     driver = open_driver(config, results)
-    each(driver.study.starts, only, driver.layout.start, driver.pretrain)
+    each(driver.study.starts, only, driver.layout.start, driver.pretrain, driver.settle)
 
 
 @app.command()
@@ -92,7 +106,7 @@ def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
     """Merge and train in rounds, and record every accuracy."""
     listen()
     driver = open_driver(config, results)
-    each(driver.study.runs, only, driver.layout.run, driver.train)
+    each(driver.study.runs, only, driver.layout.run, driver.train, driver.settle)
 
 
 @app.command()
@@ -102,6 +116,22 @@ def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     runs = driver.study.runs
     collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
     collect_provenance((driver.layout.run_provenance(id) for id in runs), driver.layout.provenance)
+
+
+@app.command()
+def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Carry out the last round of finished runs again; exit code 1 if other numbers come out.
+
+    Needs the checkpoints that the configuration keeps with keep_checkpoints.
+    """
+    driver = open_driver(config, results)
+    failed = False
+    for id, run in chosen(driver.study.runs, only).items():
+        difference = driver.verify(run)
+        failed |= difference is not None
+        typer.echo(f"{id}: {difference or f'round {run.training.rounds} gives the recorded numbers again'}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -243,6 +243,8 @@ class Study(Experiment):
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
+    keep_checkpoints: bool = False
+    """Keep the checkpoint before each run's last round, all agents' networks, for `dimat verify`."""
 
     @cached_property
     def runs(self) -> dict[str, Run]:

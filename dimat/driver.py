@@ -25,14 +25,15 @@ from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
 from dimat.devices import choose_device
 from dimat.errors import InputError
-from dimat.files import read_json, read_tensors, write_json, write_tensors
+from dimat.files import read_checked, read_json, read_tensors, write_json, write_tensors
 from dimat.interruption import Interrupted, asked_to_leave
 from dimat.layout import Layout
+from dimat.merging.diagnostics import Diagnostic
 from dimat.network.network import Network
 from dimat.network.options import IN_PROCESS
 from dimat.provenance import machine
 from dimat.randomness import Randomness
-from dimat.records import Measurement, final_accuracy, write_records
+from dimat.records import Measurement, as_csv, final_accuracy, first_difference, write_records
 from dimat.training.agents import Diverged
 from dimat.training.checkpoint import Checkpoint
 from dimat.training.evaluation import disagreement, evaluate
@@ -92,54 +93,44 @@ class Driver:
             if leave:
                 raise Interrupted(f"asked to leave; run again to go on after epoch {epoch + 1}")
         write_tensors(self.layout.start(start.id), fleet.tensors(optimizers=False), {"start": start.id})
-        checkpoint.remove()
+        self.settle(start)
 
     def tune(self, choice: Choice) -> None:
         """Carry out the trials of a choice that are not there yet, and keep what was best."""
         accuracies: dict[float, float | None] = {}
-        in_process = replace(self, study=self.study.model_copy(update={"network": IN_PROCESS}))
+        trials = self._in_one_program(keep_checkpoints=False)
         for factor, trial in choice.trials().items():
             try:
                 if not self.layout.run(trial.id).exists():
-                    in_process.train(trial)
+                    trials.train(trial)
+                trials.settle(trial)
                 accuracies[factor] = final_accuracy(self.layout.run(trial.id), trial.training.rounds)
             except Diverged as error:
                 log.info("%s", error)
                 accuracies[factor] = None
         factor = best(accuracies)
         log.info("validation accuracy by factor: %s; chosen: %g", accuracies, factor)
-        trials = [{"factor": tried, "accuracy": value} for tried, value in accuracies.items()]
-        write_json(self.layout.choice(choice.id), {"factor": factor, "trials": trials})
+        tried = [{"factor": factor, "accuracy": value} for factor, value in accuracies.items()]
+        write_json(self.layout.choice(choice.id), {"factor": factor, "trials": tried})
 
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
         began = time.perf_counter()
-        method = self._method(run)
-        device = choose_device(self.study.device, self.layout.locks)
-        network = self.study.network.open(self._matrices(run), device)
-        fleet = self._fleet(run.start, run.training, method.optimizer_of(run.training), network.mine)
         checkpoint = self._checkpoint(run)
         keeps = run.training.optimizer_state == "kept"
-        done, seconds, resumed, measurements = 0, 0.0, 0, []
-        if (saved := checkpoint.load()) is not None:
-            tensors, progress = saved
-            self._restore(fleet, tensors, checkpoint.path)
-            done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"] + 1
-            measurements = [Measurement(*row) for row in progress["measurements"]]
-            network.resume(progress["network"])
-            fleet.steps_taken = [progress["steps_taken"][agent] for agent in fleet.mine]
+        method, fleet, network, progress = self._open(run, checkpoint)
+        done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"]
+        measurements = progress["measurements"]
+        if done:
+            resumed += 1
             log.info("resumed after round %d", done)
-        else:
-            self._load_start(fleet, run.start)
-            measurements += measure(fleet, network, 0, "start")
 
         last = run.training.rounds
         stages = method.rounds(fleet, network, run.merge, first=done + 1, last=last)
         silent = None if network.leads else True
         bar = tqdm(total=last, initial=done, desc=method.title, unit="round", disable=silent)
         for round, stage, diagnostics in stages:
-            new = measure(fleet, network, round, stage)
-            new += [Measurement(round, stage, None, *astuple(diagnostic)) for diagnostic in diagnostics]
+            new = measure(fleet, network, round, stage, diagnostics)
             measurements += new
             accuracy = statistics.mean(row.value for row in new if row.metric == "test_accuracy")
             if network.leads:
@@ -147,7 +138,8 @@ class Driver:
             bar.update(stage == "merged")
             if stage != "trained":
                 continue
-            wishes = network.collect({agent: (checkpoint.due(), asked_to_leave()) for agent in fleet.mine})
+            due = checkpoint.due() or (self.study.keep_checkpoints and round == last - 1)
+            wishes = network.collect(dict.fromkeys(fleet.mine, (due, asked_to_leave())))
             leave = any(asked for _, asked in wishes.values())
             if wishes[0][0] or leave:
                 steps = network.collect(dict(zip(fleet.mine, fleet.steps_taken, strict=True)))
@@ -184,8 +176,56 @@ class Driver:
                 },
             )
             write_records(self.layout.run(run.id), run, fleet.data.description, measurements)
-            checkpoint.remove()
+            self.settle(run)
         network.collect({})  # all go on together, when everything is written
+
+    def settle(self, done: Start) -> None:
+        """Remove or keep the checkpoint of a job that is done, also of one that was killed just then."""
+        keep = isinstance(done, Run) and self.study.keep_checkpoints
+        self._checkpoint(done).finish(self.layout.last_round(done.id) if keep else None)
+
+    def verify(self, run: Run) -> str | None:
+        """Carry out the last round of a finished run again; the first number that differs, if any."""
+        stored = read_checked(self.layout.run(run.id))
+        made = read_json(self.layout.run_provenance(run.id))
+        last = run.training.rounds
+        checkpoint = self._checkpoint(run, self.layout.last_round(run.id))
+        if last > 1 and not checkpoint.path.exists():
+            raise InputError(
+                f"{checkpoint.path}: no such file; set keep_checkpoints: true, delete "
+                f"{self.layout.run(run.id)} and train again to keep it"
+            )
+        method, fleet, network, progress = self._in_one_program()._open(run, checkpoint)
+        measurements = progress["measurements"]
+        for round, stage, diagnostics in method.rounds(fleet, network, run.merge, last, last):
+            measurements += measure(fleet, network, round, stage, diagnostics)
+        difference = first_difference(stored, as_csv(run, fleet.data.description, measurements))
+        if difference is None:
+            return None
+        torch_version = made["versions"]["torch"]
+        return (
+            f"{difference} (recorded with torch {torch_version}, {made['device']}, threads {made['threads']})"
+        )
+
+    def _in_one_program(self, **changes: Any) -> "Driver":
+        return replace(self, study=self.study.model_copy(update={"network": IN_PROCESS, **changes}))
+
+    def _open(self, run: Run, checkpoint: Checkpoint) -> tuple[Method, Fleet, Network, dict[str, Any]]:
+        """A run where its checkpoint left it, or at its start: method, fleet, network and progress."""
+        method = self._method(run)
+        device = choose_device(self.study.device, self.layout.locks)
+        network = self.study.network.open(self._matrices(run), device)
+        fleet = self._fleet(run.start, run.training, method.optimizer_of(run.training), network.mine)
+        if (saved := checkpoint.load()) is not None:
+            tensors, progress = saved
+            self._restore(fleet, tensors, checkpoint.path)
+            network.resume(progress["network"])
+            fleet.steps_taken = [progress["steps_taken"][agent] for agent in fleet.mine]
+            measured = [Measurement(*row) for row in progress["measurements"]]
+            return method, fleet, network, progress | {"measurements": measured}
+        self._load_start(fleet, run.start)
+        measured = measure(fleet, network, 0, "start")
+        return method, fleet, network, {"rounds": 0, "seconds": 0.0, "resumed": 0, "measurements": measured}
 
     def _method(self, run: Run) -> Method:
         """The method of a run, with the learning rate that was chosen for it."""
@@ -248,9 +288,10 @@ class Driver:
             raise InputError(f"{path}: the start of another experiment; delete it and run again")
         self._restore(fleet, tensors, path)
 
-    def _checkpoint(self, experiment: Start) -> Checkpoint:
+    def _checkpoint(self, experiment: Start, path: Path | None = None) -> Checkpoint:
         described = experiment.model_dump(mode="json")
-        return Checkpoint(self.layout.checkpoint(experiment.id), described, self.study.checkpoint_seconds)
+        path = path or self.layout.checkpoint(experiment.id)
+        return Checkpoint(path, described, self.study.checkpoint_seconds)
 
     @staticmethod
     def _restore(fleet: Fleet, tensors: dict[str, Tensor], path: Path) -> None:
@@ -260,7 +301,9 @@ class Driver:
             raise InputError(f"{path}: holds other networks ({error}); delete it and run again") from None
 
 
-def measure(fleet: Fleet, network: Network, round: int, stage: str) -> list[Measurement]:
+def measure(
+    fleet: Fleet, network: Network, round: int, stage: str, diagnostics: Sequence[Diagnostic] = ()
+) -> list[Measurement]:
     """Everything that is recorded at one stage of a round, of the agents of all processes."""
     values = {}
     for row, agent in enumerate(fleet.mine):
@@ -279,4 +322,5 @@ def measure(fleet: Fleet, network: Network, round: int, stage: str) -> list[Meas
     ]
     everyone = network.collect(dict(zip(fleet.mine, fleet.parameters, strict=True)))
     apart = disagreement(torch.stack([everyone[agent] for agent in sorted(everyone)]))
-    return [*rows, Measurement(round, stage, None, "", "disagreement", apart)]
+    of_layers = [Measurement(round, stage, None, *astuple(diagnostic)) for diagnostic in diagnostics]
+    return [*rows, Measurement(round, stage, None, "", "disagreement", apart), *of_layers]

@@ -88,6 +88,10 @@ class Layout:
         """What made the records of one run."""
         return self.root / "runs" / id / "run.json"
 
+    def last_round(self, id: str) -> Path:
+        """The state of a run before its last round, where it is kept."""
+        return self.root / "runs" / id / "last_round.safetensors"
+
     def checkpoint(self, id: str) -> Path:
         """The state of an unfinished start or run."""
         return self.root / "checkpoints" / f"{id}.safetensors"

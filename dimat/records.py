@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import statistics
 from collections.abc import Iterable
@@ -61,14 +62,33 @@ def identity(run: Run, data: str) -> dict[str, str]:
 
 
 def write_records(path: Path, run: Run, data: str, measurements: Iterable[Measurement]) -> None:
-    """Write a run's measurements as CSV; numbers keep all their digits."""
+    """Write a run's measurements as CSV."""
+    files.write_checked(path, as_csv(run, data, measurements))
+
+
+def as_csv(run: Run, data: str, measurements: Iterable[Measurement]) -> bytes:
+    """A run's measurements as CSV; numbers keep all their digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     who = tuple(identity(run, data).values())
     for measurement in measurements:
         writer.writerow(who + tuple("" if value is None else value for value in astuple(measurement)))
-    files.write_checked(path, text.getvalue().encode())
+    return text.getvalue().encode()
+
+
+def first_difference(stored: bytes, again: bytes) -> str | None:
+    """The first number in which two records of a run differ, in words; `None` if they are the same."""
+    rows = [list(csv.DictReader(io.StringIO(content.decode()))) for content in (stored, again)]
+    for old, new in itertools.zip_longest(*rows, fillvalue={}):
+        if old != new:
+            row = old or new
+            where = ", ".join(f"{key} {row[key]}" for key in ("round", "stage", "agent", "layer") if row[key])
+            return (
+                f"{where}, {row['metric']}: {old.get('value', 'nothing')} is recorded, "
+                f"{new.get('value', 'nothing')} comes out"
+            )
+    return None if stored == again else "the columns differ"
 
 
 def final_accuracy(path: Path, round: int) -> float:

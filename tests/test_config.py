@@ -106,7 +106,14 @@ def test_another_experiment_has_another_id(small, change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"threads": 2}, {"device": "auto"}, {"checkpoint_seconds": 9}, {"name": "x"}]
+    "change",
+    [
+        {"threads": 2},
+        {"device": "auto"},
+        {"checkpoint_seconds": 9},
+        {"keep_checkpoints": True},
+        {"name": "x"},
+    ],
 )
 def test_how_a_study_is_executed_is_no_part_of_the_experiment(small, change):
     assert set(study_of(small | change).runs) == set(study_of(small).runs)

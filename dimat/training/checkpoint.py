@@ -40,6 +40,8 @@ class Checkpoint:
         write_tensors(self.path, tensors, {"experiment": self.experiment, "progress": progress})
         self._last = time.monotonic()
 
-    def remove(self) -> None:
-        """The job is done: nothing is left to resume."""
+    def finish(self, kept: Path | None = None) -> None:
+        """The job is done: nothing is left to resume. What there is may be ``kept`` elsewhere."""
+        if kept is not None and self.path.exists():
+            self.path.replace(kept)
         remove(self.path)
