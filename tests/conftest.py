@@ -33,6 +33,16 @@ settings.register_profile("dimat", deadline=None, max_examples=40)
 settings.load_profile("dimat")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="tests of accidents with all their cases")
+
+
+@pytest.fixture(scope="session")
+def long(request):
+    """Whether all cases are wanted (make test-faults) or a few dozen (make test)."""
+    return request.config.getoption("--long")
+
+
 @pytest.fixture(scope="session")
 def digits():
     """The digits data set; tests must not change it."""
