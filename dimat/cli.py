@@ -158,8 +158,9 @@ def main() -> None:
     )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
     for more in (merge_files.commands, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
-        app.registered_commands += more.registered_commands
-        app.registered_groups += more.registered_groups
+        for kind in ("registered_commands", "registered_groups"):
+            known = getattr(app, kind)
+            known += [new for new in getattr(more, kind) if new not in known]  # none at a second call
     try:
         app()
     except Interrupted as request:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dimat.config import describe
 from dimat.data import AnyDataSet, DataFolders, ImageSet
 from dimat.errors import InputError
-from dimat.files import write_tensors
+from dimat.files import read_tensors, write_tensors
 from dimat.merging.networks import Merged, merge
 from dimat.merging.options import Merge
 from dimat.models import AnyModel
@@ -153,6 +153,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
+            if "dimat" in (file.metadata() or {}):
+                return read_tensors(path)[0]  # which knows its checksum
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged, or no safetensors file ({error})") from None

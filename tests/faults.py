@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from multiprocessing import forkserver
 
 from dimat.config import parse_study
 from dimat.files import read_tensors, write_checked
@@ -84,6 +85,7 @@ class Study:
         self._processes.set_forkserver_preload(
             ["dimat.cli", "paper.commands", "paper.pdf", "theory.commands", "sklearn.datasets"]
         )
+        forkserver.ensure_running()  # here, where the program is found, whatever folder tests go to
 
     def start(self, command, *options, fatal_write=0):
         """Start a command; the process is not waited for. It may be killed in a write."""
