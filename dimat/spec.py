@@ -50,7 +50,7 @@ class Spec(BaseModel):
 
 @dataclass(frozen=True)
 class _NameAlone:
-    """Accept ``ring`` for ``{name: ring}``."""
+    """Accept ``ring`` for ``{name: ring}``; ``names`` are those of specs that need nothing else."""
 
     names: tuple[str, ...]
 
@@ -89,7 +89,11 @@ class _OneOrMany:
 
 def choice(*specs: type[Spec]) -> Any:
     """A type that accepts any of ``specs``, told apart by their ``name`` (a registry's public type)."""
-    names = tuple(get_args(spec.model_fields["name"].annotation)[0] for spec in specs)
+    names = tuple(
+        get_args(spec.model_fields["name"].annotation)[0]
+        for spec in specs
+        if not any(field.is_required() for key, field in spec.model_fields.items() if key != "name")
+    )
     union = Annotated[Union[specs], Field(discriminator="name")] if len(specs) > 1 else specs[0]  # noqa: UP007
     return Annotated[union, _NameAlone(names)]
 
