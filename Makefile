@@ -1,6 +1,7 @@
 # make reproduce   set up, then run the default study: results/quick, with the paper in paper/dimat.pdf
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
+# make test-faults the tests of accidents, with all their cases: about an hour
 # make lint        set up, then check style and workflow
 # make clean       remove the results of the default study
 
@@ -11,7 +12,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm lint clean
+.PHONY: install reproduce test test-slurm test-faults lint clean
 
 install: $(VENV)/installed
 
@@ -32,6 +33,11 @@ test: install
 
 test-slurm: install
 	DIMAT_SLURM=$${DIMAT_SLURM:-/tmp/dimat-slurm} $(BIN)/python -m pytest -v --durations 0 $(SLURM_TESTS)
+
+FAULTS = $(addprefix tests/test_,kills.py damage.py config_fuzzing.py disk.py pipeline_faults.py health.py threads.py)
+
+test-faults: install
+	$(BIN)/python -m pytest -n auto --long -s $(FAULTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from dimat.config import Run
 from dimat.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One number: when, of whom (`None`: the whole fleet), of which layer (empty: the network), what."""
 

@@ -1,11 +1,13 @@
 """A long run holds no more memory and no more open files than a short one."""
 
+import gc
 import logging
 import resource
 from pathlib import Path
 
 import numpy
 import pytest
+import torch
 from scipy import stats
 from test_resume import only_run, only_start, open_driver
 
@@ -17,6 +19,13 @@ BLOCK = 20
 def resident():
     """Bytes of memory that this process holds now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def tensors():
+    """Bytes of all tensors that there are."""
+    gc.collect()
+    found = [thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in found)
 
 
 def slope(rounds, values):
@@ -33,14 +42,15 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path, small, long, method):
     if not long:
         pytest.skip(f"{ROUNDS} rounds take a minute; part of make test-faults")
     small["training"] |= {"rounds": ROUNDS, "pretrain_epochs": 1}
-    small |= {"method": method, "model": {"name": "plain", "widths": [32, 64]}}
+    small |= {"method": method, "model": {"name": "plain", "widths": [32, 64]}, "checkpoint_seconds": 5}
     driver = open_driver(small, tmp_path)
     driver.pretrain(only_start(driver))
-    memory, handles = [], []
+    memory, handles, alive = [], [], []
 
     def sample(record):
         if "merged" in record.getMessage():
             memory.append(resident())
+            alive.append(tensors())
             handles.append(len(list(Path("/proc/self/fd").iterdir())))
         return True
 
@@ -58,4 +68,5 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path, small, long, method):
     print(f"{growth / 1024:.2f} KiB in each round [{low / 1024:.2f}, {high / 1024:.2f}] with {method}")
     # What grows are the records, some KiB in each round; a network or its gradients would be more.
     assert high < network
+    assert len(set(alive[1:])) == 1
     assert len(set(handles[1:])) == 1

@@ -1,0 +1,89 @@
+"""A disk that is full or cannot be written: one line, nothing half done, and afterwards all goes on."""
+
+import os
+import subprocess
+
+import pytest
+from faults import STEPS, STUDY, Study
+from test_damage import refused, run
+
+SMALLEST, LARGEST = 8, 4096
+"""KiB of the disk at first, and at most."""
+
+
+def mount(folder, options):
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    return done.stderr if done.returncode else ""
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A study whose results lie on a small disk of their own, and what changes the disk."""
+    study = Study(tmp_path, method="dimat", tuning=None)
+    results = tmp_path / "results"
+    results.mkdir()
+    if why := mount(results, f"size={SMALLEST}k"):
+        pytest.skip(f"no file system can be mounted here: {why.strip()}")
+    yield study, lambda options: mount(results, f"remount,{options}")
+    subprocess.run(["umount", "--lazy", results], check=True)  # tensors may still be mapped from it
+
+
+def nothing_half_done(study):
+    return not [path for path in study.layout.root.rglob("*") if path.suffix == ".tmp"]
+
+
+def test_a_full_disk(tmp_path_factory, disk, monkeypatch):
+    study, change = disk
+    model = Study(tmp_path_factory.mktemp("undisturbed"), method="dimat", tuning=None)
+    model.clear()
+    monkeypatch.chdir(model.folder)
+    for step in STEPS:
+        assert run(monkeypatch, step, "study.json")[0] == 0
+    monkeypatch.chdir(study.folder)
+    size, failures = SMALLEST, []
+    for step in STEPS:
+        if step == "pdf":
+            study.layout.audit.write_bytes(model.layout.audit.read_bytes())
+            sidecar = study.layout.audit.with_name("audit.csv.sha256")
+            sidecar.write_bytes(model.layout.audit.with_name("audit.csv.sha256").read_bytes())
+        while True:
+            code, _, err = run(monkeypatch, step, "study.json")
+            assert nothing_half_done(study)
+            if not refused(code, err):
+                break
+            assert "No space left" in err and "results/small/" in err, err
+            failures.append(step)
+            size = size * 5 // 4
+            assert size < LARGEST
+            assert not change(f"size={size}k")
+    print(failures)
+    assert len(set(failures)) >= 3
+    assert study.contents() == model.contents()
+
+
+def test_a_disk_that_cannot_be_written(disk, monkeypatch):
+    study, change = disk
+    monkeypatch.chdir(study.folder)
+    assert not change(f"size={LARGEST}k")
+    study.clear()
+    before = {}
+    for step in STEPS:
+        assert not change("ro")
+        code, _, err = run(monkeypatch, step, "study.json")
+        assert study.contents() == before or step == "prepare"
+        if step != "tune":  # there is nothing to tune
+            assert refused(code, err) and "Read-only file system" in err, err
+        assert not change("rw")
+        assert run(monkeypatch, step, "study.json")[0] == 0
+        before = study.contents()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(tmp_path, monkeypatch, write_config):
+    config = write_config(STUDY)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir(mode=0o555)
+    code, _, err = run(monkeypatch, "prepare", config)
+    assert refused(code, err) and "Permission denied" in err
