@@ -68,5 +68,5 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path, small, long, method):
     print(f"{growth / 1024:.2f} KiB in each round [{low / 1024:.2f}, {high / 1024:.2f}] with {method}")
     # What grows are the records, some KiB in each round; a network or its gradients would be more.
     assert high < network
-    assert len(set(alive[1:])) == 1
+    assert max(alive[ROUNDS // 2 :]) <= max(alive[: ROUNDS // 2])
     assert len(set(handles[1:])) == 1

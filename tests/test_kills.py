@@ -56,11 +56,10 @@ def test_killed_commands_end_as_if_undisturbed(tmp_path, undisturbed, long):
                     assert name in ignored or content == expected[name], f"{name}, after a kill in {step}"
             code, output = study(step)
             assert code == 0, output
+            if step == "collect":  # tables and the paper say what the study cost: let it have cost the same
+                study.layout.provenance.write_bytes(model.layout.provenance.read_bytes())
         assert not study.temporary()
         assert study.contents() == expected
-        provenance = model.layout.provenance.read_bytes()  # the paper prints what the study cost
-        study.layout.provenance.write_bytes(provenance)
-        assert study("pdf")[0] == 0
         assert study.layout.pdf.read_bytes() == model.layout.pdf.read_bytes()
     print(f"{killed} kills, after {writing} of them there was half a file under a temporary name")
     assert writing
