@@ -50,6 +50,16 @@ def test_a_link(archive):
     assert_refused(lambda: read(archive), archive, "train/ant/9.png", "link")
 
 
+def test_a_length_that_swallows_the_next_entry(archive):
+    content = bytearray(archive.read_bytes())
+    first = content.index(b"PK\x01\x02")
+    second = content.index(b"PK\x01\x02", first + 4)
+    third = content.index(b"PK\x01\x02", second + 4)
+    content[first + 32 : first + 34] = (third - second).to_bytes(2, "little")  # of its comment
+    archive.write_bytes(content)
+    assert_refused(lambda: read(archive), archive, "directory")
+
+
 def test_a_name_twice(archive):
     with pytest.warns(UserWarning, match="Duplicate"):
         add(archive, "train/ant/0.png")

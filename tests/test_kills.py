@@ -71,7 +71,7 @@ def test_a_killed_audit_leaves_nothing(tmp_path, long):
         pytest.skip("takes minutes; part of make test-faults")
     study = Study(tmp_path)
     for _ in range(3):
-        process = study.start("audit")
+        process = study.start("check")
         process.join(random.uniform(0, 40))
         process.kill()
         process.join()
@@ -79,7 +79,7 @@ def test_a_killed_audit_leaves_nothing(tmp_path, long):
             assert study.contents() == {}
     contents = []
     for _ in range(2):
-        code, output = study("audit")
+        code, output = study("check")
         assert code == 0, output
         contents.append(study.contents())
     assert contents[0] == contents[1] and set(contents[0]) == {"audit.csv", "audit.csv.sha256"}

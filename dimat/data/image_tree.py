@@ -22,6 +22,8 @@ LARGEST_FILE = 64 * 2**20
 """Bytes; a file that declares more is refused before it is read."""
 LARGEST_RATIO = 100
 """A zip that declares to be so many times its size is refused: images hardly shrink."""
+DIRECTORY_ENTRY = b"PK\x01\x02"
+"""What an entry in the directory of a zip begins with."""
 CHECKSUMS = "SHA256SUMS"
 """Where a folder holds a file of this name, as sha256sum writes it, its files are checked against it."""
 
@@ -153,6 +155,8 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             )
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(f"{path}: {member.filename!r} is a link; valid are the files themselves")
+        if DIRECTORY_ENTRY in member.comment + member.extra:  # a damaged length has swallowed the next one
+            raise InputError(f"{path}: the entry after {member.filename!r} in its directory is damaged")
         try:
             archive.open(member).close()
         except Exception as error:
