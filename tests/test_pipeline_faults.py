@@ -13,7 +13,8 @@ from test_workflow import PROJECT, Pipeline
 from test_workflow import STUDY as WORKFLOW_STUDY
 
 README = (PROJECT / "README.md").read_text()
-TARGET = "results/small/records.csv"
+TRAINING = ("--until", "collect")
+"""The audit and the paper take minutes."""
 STUDY = WORKFLOW_STUDY | {"method": "dimat", "checkpoint_seconds": 0}
 
 
@@ -28,7 +29,7 @@ def pipeline(tmp_path, long):
 
 def start(pipeline):
     """The pipeline as a process group of its own."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", TARGET, "--configfile", "small.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "small.yaml", *TRAINING]
     with (pipeline.folder / "log").open("w") as log:
         return subprocess.Popen(
             command, cwd=pipeline.folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -51,19 +52,19 @@ def records(pipeline):
 def test_a_killed_pipeline_says_how_it_goes_on(pipeline, tmp_path_factory):
     undisturbed = Pipeline(tmp_path_factory.mktemp("undisturbed"))
     undisturbed.configure(STUDY)
-    done = undisturbed(TARGET)
+    done = undisturbed(*TRAINING)
     assert done.returncode == 0, done.stderr
 
     process = start(pipeline)
     wait_for(lambda: list(pipeline.results.glob("checkpoints/*")), process)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() < 0
-    refused = pipeline(TARGET)
+    refused = pipeline(*TRAINING)
     said = refused.stdout + refused.stderr
     assert refused.returncode == 1 and "--unlock" in said and "Traceback" not in said
     assert "--unlock" in README
     assert pipeline("--unlock").returncode == 0
-    done = pipeline(TARGET)
+    done = pipeline(*TRAINING)
     assert done.returncode == 0, done.stdout + done.stderr
     assert records(pipeline) == records(undisturbed)
 
@@ -71,12 +72,12 @@ def test_a_killed_pipeline_says_how_it_goes_on(pipeline, tmp_path_factory):
 def test_a_second_pipeline_in_the_same_folder_is_refused(pipeline):
     first = start(pipeline)
     wait_for(lambda: list(pipeline.results.glob("data/*")), first)
-    second = pipeline(TARGET)
+    second = pipeline(*TRAINING)
     said = second.stdout + second.stderr
     assert first.poll() is None
     assert second.returncode == 1 and "cannot be locked" in said and "Traceback" not in said
     assert first.wait() == 0, (pipeline.folder / "log").read_text()
-    assert "Nothing to be done" in pipeline("--dry-run", TARGET).stderr
+    assert "Nothing to be done" in pipeline("--dry-run", *TRAINING).stderr
 
 
 def test_results_that_cannot_be_written(pipeline):
@@ -85,7 +86,7 @@ def test_results_that_cannot_be_written(pipeline):
     if why := mount(results, "size=1m,ro"):
         pytest.skip(f"no file system can be mounted here: {why.strip()}")
     try:
-        refused = pipeline(TARGET)
+        refused = pipeline(*TRAINING)
     finally:
         subprocess.run(["umount", "--lazy", results], check=True)
     said = refused.stdout + refused.stderr

@@ -21,7 +21,7 @@ def trained(tmp_path, small):
 
     def train(threads):
         content = small | {
-            "data": "digits",
+            "data": {"name": "digits", "train_limit": 600},
             "model": {"name": "plain", "widths": [32, 64]},
             "training": {"pretrain_epochs": 1, "rounds": 3, "epochs": 1},
             "threads": threads,
