@@ -15,7 +15,12 @@ from test_workflow import STUDY as WORKFLOW_STUDY
 README = (PROJECT / "README.md").read_text()
 TRAINING = ("--until", "collect")
 """The audit and the paper take minutes."""
-STUDY = WORKFLOW_STUDY | {"method": "dimat", "checkpoint_seconds": 0}
+STUDY = WORKFLOW_STUDY | {
+    "method": "dimat",
+    "checkpoint_seconds": 0,
+    "training": {"pretrain_epochs": 1, "rounds": 150, "epochs": 1},
+}
+"""Long enough for a second pipeline to be started meanwhile."""
 
 
 @pytest.fixture
