@@ -27,14 +27,14 @@ def undisturbed(tmp_path_factory, long):
     return study, durations
 
 
-def kill_at_random(study, step, duration, generator):
-    """Kill a command at any moment, or in the middle of a write; whether it lived until then."""
-    if generator.random() < 0.5:
+def kill(study, step, duration, attempt):
+    """Kill a command in the middle of a write, then at any moment, and so on; whether it lived until then."""
+    if attempt % 2:
         process = study.start(step)
-        process.join(generator.uniform(0, duration))
+        process.join(random.uniform(0, duration))
         process.kill()
     else:
-        process = study.start(step, fatal_write=generator.randint(1, 8))
+        process = study.start(step, fatal_write=random.randint(1, 1 + 3 * attempt))
     process.join()
     return process.exitcode < 0
 
@@ -42,14 +42,13 @@ def kill_at_random(study, step, duration, generator):
 def test_killed_commands_end_as_if_undisturbed(tmp_path, undisturbed, long):
     model, durations = undisturbed
     expected = model.contents()
-    generator = random.Random()  # other moments every time
     killed, writing, wanted = 0, 0, 100 if long else 4
     while killed < wanted:
         study = Study(tmp_path, **({} if long else SHORT))
         study.clear()
         for step in durations:
-            for _ in range(3 if long else 1):
-                killed += kill_at_random(study, step, durations[step], generator)
+            for attempt in range(3 if long else 2):
+                killed += kill(study, step, durations[step], attempt)
                 left = study.temporary()
                 writing += any(path.suffix == ".tmp" for path in left)
                 ignored = {path.relative_to(study.layout.root).as_posix() for path in left}
