@@ -11,15 +11,13 @@ from matplotlib.figure import Figure
 from dimat.config import Study
 from dimat.layout import Layout
 from paper.data import read_records
-from paper.style import OTHER_COLOURS
+from paper.style import OTHER_COLOURS, WIDTH
 from theory.communication import sent_by_run, with_closed_forms
-from theory.evidence import audit_frame
 from theory.gains import right_after_merges
 from theory.holonomy import ALL, first_merges, read_holonomy
 from theory.readings import READINGS
+from theory.report import read_audit
 
-WIDTH = 7.0
-"""Inches; the text width of the paper."""
 COLOURS = ["#0072b2", "#d55e00", *OTHER_COLOURS]
 MARKERS = "osD^vPX*<>"
 KEY = ["data", "model", "agents", "partition", "graph", "merge", "seed"]
@@ -31,7 +29,7 @@ def draw_audit(study: Study, layout: Layout, shows: str) -> Figure:
 
 
 def _audit(layout: Layout) -> pandas.DataFrame:
-    rows = audit_frame(layout.audit)
+    rows = read_audit(layout.audit)
     rows = rows[rows.verdict.isin(["holds", "violated", "undecided"])]
     numbers = ("agents", "measured", "low", "high", "bound")
     return rows.assign(**{name: pandas.to_numeric(rows[name]) for name in numbers})

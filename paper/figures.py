@@ -26,10 +26,7 @@ from paper.data import (
     read_records,
     rival_label,
 )
-from paper.style import LINE_STYLES, as_svg, inks
-
-WIDTH = 7.0
-"""Inches; the text width of the paper."""
+from paper.style import LINE_STYLES, WIDTH, as_svg, inks
 
 
 def draw(study: Study, layout: Layout, name: str) -> bytes:

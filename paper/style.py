@@ -10,6 +10,9 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+WIDTH = 7.0
+"""Inches; the text width of the paper."""
+
 METHOD_COLOURS = {
     ("DIMAT", ""): "#0072b2",
     ("WA", ""): "#d55e00",

@@ -8,23 +8,18 @@ import signal
 import sys
 from multiprocessing import forkserver
 
+from conftest import SMALL
+
 from dimat.config import parse_study
 from dimat.files import read_tensors, write_checked
 from dimat.layout import Layout
 
-STUDY = {
-    "name": "small",
+STUDY = SMALL | {
     "data": {"name": "digits", "train_limit": 60, "test_limit": 30},
     "model": {"name": "plain", "widths": [2, 3]},
-    "partition": "iid",
-    "graph": "ring",
-    "agents": 3,
     "method": ["dimat", "dpsgd"],
-    "seeds": [0],
-    "device": "cpu",
     "training": {"pretrain_epochs": 3, "rounds": 3, "epochs": 1, "batch_size": 10},
     "tuning": {"factors": [0.5, 1.0]},
-    "checkpoint_seconds": 0,
     "keep_checkpoints": True,
 }
 TRAINING = ("prepare", "partition", "pretrain", "tune", "train", "collect")
@@ -40,7 +35,7 @@ def write_audit(layout: Layout) -> None:
     from theory.report import as_csv
 
     rows = [
-        Row(claim, "gradient", "E |grad|^2", "ring", 5, 100, 0.5, 0.4, 0.6, 1.5, 0.01, 16)
+        Row(claim, "gradient", "E |grad|^2", "ring", 5, 100, 0.5, 0.4, 0.6, 1.5, 0.01, 16, problem="p")
         for claim in ("convergence", "disagreement")
     ]
     rows += gap_rows()

@@ -7,6 +7,7 @@ from scipy import stats
 
 from dimat.config import parse_study
 from dimat.errors import InputError
+from dimat.files import write_checked
 from dimat.graphs import DirectedRing, OnePeerExponential, Ring
 from dimat.records import COLUMNS, Measurement, collect_records, write_records
 from paper import style
@@ -17,6 +18,7 @@ from paper.data import in_every_setting, matching_by_round, merged_accuracy, rea
 from paper.figures import draw_graphs, draw_matching
 from paper.intervals import interval
 from paper.tables import accuracy_table, difference_table, schedules_table
+from theory.report import read_audit
 
 STUDY = parse_study(
     {
@@ -252,15 +254,16 @@ def test_graphs_are_drawn_with_their_directions_and_spectral_gaps():
     pyplot.close(figure)
 
 
-AUDIT = b"""claim,statement,problem,graph,agents,seeds,measured,bound,verdict
-convergence,SGD,quadratic,ring,4,16,2,6,holds
-convergence,SGD,quadratic,star,4,16,2,10,holds
-spectrum,closed form,,ring,4,,0,1e-12,holds
+AUDIT = """claim,statement,problem,graph,agents,step_size,steps,seeds,quantity,measured,low,high,bound,verdict
+convergence,SGD,quadratic,ring,4,,,16,q,2,2,2,6,holds
+convergence,SGD,quadratic,star,4,,,16,q,2,2,2,10,holds
+spectrum,closed form,,ring,4,,,,q,0,0,0,1e-12,holds
 """
 
 
-def test_the_audit_is_summarized_by_claim():
-    first, second = audit_summary(AUDIT).to_dict("records")
+def test_the_audit_is_summarized_by_claim(tmp_path):
+    write_checked(tmp_path / "audit.csv", AUDIT.encode())
+    first, second = audit_summary(read_audit(tmp_path / "audit.csv")).to_dict("records")
     assert (first["graphs"], first["verdicts"], first["bound / measured"]) == (
         "ring, star",
         "2 holds",
@@ -269,7 +272,10 @@ def test_the_audit_is_summarized_by_claim():
     assert (second["verdicts"], second["bound / measured"]) == ("1 holds", "")
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", AUDIT.replace(b"bound", b"bond"), b"\xff\xfe"])
-def test_a_damaged_audit_is_one_line(content):
+@pytest.mark.parametrize(
+    "content", [b"", b"a,b\n1,2\n", AUDIT.replace("bound", "bond").encode(), b"\xff\xfe"]
+)
+def test_a_damaged_audit_is_one_line(tmp_path, content):
+    write_checked(tmp_path / "audit.csv", content)
     with pytest.raises(InputError, match=r"audit\.csv: damaged"):
-        audit_summary(content)
+        read_audit(tmp_path / "audit.csv")

@@ -12,6 +12,7 @@ from theory.audit import checks
 from theory.counterexamples import gap_counterexample, mean_counterexample, sequence_counterexample
 from theory.derivations import DERIVATIONS
 from theory.derivations.text import derivation_text
+from theory.evidence import evidence
 from theory.register import Claim, Judgement, register
 from theory.report import as_frame
 from theory.settings import quick
@@ -45,8 +46,6 @@ def _lines(id: str, claim: Claim, study: Path | None, results: Path) -> Iterator
         yield f"\n{derivation_text(DERIVATIONS[key])}"
     rows = as_frame(list(checks(quick(), claims=claim.audited())))
     if study is not None:
-        from theory.evidence import evidence
-
         rows = pandas.concat([rows, as_frame(evidence(*open_study(study, results)))], ignore_index=True)
     judgement = Judgement(id, claim, rows[claim.bears(rows)])
     shown = judgement.rows[[name for name in SHOWN if (judgement.rows[name] != "").any()]]

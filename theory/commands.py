@@ -53,13 +53,15 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     """
     from dimat.cli import each
     from dimat.driver import Driver
-    from theory.holonomy import as_csv, first_merges, holonomy_table
+    from theory.holonomy import first_merges, holonomy_table
+    from theory.report import table_csv
 
     study, layout = open_study(config, results)
     driver = Driver(study, layout)
 
     def measure(start: Start) -> None:
-        files.write_checked(layout.holonomy(start.id), as_csv(holonomy_table(merges[start.id], driver)))
+        table = holonomy_table(merges[start.id], driver)
+        files.write_checked(layout.holonomy(start.id), table_csv(table).encode())
 
     merges = first_merges(study)
     each({id: study.starts[id] for id in merges}, only, layout.holonomy, measure)
@@ -71,16 +73,15 @@ def claims(config: Config, results: Results = DEFAULT_RESULTS) -> None:
 
     Writes claims.csv, a record for each claim, and evidence.csv, the study's own rows of the audit.
     """
-    from theory.evidence import audit_frame, evidence
-    from theory.holonomy import as_csv
+    from theory.evidence import evidence
     from theory.register import claims_table, judge
-    from theory.report import as_frame
+    from theory.report import as_frame, read_audit, table_csv
 
     study, layout = open_study(config, results)
     own = as_frame(evidence(study, layout))
-    files.write_checked(layout.evidence, as_csv(own))
-    table = claims_table(judge([audit_frame(layout.audit), own]))
-    files.write_checked(layout.claims, as_csv(table))
+    files.write_checked(layout.evidence, table_csv(own).encode())
+    table = claims_table(judge([read_audit(layout.audit), own]))
+    files.write_checked(layout.claims, table_csv(table).encode())
     for row in table.itertuples():
         logging.info("%s: %s (%s)", row.id, row.verdict, row.checks)
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pandas
 
 from theory.checks import Row
-from theory.gains import OWN, SETTING
+from theory.gains import OWN
+from theory.study import SETTING, study_row, with_titles
 
 PER_MERGE = ("DIMAT", "WA", "WM")
 """Methods, by title, that send their network over every link once in a round."""
@@ -15,6 +16,7 @@ PER_STEP = ("D-PSGD", "CDSGD", "CDMSGD", "quasi-global momentum")
 """Methods that send their parameters over every link at every gradient step."""
 SINGLE = 4
 """Bytes of a parameter."""
+LESS_THAN_A_BYTE = 0.5
 
 
 def communication_rows(records: pandas.DataFrame, holonomy: pandas.DataFrame) -> Iterator[Row]:
@@ -24,19 +26,15 @@ def communication_rows(records: pandas.DataFrame, holonomy: pandas.DataFrame) ->
     """
     sent = sent_by_run(records)
     yield from _closed_form_rows(with_closed_forms(sent, holonomy))
-    for keys, rows in sent.groupby(SETTING, sort=False):
+    for setting, rows in sent.groupby(SETTING, sort=False):
         own = rows[(rows.title == OWN) & (rows.matching == "")]
         rivals = rows[~rows.title.isin(ONCE_A_ROUND)]
         for merge, of_merge in own.groupby("merge", sort=False):
+            most = float(of_merge["all"].max() / of_merge.agents.iloc[0])
             for (method, _), rival in rivals.groupby(["method", "merge"], sort=False):
-                yield _row(
-                    f"sends less than {method}",
-                    "bytes of an agent",
-                    dict(zip(SETTING, keys, strict=True)) | {"merge": merge},
-                    float(of_merge["all"].max() / of_merge.agents.iloc[0]),
-                    float(rival["all"].min() / rival.agents.iloc[0]),
-                    strict=True,
-                )
+                least = float(rival["all"].min() / rival.agents.iloc[0])
+                said = ("communication", f"sends less than {method}", "bytes of an agent")
+                yield study_row(*said, setting, merge, (most, most, most), least, strict=True)
 
 
 def sent_by_run(records: pandas.DataFrame) -> pandas.DataFrame:
@@ -48,14 +46,10 @@ def sent_by_run(records: pandas.DataFrame) -> pandas.DataFrame:
     found = kinds.groupby([*by_run, "round"], sort=False).value.sum().rename("all").reset_index()
     models = kinds[kinds.metric == "bytes_sent_models"].groupby("run").value.sum()
     steps = last[last.metric == "gradient_steps"].groupby("run").value.mean()
-    first = (
-        records[(records.stage == "start") & (records.metric == "gradient_steps")].groupby("run").value.mean()
-    )
-    return found.assign(
-        models=found.run.map(models).fillna(0.0),
-        steps=found.run.map(steps - first.reindex(steps.index, fill_value=0.0)),
-        merges=found["round"],
-        title=found.method.str.partition(", ")[0],
+    before = records[(records.stage == "start") & (records.metric == "gradient_steps")]
+    first = before.groupby("run").value.mean().reindex(steps.index, fill_value=0.0)
+    return with_titles(found).assign(
+        models=found.run.map(models).fillna(0.0), steps=found.run.map(steps - first), merges=found["round"]
     )
 
 
@@ -79,33 +73,7 @@ def with_closed_forms(sent: pandas.DataFrame, holonomy: pandas.DataFrame) -> pan
 def _closed_form_rows(runs: pandas.DataFrame) -> Iterator[Row]:
     """The largest difference of the counted bytes of models from their closed form, over runs."""
     apart = (runs.models - runs.expected).abs()
-    for keys, rows in runs.groupby([*SETTING, "title", "words"], sort=False):
-        *setting, title, words = keys
-        where = dict(zip(SETTING, setting, strict=True)) | {"merge": f"{len(rows)} runs"}
+    for (*setting, title, words), rows in runs.groupby([*SETTING, "title", "words"], sort=False):
         most = float(apart[rows.index].max())
-        yield _row(f"{title} sends {words}", "|bytes - closed form|", where, most, 1.0)
-
-
-def _row(
-    statement: str,
-    quantity: str,
-    setting: dict[str, object],
-    measured: float,
-    bound: float,
-    strict: bool = False,
-) -> Row:
-    words = [setting["data"], setting["model"], setting["partition"], setting["merge"], setting["protocol"]]
-    return Row(
-        "communication" if strict else "bytes",
-        statement,
-        quantity,
-        str(setting["graph"]),
-        int(str(setting["agents"])),
-        None,
-        measured,
-        measured,
-        measured,
-        bound,
-        strict=strict,
-        problem="; ".join(map(str, filter(None, words))),
-    )
+        said = ("bytes", f"{title} sends {words}", "|bytes - closed form|")
+        yield study_row(*said, tuple(setting), f"{len(rows)} runs", (most, most, most), LESS_THAN_A_BYTE)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import numpy
 import pandas
 
 from theory.checks import Row
 from theory.rates import interval
+from theory.study import SETTING, study_row, with_titles
 
-SETTING = ["data", "model", "agents", "partition", "graph", "protocol"]
 OWN, AVERAGED = "DIMAT", "WA"
 NO_RIVALS = (OWN, "no communication", "pooled training")
 
@@ -21,17 +20,15 @@ def gain_rows(records: pandas.DataFrame) -> Iterator[Row]:
     DIMAT with several optimizers, the first counts.
     """
     accuracy = right_after_merges(records)
-    for keys, of_setting in accuracy.groupby(SETTING, sort=False):
-        setting = dict(zip(SETTING, keys, strict=True))
+    for setting, of_setting in accuracy.groupby(SETTING, sort=False):
         is_own = (of_setting.title == OWN) & (of_setting.matching == "")
         for merge, own in of_setting[is_own].groupby("merge", sort=False):
             own = own[own.method == own.method.iloc[0]].set_index(["round", "seed"]).accuracy
             for name, rival in rivals(of_setting, merge):
                 by_seed = rival.set_index(["round", "seed"]).accuracy
-                behind = (by_seed - own).dropna().unstack("round")
+                behind = (by_seed - own).unstack("round").dropna()
                 if len(behind) > 1:
-                    where = setting | {"merge": merge}
-                    yield from _rows(behind, name, where)
+                    yield from _rows(behind, name, setting, merge)
 
 
 def right_after_merges(records: pandas.DataFrame) -> pandas.DataFrame:
@@ -39,7 +36,7 @@ def right_after_merges(records: pandas.DataFrame) -> pandas.DataFrame:
     rows = records[(records.metric == "test_accuracy") & (records.stage == "merged") & (records.graph != "")]
     keys = [*SETTING, "method", "matching", "merge", "seed", "round"]
     found = (100 * rows.groupby(keys, sort=False).value.mean()).rename("accuracy").reset_index()
-    return found.assign(title=found.method.str.partition(", ")[0])
+    return with_titles(found)
 
 
 def rivals(of_setting: pandas.DataFrame, merge: str) -> Iterator[tuple[str, pandas.DataFrame]]:
@@ -52,30 +49,17 @@ def rivals(of_setting: pandas.DataFrame, merge: str) -> Iterator[tuple[str, pand
             yield ", ".join(filter(None, words)), found
 
 
-def _rows(behind: pandas.DataFrame, rival: str, setting: dict[str, object]) -> Iterator[Row]:
+def _rows(behind: pandas.DataFrame, rival: str, setting: tuple[object, ...], merge: str) -> Iterator[Row]:
     """``behind`` (seeds, rounds) are differences in points."""
-    rounds = sorted(behind.columns)
-    title = rival.split(", ")[0]
-    if title == AVERAGED:
-        yield _row("initial gain", f"ahead of {rival} at the first merge", behind[rounds[0]], setting)
-    if len(rounds) > 1:
-        yield _row("initial gain", f"ahead of {rival} after the first round", behind[rounds[1]], setting)
-        yield _row("final gain", f"ahead of {rival} at merge {rounds[-1]}", behind[rounds[-1]], setting)
 
+    def row(claim: str, when: str, round: int) -> Row:
+        numbers = interval(behind[round].to_numpy())
+        said = (claim, f"ahead of {rival} {when}", "rival - DIMAT, points")
+        return study_row(*said, setting, merge, numbers, 0.0, seeds=len(behind))
 
-def _row(claim: str, statement: str, points: pandas.Series, setting: dict[str, object]) -> Row:
-    points = points.dropna().to_numpy()
-    words = [setting["data"], setting["model"], setting["partition"], setting["merge"], setting["protocol"]]
-    numbers = interval(points) if len(points) > 1 else (points[0], -numpy.inf, numpy.inf)
-    return Row(
-        claim,
-        statement,
-        "rival - DIMAT, points",
-        str(setting["graph"]),
-        int(str(setting["agents"])),
-        None,
-        *numbers,
-        0.0,
-        seeds=len(points),
-        problem="; ".join(map(str, filter(None, words))),
-    )
+    first, *later = sorted(behind.columns)
+    if rival.split(", ")[0] == AVERAGED:
+        yield row("initial gain", "at the first merge", first)
+    if later:
+        yield row("initial gain", "after the first round", later[0])
+        yield row("final gain", f"at merge {later[-1]}", later[-1])

@@ -8,7 +8,7 @@ from flint import arb
 
 from dimat.graphs import Chain, Complete, Graph, Ring, TwoHub
 from dimat.randomness import Randomness
-from theory.checks import Row
+from theory.checks import ROUND_OFF, Row
 from theory.counterexamples import mean_counterexample, sequence_counterexample
 from theory.lift import Lift
 from theory.permutations import consistent, drifted, identity, independent
@@ -26,7 +26,7 @@ CASES: tuple[tuple[Graph, int], ...] = (
 COORDINATES = 6
 """Of each agent: all readings of so few are enclosed at once, and more do not change the sign."""
 DRIFT = 0.5
-ROUND_OFF = 1e-12
+"""Share of coordinates that are matched at random on each link of what is drifted."""
 
 
 def gap_rows() -> Iterator[Row]:
@@ -34,7 +34,9 @@ def gap_rows() -> Iterator[Row]:
     for graph, agents in CASES:
         for kind, lift in lifts(graph, agents).items():
             for reading in READINGS:
-                yield gap_row(f"{reading.name}, {kind} permutations", graph, agents, reading.verdict(lift))
+                yield verdict_row(
+                    f"{reading.name}, {kind} permutations", graph, agents, reading.verdict(lift)
+                )
     yield from agent_rows()
 
 
@@ -50,7 +52,7 @@ def lifts(graph: Graph, agents: int) -> dict[str, Lift]:
     }
 
 
-def gap_row(statement: str, graph: Graph, agents: int, verdict: Verdict, problem: str = "") -> Row:
+def verdict_row(statement: str, graph: Graph, agents: int, verdict: Verdict) -> Row:
     """One reading; where an argument shows that it is sqrt(rho), that is its value."""
     if verdict.relation == "equal":
         root = float(verdict.root.mid())
@@ -58,7 +60,7 @@ def gap_row(statement: str, graph: Graph, agents: int, verdict: Verdict, problem
     else:
         bounds = {"above": upper(verdict.root), "below": lower(verdict.root)}
         numbers, bound = ends(verdict.reading), bounds.get(verdict.relation, numpy.nan)
-    return _row(statement, graph.label(), agents, numbers, bound, problem)
+    return gap_row(statement, graph.label(), agents, numbers, bound)
 
 
 def agent_rows() -> Iterator[Row]:
@@ -68,8 +70,8 @@ def agent_rows() -> Iterator[Row]:
         orders = " and ".join(map(str, found.orders))
         of_one = f"|lambda_2(P Pi)| of one merge, agents permuted by one of {orders}"
         in_turn = f"the same as the rate of merges in turn, agents permuted by {orders}"
-        yield _row(of_one, "ring", found.agents, ends(found.alone), lower(found.root))
-        yield _row(in_turn, "ring", found.agents, ends(found.together), upper(found.alone))
+        yield gap_row(of_one, "ring", found.agents, ends(found.alone), lower(found.root))
+        yield gap_row(in_turn, "ring", found.agents, ends(found.together), upper(found.alone))
 
 
 def mean_rows() -> Iterator[Row]:
@@ -91,21 +93,16 @@ def mean_row(kind: str, graph: Graph, lift: Lift) -> Row:
 
 def gap_controls() -> Iterator[Row]:
     """That sqrt(rho') is nowhere below sqrt(rho) is rejected where it is below: that of a complete graph."""
-    for kind, lift in lifts(COMPLETE, 5).items():
-        if kind in ("no", "consistent"):
-            wrong = identity(RING.mixing_matrix(5), COORDINATES)
-            root, reading = READINGS[0].verdict(wrong).root, READINGS[0].verdict(lift).reading
-            row = _row("", "ring", 5, ends(root), upper(reading))
-            yield replace(
-                row, statement=f"control: W of the complete graph, {kind} permutations", control=True
-            )
-    shuffled = lifts(RING, 5)["independent"]
-    yield replace(
-        mean_row("", RING, shuffled), statement="control: permutations that close no cycle", control=True
-    )
+    root = READINGS[0].verdict(identity(RING.mixing_matrix(5), COORDINATES)).root
+    for kind in ("no", "consistent"):
+        reading = READINGS[0].verdict(lifts(COMPLETE, 5)[kind]).reading
+        statement = f"control: W of the complete graph, {kind} permutations"
+        yield replace(gap_row(statement, "ring", 5, ends(root), upper(reading)), control=True)
+    shuffled = mean_row("", RING, lifts(RING, 5)["independent"])
+    yield replace(shuffled, statement="control: permutations that close no cycle", control=True)
 
 
-def _row(
+def gap_row(
     statement: str,
     graph: str,
     agents: int,
@@ -113,6 +110,7 @@ def _row(
     bound: float,
     problem: str = "",
 ) -> Row:
+    """The claim that sqrt(rho'), in its ``numbers`` (middle, low, high), lies strictly below ``bound``."""
     claim = ("spectral gap", statement, "sqrt(rho')")
     return Row(*claim, graph, agents, None, *numbers, bound, strict=True, problem=problem)
 

@@ -4,7 +4,6 @@ The networks are those that all runs of a study start from, trained apart; what 
 merge, by the merging engine itself.
 """
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,7 +16,6 @@ from tqdm import tqdm
 from dimat.config import Run, Study
 from dimat.driver import Driver
 from dimat.errors import InputError
-from dimat.files import read_checked
 from dimat.graphs import AnyGraph, second_eigenvalue
 from dimat.merging.merge import match_neighbours
 from dimat.merging.options import Merge
@@ -27,10 +25,11 @@ from dimat.records import identity
 from dimat.training.evaluation import disagreement
 from dimat.training.fleet import Fleet
 from theory.checks import Row
-from theory.gap import lower, upper
+from theory.gap import gap_row, lower, upper
 from theory.lift import Lift
 from theory.permutations import of_group, of_parameters
 from theory.readings import from_mean, of_disagreement
+from theory.report import read_table
 from theory.verdicts import spectral_verdict
 
 ALL = "all parameters"
@@ -93,28 +92,13 @@ def holonomy_table(runs: list[Run], driver: Driver) -> pandas.DataFrame:
     return pandas.DataFrame(lines, columns=[*IDENTITY, *COLUMNS])
 
 
-def as_csv(table: pandas.DataFrame) -> bytes:
-    """The table as CSV; numbers keep all their digits."""
-    return table.to_csv(index=False, lineterminator="\n").encode()
-
-
 def read_holonomy(paths: Iterable[Path]) -> pandas.DataFrame:
     """The tables of several starts, joined; `InputError` if one is missing or damaged."""
-    text = dict.fromkeys(
-        ("start", "data", "model", "partition", "graph", "matching", "merge", "layer", "relation"), str
-    )
-    tables = [pandas.DataFrame(columns=[*IDENTITY, *COLUMNS])]
-    for path in paths:
-        try:
-            table = pandas.read_csv(io.BytesIO(read_checked(path)), dtype=text).fillna(
-                dict.fromkeys(text, "")
-            )
-            if list(table.columns) != [*IDENTITY, *COLUMNS]:
-                raise ValueError("its columns are others")
-        except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}); delete it and run again") from None
-        tables.append(table)
-    return pandas.concat(tables[1:] or tables, ignore_index=True)
+    text = {*IDENTITY, "layer", "relation"} - {"agents", "seed"}
+    names = [*IDENTITY, *COLUMNS]
+    numbers = [name for name in names if name not in text]
+    tables = [read_table(path, names, numbers) for path in paths]
+    return pandas.concat(tables or [pandas.DataFrame(columns=names)], ignore_index=True)
 
 
 def measure(fleet: Fleet, mixing: ndarray, merge: Merge) -> list[Measured]:
@@ -183,19 +167,10 @@ def measured_gap_rows(holonomy: pandas.DataFrame) -> Iterator[Row]:
     ``holonomy`` has the identity of starts and merges, and `COLUMNS`.
     """
     for row in holonomy[holonomy.relation.isin(["above", "equal", "below"])].itertuples():
-        numbers, bound = (row.eigenvalue, row.low, row.high), row.root
+        numbers = (row.eigenvalue, row.low, row.high)
         if row.relation == "equal":
             numbers = (row.root, row.root, row.root)
         how = ", ".join(filter(None, [row.partition, row.matching, row.merge, f"seed {row.seed}"]))
-        yield Row(
-            "spectral gap",
-            "eigenvalue, permutations found by matching",
-            "sqrt(rho')",
-            row.graph,
-            row.agents,
-            None,
-            *numbers,
-            bound,
-            strict=True,
-            problem=f"{row.data}, {row.model}, {row.layer}; {how}",
-        )
+        statement = "eigenvalue, permutations found by matching"
+        problem = f"{row.data}, {row.model}, {row.layer}; {how}"
+        yield gap_row(statement, row.graph, row.agents, numbers, row.root, problem)

@@ -1,9 +1,14 @@
 """The audit as text."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import pandas
 from pandas import DataFrame
 
+from dimat.errors import InputError
+from dimat.files import read_checked
 from theory.checks import Row
 
 COLUMNS = (
@@ -25,7 +30,28 @@ def _text(value: object) -> str:
 
 def as_csv(rows: list[Row]) -> str:
     """All columns, comma-separated."""
-    return as_frame(rows).to_csv(index=False, lineterminator="\n")
+    return table_csv(as_frame(rows))
+
+
+def table_csv(table: DataFrame) -> str:
+    """Any table, comma-separated; numbers keep all their digits."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def read_audit(path: Path) -> DataFrame:
+    """An audit as text, as `as_frame` has it; errors as in `read_table`."""
+    return read_table(path, COLUMNS)
+
+
+def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> DataFrame:
+    """A table with ``columns`` of text, but for ``numbers``; `InputError` if it is missing or damaged."""
+    try:
+        table = pandas.read_csv(io.BytesIO(read_checked(path)), dtype=str, keep_default_na=False)
+        if list(table.columns) != list(columns):
+            raise ValueError("its columns are others")
+        return table.assign(**{name: pandas.to_numeric(table[name]) for name in numbers})
+    except ValueError as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run again") from None
 
 
 def as_table(rows: list[Row]) -> str:
