@@ -54,9 +54,9 @@ os.environ.update(
     )
 )
 
-# Slurm signals all processes of a job: training writes a checkpoint and leaves, and Snakemake must wait for it.
-# It waits at SIGTERM by itself. A handler, unlike SIG_IGN, is not inherited.
-signal.signal(signal.SIGUSR1, lambda number, frame: None)
+# Slurm signals all processes of a job: those that train write a checkpoint and leave, and Snakemake and the shells in
+# between, which inherit this, must live to see it. At SIGTERM Snakemake waits by itself.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 wildcard_constraints:

@@ -176,7 +176,7 @@ def test_a_disturbed_job_goes_on(pipeline, undisturbed, how):
 
 
 def test_a_job_that_needs_longer_than_its_limit_goes_on(pipeline):
-    study = LONG | {"training": LONG["training"] | {"epochs": 10, "rounds": 150}}
+    study = LONG | {"training": LONG["training"] | {"epochs": 40, "rounds": 80}}
     here, there = pipeline("here", study), pipeline("there", study)
     records = here.run().read_bytes()
     limit = ("--set-resources", "train:runtime=1", "train:slurm_extra='--signal=USR1@10'", "--retries", "20")
