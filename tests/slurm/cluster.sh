@@ -57,6 +57,7 @@ SlurmdSpoolDir=$ROOT/spool
 AccountingStorageType=accounting_storage/$storage
 AccountingStorageHost=localhost
 AccountingStoragePort=26819
+AccountingStoragePass=$ROOT/munge.socket
 JobCompType=jobcomp/filetxt
 JobCompLoc=$ROOT/jobs.txt
 ProctrackType=proctrack/linuxproc
@@ -81,13 +82,14 @@ start_accounting() {
     chown mysql: "$ROOT/mysql"
     [ -d "$ROOT/mysql/mysql" ] || mysql_install_db --user=mysql --datadir="$ROOT/mysql" >"$ROOT/mysql.log" 2>&1
     if ! runs mariadb; then
-        setsid mariadbd --no-defaults --user=mysql --datadir="$ROOT/mysql" --skip-networking --socket="$ROOT/mysql/socket" \
+        setsid mariadbd --no-defaults --user=mysql --datadir="$ROOT/mysql" --bind-address=127.0.0.1 --port=26820 --skip-name-resolve \
+            --socket="$ROOT/mysql/socket" \
             --pid-file="$ROOT/mysql/pid" >>"$ROOT/mysql.log" 2>&1 </dev/null &
         wait_for mysqladmin --no-defaults --socket="$ROOT/mysql/socket" ping
         cp "$ROOT/mysql/pid" "$ROOT/mariadb.pid"
     fi
     mysql --no-defaults --socket="$ROOT/mysql/socket" -e "CREATE DATABASE IF NOT EXISTS slurm_acct_db;
-        CREATE USER IF NOT EXISTS slurm@localhost IDENTIFIED BY 'slurm'; GRANT ALL ON slurm_acct_db.* TO slurm@localhost"
+        CREATE USER IF NOT EXISTS slurm@'127.0.0.1' IDENTIFIED BY 'slurm'; GRANT ALL ON slurm_acct_db.* TO slurm@'127.0.0.1'"
     cat >"$ROOT/slurmdbd.conf" <<CONF
 DbdHost=localhost
 DbdPort=26819
@@ -96,7 +98,8 @@ SlurmUser=root
 LogFile=$ROOT/slurmdbd.log
 PidFile=$ROOT/slurmdbd.pid
 StorageType=accounting_storage/mysql
-StorageHost=$ROOT/mysql/socket
+StorageHost=127.0.0.1
+StoragePort=26820
 StorageUser=slurm
 StoragePass=slurm
 CONF
