@@ -19,7 +19,7 @@ from dimat.files import write_json
 from dimat.layout import Layout
 from dimat.resources import needs
 from paper.contents import figures_of, tables_of
-from theory.holonomy import first_merges
+from theory.first_merges import first_merges
 
 min_version("9.0")
 

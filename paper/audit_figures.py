@@ -13,8 +13,9 @@ from dimat.layout import Layout
 from paper.data import read_records
 from paper.style import OTHER_COLOURS, WIDTH
 from theory.communication import sent_by_run, with_closed_forms
+from theory.first_merges import first_merges
 from theory.gains import right_after_merges
-from theory.holonomy import ALL, first_merges, read_holonomy
+from theory.holonomy import ALL, read_holonomy
 from theory.readings import READINGS
 from theory.report import read_audit
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dimat.config import Deal, Run, Study
-from theory.holonomy import first_merges
+from theory.first_merges import first_merges
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     """
     from dimat.cli import each
     from dimat.driver import Driver
-    from theory.holonomy import first_merges, holonomy_table
+    from theory.first_merges import first_merges
+    from theory.holonomy import holonomy_table
     from theory.report import table_csv
 
     study, layout = open_study(config, results)

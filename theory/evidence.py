@@ -5,8 +5,9 @@ from dimat.layout import Layout
 from dimat.records import COLUMNS as RECORDED
 from theory.checks import Row
 from theory.communication import communication_rows
+from theory.first_merges import first_merges
 from theory.gains import gain_rows
-from theory.holonomy import first_merges, measured_gap_rows, read_holonomy
+from theory.holonomy import measured_gap_rows, read_holonomy
 from theory.report import read_table
 
 

@@ -13,10 +13,10 @@ import torch
 from numpy import ndarray
 from tqdm import tqdm
 
-from dimat.config import Run, Study
+from dimat.config import Run
 from dimat.driver import Driver
 from dimat.errors import InputError
-from dimat.graphs import AnyGraph, second_eigenvalue
+from dimat.graphs import second_eigenvalue
 from dimat.merging.merge import match_neighbours
 from dimat.merging.options import Merge
 from dimat.models.symmetry import permute
@@ -69,16 +69,6 @@ class Measured:
 IDENTITY = ("start", "data", "model", "partition", "graph", "agents", "matching", "merge", "seed")
 """Columns that say whose first merge it is; see `dimat.records`."""
 COLUMNS = tuple(field.name for field in fields(Measured))
-
-
-def first_merges(study: Study) -> dict[str, list[Run]]:
-    """A run for each distinct first merge of DIMAT, by the id of their start; graphs that do not change."""
-    found: dict[str, dict[tuple[AnyGraph, Merge], Run]] = {}
-    for run in study.runs.values():
-        graph = run.graph
-        if run.method.name == "dimat" and graph and not graph.directed and graph.period(run.agents) == 1:
-            found.setdefault(run.start.id, {}).setdefault((graph, run.merge), run)
-    return {id: list(runs.values()) for id, runs in found.items()}
 
 
 def holonomy_table(runs: list[Run], driver: Driver) -> pandas.DataFrame:

@@ -7,8 +7,6 @@ rule prepare:
         layout.source("{id}"),
     log:
         layout.log("prepare", "{id}"),
-    group:
-        "data"
     conda:
         "../../environment.yml"
     params:
@@ -25,7 +23,7 @@ rule partition:
     log:
         layout.log("partition", "{id}"),
     group:
-        "data"
+        "partition"
     conda:
         "../../environment.yml"
     params:
