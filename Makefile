@@ -9,7 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
-TESTS ?= tests
+# The file that takes longest is begun first.
+TESTS ?= tests/test_workflow.py tests
 SLURM_TESTS ?= tests/slurm
 
 .PHONY: install reproduce test test-slurm test-faults lint clean
@@ -29,7 +30,7 @@ reproduce: install
 	$(BIN)/snakemake --cores $(CORES)
 
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slurm: install
 	DIMAT_SLURM=$${DIMAT_SLURM:-/tmp/dimat-slurm} $(BIN)/python -m pytest -v --durations 0 $(SLURM_TESTS)

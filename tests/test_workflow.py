@@ -160,7 +160,7 @@ def test_bad_configuration_is_one_line_and_code_2(pipeline, change, named):
 
 def test_failing_job_shows_its_line(pipeline):
     pipeline.configure(STUDY | {"name": "lost", "data": {"name": "folder", "path": "nowhere.zip"}})
-    failed = pipeline()
+    failed = pipeline("--until", "collect")
     shutil.rmtree(pipeline.folder / "results" / "lost")
     output = failed.stdout + failed.stderr
     assert failed.returncode != 0 and "dimat: error: data.path" in output and "Traceback" not in output
