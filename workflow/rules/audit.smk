@@ -49,6 +49,7 @@ rule holonomy:
         "../../environment.yml"
     threads: study.threads
     resources:
+        runtime=lambda wildcards, attempt: 10 * attempt,
         gpu=int(study.device == "cuda"),
         side_by_side=1,
     params:

@@ -26,6 +26,9 @@ rule partition:
         "partition"
     conda:
         "../../environment.yml"
+    resources:
+        runtime=lambda wildcards, attempt: 2 * attempt,
+        side_by_side=1,
     params:
         study=layout.study,
     shell:
