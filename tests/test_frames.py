@@ -75,8 +75,7 @@ def test_frames_close_every_cycle_and_cannot_be_improved_alone(graph, agents, si
     for agent in range(agents):
         for group in groups:
             for order in all_orders(range(group.size)):
-                changed = copy.deepcopy(frames)
-                changed[agent][group.name] = torch.tensor(order)
+                changed = frames | {agent: frames[agent] | {group.name: torch.tensor(order)}}
                 assert total(similarities, groups, changed) <= reached + 1e-9
 
 
