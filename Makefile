@@ -38,7 +38,7 @@ test-slurm: install
 FAULTS = $(addprefix tests/test_,kills.py damage.py config_fuzzing.py disk.py pipeline_faults.py health.py threads.py)
 
 test-faults: install
-	$(BIN)/python -m pytest -n auto --long -s $(FAULTS)
+	$(BIN)/python -m pytest -n auto --long -rP $(FAULTS)
 
 lint: install
 	$(BIN)/ruff check .
