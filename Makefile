@@ -1,7 +1,7 @@
 # make reproduce   set up, then run the default study: results/quick, with the paper in paper/dimat.pdf
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
-# make test-faults the tests of accidents, with all their cases: about an hour
+# make test-faults the tests of accidents, with all their cases: half an hour
 # make lint        set up, then check style and workflow
 # make clean       remove the results of the default study
 
