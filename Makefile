@@ -9,8 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
-# The file that takes longest is begun first.
-TESTS ?= tests/test_workflow.py tests
+TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
 .PHONY: install reproduce test test-slurm test-faults lint clean

@@ -37,6 +37,12 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="tests of accidents with all their cases")
 
 
+def pytest_collection_modifyitems(items):
+    """Files that take minutes come first: at the end, one processor would be busy and the others idle."""
+    slow = ("test_workflow.py", "test_ranks.py", "test_theory.py")
+    items.sort(key=lambda item: item.path.name not in slow)
+
+
 @pytest.fixture(scope="session")
 def long(request):
     """Whether all cases are wanted (make test-faults) or a few dozen (make test)."""
