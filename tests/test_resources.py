@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from dimat import slurm
 from dimat.config import parse_study, read_study
-from dimat.resources import needs
+from dimat.resources import cost_of, needs
 
 CONFIGS = Path(__file__).parents[1] / "config"
 
@@ -30,6 +32,15 @@ def test_more_work_needs_more(small):
     for change in large:
         assert of(base | change).megabytes > of(base).megabytes, change
     assert of(base | {"threads": 8}).minutes < of(base).minutes
+
+
+@pytest.mark.parametrize("model", ["plain", "resnet20", "vgg16", "resnet50"])
+def test_operations_are_those_that_torch_counts(small, model):
+    (spec,) = parse_study(small | {"model": model}, "small").model
+    network = spec.build(3, 100).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 32, 32))
+    assert cost_of(spec, 3, 32).operations == counter.get_total_flops()
 
 
 def test_a_second_attempt_is_given_twice_as_much(small):
