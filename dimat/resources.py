@@ -86,7 +86,10 @@ def needs(experiment: Start, study: Study) -> Needs:
 
 @cache
 def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
-    """What an image costs in a network: counted while one passes through, whatever its weights are."""
+    """What an image costs in a network: counted while one passes through, whatever its weights are.
+
+    Torch's own counter, and a pass on its meta device, import what takes longer than all of this.
+    """
     with torch.device("meta"):
         network = model.build(channels, 100)
     network.to_empty(device="cpu").eval()
