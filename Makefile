@@ -34,10 +34,8 @@ test: install
 test-slurm: install
 	DIMAT_SLURM=$${DIMAT_SLURM:-/tmp/dimat-slurm} $(BIN)/python -m pytest -v --durations 0 $(SLURM_TESTS)
 
-FAULTS = $(addprefix tests/test_,kills.py damage.py config_fuzzing.py disk.py pipeline_faults.py health.py threads.py)
-
 test-faults: install
-	$(BIN)/python -m pytest -n auto --long -rP $(FAULTS)
+	$(BIN)/python -m pytest -n auto --long -rP tests/faults
 
 lint: install
 	$(BIN)/ruff check .

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from dimat.config import parse_study
+from dimat.experiment.config import parse_study
 from dimat.errors import InputError
-from dimat.files import write_json
-from dimat.layout import Layout
-from dimat.resources import needs
+from dimat.io.files import write_json
+from dimat.experiment.layout import Layout
+from dimat.experiment.resources import needs
 from paper.contents import figures_of, tables_of
 from theory.first_merges import first_merges
 

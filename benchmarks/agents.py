@@ -6,15 +6,15 @@ import torch
 
 from benchmarks.measuring import Growth, in_fresh_process
 from benchmarks.random_fleet import random_fleet
-from dimat.algorithms import Dimat
+from dimat.agents.training import Training
+from dimat.communication.in_process import InProcess
 from dimat.data.augmentation import Augmentation
-from dimat.graphs import Ring
 from dimat.merging.options import Merge
+from dimat.methods import Dimat
 from dimat.models import Plain
-from dimat.network.in_process import InProcess
-from dimat.training.options import Training
+from dimat.topology import Ring
 
-MODEL = Plain(name="plain", widths=(64, 128, 128))
+MODEL = Plain(widths=(64, 128, 128))
 """Small, but its parameters (0.9 MB) outweigh the Python objects around them."""
 SIZE = 16
 SHARE = 10
@@ -59,7 +59,7 @@ def run(agents: int, rounds: int, device: str) -> int:
     training = Training(batch_size=SHARE, epochs=1)
     augmentation = Augmentation(flip=True, crop=2)
     fleet = random_fleet(MODEL, agents, SHARE * agents, SIZE, torch.device(device), training, augmentation)
-    network = InProcess(Ring(name="ring").mixing_matrix(agents))
-    for _ in Dimat(name="dimat").rounds(fleet, network, Merge(limit=SEEN), first=1, last=rounds):
+    network = InProcess(Ring().mixing_matrix(agents))
+    for _ in Dimat().rounds(fleet, network, Merge(limit=SEEN), first=1, last=rounds):
         pass
     return sum(tensor.nbytes for model in fleet.models for tensor in model.parameters())

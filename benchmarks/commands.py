@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dimat import files
 from dimat.errors import InputError
+from dimat.io import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,7 +196,7 @@ def agents(
 
 def checked(threads: int, device: str, output: Path | None) -> str:
     """The type of device to use; `InputError` if it, the threads or the output are not valid."""
-    from dimat.devices import choose_device
+    from dimat.experiment.devices import choose_device
 
     at_least("threads", threads, 1)
     one_of("device", [device], ["auto", "cpu", "cuda"])

@@ -9,18 +9,18 @@ import torch
 from benchmarks.measuring import Growth, clock, in_fresh_process
 from benchmarks.random_fleet import random_fleet
 from benchmarks.reference import merge_naively
+from dimat.agents.networks import Fleet
+from dimat.agents.training import Training
+from dimat.communication.in_process import InProcess
 from dimat.data.augmentation import Augmentation
-from dimat.graphs import Complete, Ring
-from dimat.merging.images import Pass, visible_images
+from dimat.merging.calibration.images import Pass, visible_images
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merge
 from dimat.models import ResNet20, Vgg16
-from dimat.network.in_process import InProcess
-from dimat.training.fleet import Fleet
-from dimat.training.options import Training
+from dimat.topology import Complete, Ring
 
-MODELS = {"resnet20": ResNet20(name="resnet20", width=1), "vgg16": Vgg16(name="vgg16")}
-GRAPHS = {"ring": Ring(name="ring"), "complete": Complete(name="complete")}
+MODELS = {"resnet20": ResNet20(width=1), "vgg16": Vgg16()}
+GRAPHS = {"ring": Ring(), "complete": Complete()}
 MERGES = {"merge": Merge(), "merge, 2 passes": Merge(passes=2)}
 BARE, REFERENCE = "bare passes", "reference"
 

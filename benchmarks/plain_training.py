@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from dimat.agents.networks import Fleet
+from dimat.io.torchvision_import import torchvision_module
 from dimat.models import Model
-from dimat.torchvision_import import torchvision_module
-from dimat.training.fleet import Fleet
 
 CROP = 4
 """Black pixels on every side before a random crop."""

@@ -3,13 +3,13 @@
 import numpy
 import torch
 
+from dimat.agents.networks import Fleet
+from dimat.agents.training import Training
 from dimat.data.augmentation import Augmentation
 from dimat.data.image_set import ImageSet
 from dimat.data.partitions import Iid
 from dimat.models import Model
 from dimat.randomness import Randomness
-from dimat.training.fleet import Fleet
-from dimat.training.options import Training
 
 CLASSES = 10
 
@@ -29,5 +29,5 @@ def random_fleet(
     labels = torch.arange(images) % min(CLASSES, images)
     names = tuple(map(str, range(min(CLASSES, images))))
     data = ImageSet("random images", names, pixels, labels, pixels[: len(names)], labels[: len(names)])
-    shares = Iid(name="iid").shares(labels.numpy(), agents, numpy.random.default_rng(0))
+    shares = Iid().shares(labels.numpy(), agents, numpy.random.default_rng(0))
     return Fleet(model, data.to(device), shares, training, augmentation, Randomness("benchmark", 0))

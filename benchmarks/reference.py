@@ -13,13 +13,13 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, fx, nn
 
-from dimat.merging.average import weighted_average
-from dimat.merging.images import Pass
-from dimat.merging.recalibration import recalibrate
-from dimat.merging.statistics import Pair
+from dimat.agents.networks import Fleet
+from dimat.communication.in_process import InProcess
+from dimat.merging.averaging.average import weighted_average
+from dimat.merging.calibration.images import Pass
+from dimat.merging.calibration.recalibration import recalibrate
+from dimat.merging.matching.statistics import Pair
 from dimat.models.symmetry import Group, Permutations, permute
-from dimat.network.in_process import InProcess
-from dimat.training.fleet import Fleet
 
 Features = dict[str, Tensor]
 

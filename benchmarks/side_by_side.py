@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 
-from dimat.training.fleet import Fleet
+from dimat.agents.networks import Fleet
 
 
 def train_by_vmap(fleet: Fleet, round: int) -> None:

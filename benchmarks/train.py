@@ -12,12 +12,12 @@ from benchmarks.measuring import clock, in_fresh_process
 from benchmarks.plain_training import CROP, PlainTraining
 from benchmarks.random_fleet import random_fleet
 from benchmarks.side_by_side import train_by_vmap, train_in_turns
+from dimat.agents.networks import Fleet
+from dimat.agents.training import Training
 from dimat.data.augmentation import Augmentation
 from dimat.models import Plain, ResNet20
-from dimat.training.fleet import Fleet
-from dimat.training.options import Training
 
-MODELS = {"resnet20": ResNet20(name="resnet20", width=1), "plain": Plain(name="plain")}
+MODELS = {"resnet20": ResNet20(width=1), "plain": Plain()}
 PRECISIONS = ("float32", "bfloat16")
 PLAIN, BARE, FLEET, VMAP, STREAMS = "plain loop", "bare step", "fleet", "vmap", "streams"
 Method = tuple[str, str]

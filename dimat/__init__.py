@@ -2,6 +2,6 @@
 
 __version__ = "0.1.0"
 
-from dimat.merging.networks import Merged, merge
+from dimat.merging.api import Merged, merge
 
 __all__ = ["Merged", "merge"]

@@ -1,6 +1,6 @@
 """``python -m dimat``."""
 
-from dimat.cli import main
+from dimat.cli.main import main
 
 if __name__ == "__main__":
     main()

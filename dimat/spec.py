@@ -1,12 +1,12 @@
 """Building blocks of the typed configuration: strict specs, named choices and grid axes.
 
-A *spec* is a frozen pydantic model. A *choice* is a registry: several specs told apart by their
-``name``. Writing only the name in YAML (``graph: ring``) selects a spec with its defaults. An *axis* is
-one value or a list of them, one dimension of an experiment's grid.
+A *spec* is a frozen pydantic model. A *registry* is a union of specs (`OneOf`) told apart by their ``name``.
+Writing only the name in YAML (``graph: ring``) selects a spec with its defaults. An *axis* is one value or a
+list of them, one dimension of an experiment's grid.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,21 +20,34 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
+def _require_name(schema: dict[str, Any]) -> None:
+    """In a file, a spec of a registry must say its name."""
+    name = schema.get("properties", {}).get("name", {})
+    if name.pop("default", None) is not None:
+        schema["required"] = ["name", *schema.get("required", [])]
+
+
 class Spec(BaseModel):
     """A frozen, strict piece of configuration: unknown keys and silent conversions are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        json_schema_extra=_require_name,
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, value: Any) -> Any:
         unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
         if unknown:
-            valid = ", ".join(cls.model_fields)
+            expected = ", ".join(cls.model_fields)
             raise PydanticCustomError(
                 "unknown_key",
-                "{key} is an unknown key; valid keys: {valid}",
-                {"key": repr(unknown[0]), "valid": valid},
+                "{key} is an unknown key; expected one of {expected}",
+                {"key": repr(unknown[0]), "expected": expected},
             )
         return value
 
@@ -49,24 +62,31 @@ class Spec(BaseModel):
 
 
 @dataclass(frozen=True)
-class _NameAlone:
-    """Accept ``ring`` for ``{name: ring}``; ``names`` are those of specs that need nothing else."""
+class OneOf:
+    """Makes a union of specs a registry: told apart by ``name``, and a name alone (``ring``) stands for one.
 
-    names: tuple[str, ...]
+    Written as ``Annotated[Ring | Star, OneOf()]``.
+    """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def expand(value: Any) -> Any:
             return {"name": value} if isinstance(value, str) else value
 
-        return core_schema.no_info_before_validator_function(expand, handler(source))
+        several = len(get_args(source)) > 1
+        kind = Annotated[source, Field(discriminator="name")] if several else source
+        schema = handler.generate_schema(kind) if several else handler(source)
+        return core_schema.no_info_before_validator_function(expand, schema)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
-        return {"anyOf": [{"enum": list(self.names)}, handler(schema)]}
+        full = handler(schema)
+        alternatives = [handler.resolve_ref_schema(each) for each in full.get("oneOf", [full])]
+        short = [each["properties"]["name"]["const"] for each in alternatives if each["required"] == ["name"]]
+        return {"anyOf": [{"enum": short}, full]}
 
 
 @dataclass(frozen=True)
-class _OneOrMany:
-    """Accept a single value for a list of one; refuse repetitions."""
+class OneOrMany:
+    """Accepts a single value for a list of one; refuses repetitions."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def expand(value: Any) -> Any:
@@ -87,26 +107,12 @@ class _OneOrMany:
         return {"anyOf": [many["items"], many]}
 
 
-def choice(*specs: type[Spec]) -> Any:
-    """A type that accepts any of ``specs``, told apart by their ``name`` (a registry's public type)."""
-    names = tuple(
-        get_args(spec.model_fields["name"].annotation)[0]
-        for spec in specs
-        if not any(field.is_required() for key, field in spec.model_fields.items() if key != "name")
-    )
-    union = Annotated[Union[specs], Field(discriminator="name")] if len(specs) > 1 else specs[0]  # noqa: UP007
-    return Annotated[union, _NameAlone(names)]
+def _from_list(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
-def sequence(item: Any) -> Any:
-    """A tuple of ``item`` that is written as a list."""
-
-    def from_list(value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-    return Annotated[tuple[item, ...], BeforeValidator(from_list)]
-
-
-def axis(item: Any) -> Any:
-    """A type that accepts one ``item`` or a list of distinct ones: one dimension of a grid."""
-    return Annotated[tuple[item, ...], Field(min_length=1), _OneOrMany()]
+Item = TypeVar("Item")
+Many = Annotated[tuple[Item, ...], BeforeValidator(_from_list)]
+"""A tuple that is written as a list."""
+Axis = Annotated[tuple[Item, ...], Field(min_length=1), OneOrMany()]
+"""One item or a list of distinct ones: one dimension of a grid."""

@@ -8,8 +8,8 @@ import pandas
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from dimat.config import Study
-from dimat.layout import Layout
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
 from paper.data import read_records
 from paper.style import OTHER_COLOURS, WIDTH
 from theory.communication import sent_by_run, with_closed_forms

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import typer
 
-from dimat import files
-from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
+from dimat.io import files
 
 commands = typer.Typer()
 

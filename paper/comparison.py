@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy
 import pandas
 
-from dimat.network.links import Links
+from dimat.communication.links import Links
 from paper.data import RIVAL, SETTING, rival_label
 from paper.intervals import starred
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dimat.config import Deal, Run, Study
+from dimat.experiment.config import Deal, Run, Study
 from theory.first_merges import first_merges
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas
 
-from dimat.files import read_checked
+from dimat.io.files import read_checked
 
 SETTING = ["data", "model", "agents", "partition", "graph"]
 """Columns that say in which setting methods are compared."""

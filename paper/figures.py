@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from pandas.core.groupby import SeriesGroupBy
 
-from dimat.config import Study
-from dimat.files import read_json
-from dimat.layout import Layout
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.io.files import read_json
 from paper.audit_figures import draw_audit
 from paper.comparison import costs_by_round
 from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, distinct, figures_of

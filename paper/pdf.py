@@ -5,9 +5,9 @@ from importlib.resources import files as package_files
 
 import typst
 
-from dimat.config import Study
-from dimat.files import read_checked, read_json
-from dimat.layout import Layout
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.io.files import read_checked, read_json
 from paper.audit import audit_summary
 from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, figures_of, tables_of
 from paper.figures import draw

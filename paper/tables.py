@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas
 
-from dimat.config import Study
-from dimat.files import read_json
-from dimat.layout import Layout
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.io.files import read_json
 from paper.comparison import advantage_table, comparison_table, costs_by_round, summaries
 from paper.contents import Accuracy, Costs, figures_of
 from paper.data import RIVAL, SETTING, in_every_setting, merged_accuracy, read_records

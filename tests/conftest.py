@@ -10,20 +10,20 @@ import pytest
 import torch
 import yaml
 from hypothesis import settings
+from support.small import SMALL, command
 from torch import nn
 
-from dimat import cli
+from dimat.agents.networks import Fleet
+from dimat.agents.training import Training
+from dimat.cli import main as cli
+from dimat.communication.in_process import InProcess
 from dimat.data import DataFolders
 from dimat.data.augmentation import Augmentation
 from dimat.data.data_set import SEARCH_VARIABLE
 from dimat.data.digits import Digits
 from dimat.data.partitions import Iid
 from dimat.models import Plain
-from dimat.models.symmetry import Observed
-from dimat.network.in_process import InProcess
 from dimat.randomness import Randomness
-from dimat.training.fleet import Fleet
-from dimat.training.options import Training
 
 # As in the driver; and several threads on a busy machine wait for each other.
 torch.set_num_threads(1)
@@ -39,7 +39,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(items):
     """Files that take minutes come first: at the end, one processor would be busy and the others idle."""
-    slow = ("test_workflow.py", "test_ranks.py", "test_theory.py")
+    slow = ("test_workflow.py", "test_ranks.py", "test_audit.py")
     items.sort(key=lambda item: item.path.name not in slow)
 
 
@@ -52,7 +52,7 @@ def long(request):
 @pytest.fixture(scope="session")
 def digits():
     """The digits data set; tests must not change it."""
-    return Digits(name="digits").read(DataFolders((), None))
+    return Digits().read(DataFolders((), None))
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def make_fleet(digits):
 
     def make(agents=4, seed=0, model=None, partition=None, augmentation=None, **training):
         labels = digits.train_labels.numpy()
-        partition = partition or Iid(name="iid")
+        partition = partition or Iid()
         shares = partition.shares(labels, agents, numpy.random.default_rng(seed))
         return Fleet(
-            model or Plain(name="plain", widths=(4, 5)),
+            model or Plain(widths=(4, 5)),
             digits,
             shares,
             Training(**training),
@@ -79,13 +79,6 @@ def make_fleet(digits):
 def make_network():
     """Links between agents of a graph."""
     return lambda graph, agents: InProcess(graph.mixing_matrix(agents))
-
-
-def features_of(model, groups, batch):
-    """Each group's features (batch, C, ...), in the order of ``groups``; the network is evaluated."""
-    with torch.no_grad():
-        found = {group.name: value.clone() for group, value in Observed(model.eval(), groups).features(batch)}
-    return [found[group.name] for group in groups]
 
 
 @pytest.fixture(scope="session")
@@ -110,22 +103,6 @@ def randomize():
     return fill
 
 
-SMALL = {
-    "name": "small",
-    "data": {"name": "digits", "train_limit": 150, "test_limit": 60},
-    "model": {"name": "plain", "widths": [3, 4]},
-    "partition": "iid",
-    "graph": "ring",
-    "agents": 3,
-    "method": "dimat",
-    "seeds": [0],
-    "device": "cpu",
-    "training": {"pretrain_epochs": 3, "rounds": 4, "epochs": 1, "batch_size": 25},
-    "checkpoint_seconds": 0,
-}
-"""A configuration whose steps take a fraction of a second each."""
-
-
 @pytest.fixture
 def small():
     """A copy of the small configuration, free to be changed."""
@@ -142,11 +119,6 @@ def write_config(tmp_path):
         return path
 
     return write
-
-
-def command(*arguments):
-    """The command line of ``dimat``, in a process of its own."""
-    return [sys.executable, "-m", "dimat", *map(str, arguments)]
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dimat.algorithms.cdmsgd import Cdmsgd
-from dimat.algorithms.cdsgd import Cdsgd
-from dimat.algorithms.dpsgd import Dpsgd
-from dimat.algorithms.gossip import Synchronous
-from dimat.algorithms.ld_sgd import LdSgd
+from dimat.methods.cdmsgd import Cdmsgd
+from dimat.methods.cdsgd import Cdsgd
+from dimat.methods.dpsgd import Dpsgd
+from dimat.methods.every_step import Synchronous
+from dimat.methods.ld_sgd import LdSgd
 from theory.derivations import DERIVATIONS, Derivation
 from theory.gossip_adam import GossipAdam
 from theory.problems import Problem, Separable
@@ -40,14 +40,14 @@ class Claim:
         rate = {"learning_rate": step_size}
         match self.key:
             case "gossip":
-                return Cdsgd(name="cdsgd", **rate)
+                return Cdsgd(**rate)
             case "adapt_then_combine":
-                return Dpsgd(name="dpsgd", **rate)
+                return Dpsgd(**rate)
             case "local_steps":
-                return LdSgd(name="ld_sgd", local_steps=self.local_steps - 1, gossip_steps=1, **rate)
+                return LdSgd(local_steps=self.local_steps - 1, gossip_steps=1, **rate)
             case "momentum":
-                return Cdmsgd(name="cdmsgd", momentum=MOMENTUM, **rate)
-        return GossipAdam(name="gossip_adam", first=0.0, epsilon=EPSILON, **rate)
+                return Cdmsgd(momentum=MOMENTUM, **rate)
+        return GossipAdam(first=0.0, epsilon=EPSILON, **rate)
 
     def step_size(self) -> float:
         """The largest admissible step size."""

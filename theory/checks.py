@@ -8,14 +8,14 @@ import numpy
 import torch
 from numpy import ndarray
 
-from dimat.algorithms.cdmsgd import Cdmsgd
-from dimat.algorithms.cdsgd import Cdsgd
-from dimat.algorithms.gossip import Synchronous
-from dimat.graphs import Graph
-from dimat.graphs import second_eigenvalue as numeric_second_eigenvalue
+from dimat.agents.optimizers import Adam, AnyOptimizer, Momentum, Sgd
 from dimat.merging.options import Merge
+from dimat.methods.cdmsgd import Cdmsgd
+from dimat.methods.cdsgd import Cdsgd
+from dimat.methods.every_step import Synchronous
 from dimat.randomness import Randomness
-from dimat.training.optimizers import Adam, AnyOptimizer, Momentum, Sgd
+from dimat.topology import Graph
+from dimat.topology import second_eigenvalue as numeric_second_eigenvalue
 from theory.bounds import Claim
 from theory.equivalence import difference
 from theory.gossip_adam import GossipAdam
@@ -189,14 +189,14 @@ def equivalence_rows() -> Iterator[Row]:
     problem, start = Setting("gossip", "separable", RING, 8, 1.0, 200).build()
     rate = {"learning_rate": 0.05}
     for method in (
-        Cdsgd(name="cdsgd", **rate),
-        Cdmsgd(name="cdmsgd", **rate),
-        GossipAdam(name="gossip_adam", **rate),
+        Cdsgd(**rate),
+        Cdmsgd(**rate),
+        GossipAdam(**rate),
     ):
         generator = Randomness("equivalence", 0).numpy("frames")
         lift = consistent(RING.mixing_matrix(problem.agents), problem.dimensions, generator)
         yield equivalence_row(method, problem, start, lift)
-    for optimizer in (Sgd(name="sgd"), Momentum(name="momentum"), Adam(name="adam")):
+    for optimizer in (Sgd(), Momentum(), Adam()):
         yield network_row(optimizer, ALIGNED)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas
 
-from dimat.arguments import open_study
+from dimat.cli.arguments import open_study
 from dimat.errors import InputError
 from theory.audit import checks
 from theory.counterexamples import gap_counterexample, mean_counterexample, sequence_counterexample

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dimat import files
-from dimat.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
-from dimat.config import Start
+from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
+from dimat.experiment.config import Start
+from dimat.io import files
 
 commands = typer.Typer()
 
@@ -51,8 +51,8 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     Readings of the spectral gap, orbits and cycles of every layer, and the disagreement before and after
     matching. Ids are those of starts.
     """
-    from dimat.cli import each
-    from dimat.driver import Driver
+    from dimat.cli.main import each
+    from dimat.experiment.runner import Driver
     from theory.first_merges import first_merges
     from theory.holonomy import holonomy_table
     from theory.report import table_csv

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy
 from numpy import ndarray
 
-from dimat.algorithms.cdsgd import Cdsgd
-from dimat.graphs import Graph, second_eigenvalue
+from dimat.agents.optimizers import Adam
+from dimat.methods.cdsgd import Cdsgd
 from dimat.randomness import Randomness
-from dimat.training.optimizers import Adam
+from dimat.topology import Graph, second_eigenvalue
 from theory.checks import (
     RATE_AGENTS,
     RATE_SEEDS,
@@ -148,14 +148,14 @@ def _of_equivalence() -> Iterator[Row]:
     start, mixing = generator.standard_normal(shape), RING.mixing_matrix(AGENTS)
     ordered = Quadratic(generator.uniform(0.5, 2, DIMENSIONS), generator.standard_normal(shape), sigma=1.0)
     alike = Separable(numpy.ones(AGENTS), generator.uniform(-1, 1, AGENTS), DIMENSIONS, sigma=1.0)
-    method = Cdsgd(name="cdsgd", learning_rate=0.05)
+    method = Cdsgd(learning_rate=0.05)
     for what, problem, permuted in (
         ("the loss tells coordinates apart", ordered, consistent),
         ("permutations are inconsistent", alike, independent),
     ):
         lift = permuted(mixing, DIMENSIONS, generator)
         yield _corrupted(equivalence_row(method, problem, start, lift), what)
-    yield _corrupted(network_row(Adam(name="adam"), AS_THEY_STAND), "networks are not permuted back")
+    yield _corrupted(network_row(Adam(), AS_THEY_STAND), "networks are not permuted back")
 
 
 def _of_rates() -> Iterator[Row]:

@@ -9,13 +9,13 @@ import numpy
 from flint import arb, fmpq_mat
 from numpy import ndarray
 
-from dimat.graphs import Complete, Graph, Ring
+from dimat.topology import Complete, Graph, Ring
 from theory.enclosure import exact_mixing, is_less, second_modulus
 from theory.lift import Lift
 from theory.readings import agent_eigenvalue
 from theory.verdicts import Verdict, spectral_verdict
 
-RING, COMPLETE = Ring(name="ring"), Complete(name="complete")
+RING, COMPLETE = Ring(), Complete()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from flint import acb, arb, arb_mat, ctx, fmpq, fmpq_mat, fmpq_poly
 from numpy import ndarray
 
 from dimat.errors import InputError
-from dimat.graphs.mixing import round_off
+from dimat.topology.mixing import round_off
 
 DOUBLE = 53
 """Bits of the precision of numpy."""

@@ -13,9 +13,10 @@ import numpy
 import torch
 from numpy import ndarray
 from torch import Tensor
+from typing_extensions import override
 
-from dimat.algorithms.gossip import Synchronous
-from dimat.network.in_process import InProcess
+from dimat.communication.in_process import InProcess
+from dimat.methods.every_step import Synchronous
 from dimat.randomness import Randomness
 from theory.lift import Lift
 from theory.problems import Problem
@@ -29,8 +30,9 @@ class Lifted(InProcess):
         super().__init__(lift.mixing)
         self.lift = lift
 
+    @override
     def mix(self, values: Tensor, kind: str, matrix: ndarray | None = None) -> Tensor:
-        """See `Network.mix`: W X; there is one W."""
+        """W X; there is one W."""
         return torch.from_numpy(self.lift.apply(values.expand(-1, self.lift.size).numpy()))
 
 
@@ -45,8 +47,8 @@ class Shuffled(Learners):
         self.coordinates = torch.from_numpy(frames).argsort(1)
         self.parameters = self.parameters.gather(1, self.coordinates)
 
+    @override
     def draws(self, round: int) -> Iterator[Tensor]:
-        """See `Agents.draws`."""
         return (noise.gather(1, self.coordinates) for noise in super().draws(round))
 
 

@@ -1,8 +1,8 @@
 """What a study's own records and networks say of the claims."""
 
-from dimat.config import Study
-from dimat.layout import Layout
-from dimat.records import COLUMNS as RECORDED
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.experiment.records import COLUMNS as RECORDED
 from theory.checks import Row
 from theory.communication import communication_rows
 from theory.first_merges import first_merges

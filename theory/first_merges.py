@@ -1,8 +1,8 @@
 """Which merges of real networks the audit looks at. Apart from the audit, as the pipeline plans by it."""
 
-from dimat.config import Run, Study
-from dimat.graphs import AnyGraph
+from dimat.experiment.config import Run, Study
 from dimat.merging.options import Merge
+from dimat.topology import AnyGraph
 
 
 def first_merges(study: Study) -> dict[str, list[Run]]:

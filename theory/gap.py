@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy
 from flint import arb
 
-from dimat.graphs import Chain, Complete, Graph, Ring, TwoHub
 from dimat.randomness import Randomness
+from dimat.topology import Chain, Complete, Graph, Ring, TwoHub
 from theory.checks import ROUND_OFF, Row
 from theory.counterexamples import mean_counterexample, sequence_counterexample
 from theory.lift import Lift
@@ -15,13 +15,13 @@ from theory.permutations import consistent, drifted, identity, independent
 from theory.readings import READINGS, drift_of_mean
 from theory.verdicts import Verdict
 
-RING, COMPLETE = Ring(name="ring"), Complete(name="complete")
+RING, COMPLETE = Ring(), Complete()
 CASES: tuple[tuple[Graph, int], ...] = (
     (RING, 3),
-    (Chain(name="chain"), 4),
+    (Chain(), 4),
     (RING, 5),
     (COMPLETE, 4),
-    (TwoHub(name="two_hub"), 5),
+    (TwoHub(), 5),
 )
 COORDINATES = 6
 """Of each agent: all readings of so few are enclosed at once, and more do not change the sign."""

@@ -5,15 +5,17 @@ The library's own methods that communicate at every step have no Adam; its local
 
 from typing import Literal
 
-from dimat.algorithms.gossip import Synchronous
-from dimat.network.network import Network
-from dimat.training.agents import Agents, Step
+from typing_extensions import override
+
+from dimat.agents.agents import Agents, Step
+from dimat.communication.communicator import Network
+from dimat.methods.every_step import Synchronous
 
 
 class GossipAdam(Synchronous):
     """X <- W X - rate m / (sqrt(v) + epsilon), with bias-corrected running means m of G and v of G^2."""
 
-    name: Literal["gossip_adam"]
+    name: Literal["gossip_adam"] = "gossip_adam"
     title = "Adam with gossip"
     first: float = 0.9
     """Decay of the running mean of gradients."""
@@ -22,8 +24,8 @@ class GossipAdam(Synchronous):
     epsilon: float = 1e-8
     """Added to the root of v."""
 
+    @override
     def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
-        """See `Synchronous.step`."""
         x = agents.parameters
         gradients = step.gradients(x)
         m = self.first * agents.recall("first moment", x) + (1 - self.first) * gradients

@@ -13,17 +13,17 @@ import torch
 from numpy import ndarray
 from tqdm import tqdm
 
-from dimat.config import Run
-from dimat.driver import Driver
+from dimat.agents.networks import Fleet
+from dimat.communication.in_process import InProcess
 from dimat.errors import InputError
-from dimat.graphs import second_eigenvalue
+from dimat.experiment.config import Run
+from dimat.experiment.records import identity
+from dimat.experiment.runner import Driver
 from dimat.merging.merge import match_neighbours
 from dimat.merging.options import Merge
 from dimat.models.symmetry import permute
-from dimat.network.in_process import InProcess
-from dimat.records import identity
-from dimat.training.evaluation import disagreement
-from dimat.training.fleet import Fleet
+from dimat.tasks.evaluation import disagreement
+from dimat.topology import second_eigenvalue
 from theory.checks import Row
 from theory.gap import gap_row, lower, upper
 from theory.lift import Lift
@@ -67,7 +67,7 @@ class Measured:
 
 
 IDENTITY = ("start", "data", "model", "partition", "graph", "agents", "matching", "merge", "seed")
-"""Columns that say whose first merge it is; see `dimat.records`."""
+"""Columns that say whose first merge it is; see `dimat.experiment.records`."""
 COLUMNS = tuple(field.name for field in fields(Measured))
 
 

@@ -19,9 +19,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigs, eigsh
 
 from dimat.errors import InputError
-from dimat.graphs import is_doubly_stochastic
-from dimat.graphs.mixing import round_off
-from dimat.merging.frames import spanning_tree
+from dimat.merging.matching.frames import spanning_tree
+from dimat.topology import is_doubly_stochastic
+from dimat.topology.mixing import round_off
 
 Pair = tuple[int, int]
 

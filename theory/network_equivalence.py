@@ -9,29 +9,29 @@ the same networks up to one order of their neurons, and round-off in single prec
 import numpy
 import torch
 
-from dimat.algorithms.dimat import Dimat
-from dimat.algorithms.method import LocalTraining
-from dimat.algorithms.weight_averaging import WeightAveraging
+from dimat.agents.networks import Fleet
+from dimat.agents.optimizers import AnyOptimizer
+from dimat.agents.training import Training
+from dimat.communication.in_process import InProcess
 from dimat.data import DataFolders
 from dimat.data.augmentation import Augmentation
 from dimat.data.digits import Digits
 from dimat.data.partitions import Iid
-from dimat.graphs import Ring
-from dimat.merging.frames import matched_pair
+from dimat.merging.matching.frames import matched_pair
+from dimat.merging.matching.rematching import Reward
+from dimat.merging.matching.weight import Weight
 from dimat.merging.options import Merge
-from dimat.merging.rematching import Reward
-from dimat.merging.weight import Weight
+from dimat.methods.dimat import Dimat
+from dimat.methods.method import LocalTraining
+from dimat.methods.weight_averaging import WeightAveraging
 from dimat.models import Plain
 from dimat.models.symmetry import permute
-from dimat.network.in_process import InProcess
 from dimat.randomness import Randomness
-from dimat.training.fleet import Fleet
-from dimat.training.optimizers import AnyOptimizer
-from dimat.training.options import Training
+from dimat.topology import Ring
 
 AGENTS = 5
 ROUNDS = 3
-WEIGHT = Weight(name="weight")
+WEIGHT = Weight()
 ALIGNED = Merge(matcher=WEIGHT, alignment="consistent", repair="none")
 AS_THEY_STAND = ALIGNED.without_matching()
 
@@ -47,8 +47,8 @@ def network_difference(optimizer: AnyOptimizer, merge: Merge = ALIGNED) -> float
     for row in range(AGENTS):
         order = {group.name: torch.randperm(group.size, generator=generator) for group in shuffled.groups}
         shuffled.reorder(row, order)
-    _train(plain, WeightAveraging(name="wa"), AS_THEY_STAND)
-    _train(shuffled, Dimat(name="dimat"), merge)
+    _train(plain, WeightAveraging(), AS_THEY_STAND)
+    _train(shuffled, Dimat(), merge)
     pair = {0: plain.models[0], 1: shuffled.models[0]}
     similarity = WEIGHT.compare(pair, plain.groups, [(0, 1)], ())[0, 1]
     back = matched_pair(similarity, plain.groups, Reward())
@@ -58,16 +58,16 @@ def network_difference(optimizer: AnyOptimizer, merge: Merge = ALIGNED) -> float
 
 
 def _fleet(optimizer: AnyOptimizer) -> Fleet:
-    digits = Digits(name="digits").read(DataFolders((), None))
+    digits = Digits().read(DataFolders((), None))
     randomness = Randomness("equivalence", 0)
-    shares = Iid(name="iid").shares(digits.train_labels.numpy(), AGENTS, numpy.random.default_rng(0))
+    shares = Iid().shares(digits.train_labels.numpy(), AGENTS, numpy.random.default_rng(0))
     training = Training(start="same", pretrain_epochs=1, epochs=1, optimizer=optimizer)
     still = Augmentation(flip=False, crop=0)
-    return Fleet(Plain(name="plain", widths=(6, 8)), digits, shares, training, still, randomness)
+    return Fleet(Plain(widths=(6, 8)), digits, shares, training, still, randomness)
 
 
 def _train(fleet: Fleet, method: LocalTraining, merge: Merge) -> None:
     fleet.pretrain(0)
-    network = InProcess(Ring(name="ring").mixing_matrix(AGENTS))
+    network = InProcess(Ring().mixing_matrix(AGENTS))
     for _ in method.rounds(fleet, network, merge, 1, ROUNDS):
         pass

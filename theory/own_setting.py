@@ -7,10 +7,10 @@ import numpy
 from numpy import ndarray
 from pydantic import TypeAdapter, ValidationError
 
-from dimat.config import describe
 from dimat.errors import InputError
-from dimat.files import read_bytes
-from dimat.graphs import AnyGraph, check_mixing_matrix, second_eigenvalue
+from dimat.experiment.config import describe
+from dimat.io.files import read_bytes
+from dimat.topology import AnyGraph, check_mixing_matrix, second_eigenvalue
 from theory.derivations import DERIVATIONS, Derivation
 from theory.derivations.symbols import MEANINGS, alpha
 

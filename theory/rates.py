@@ -11,9 +11,9 @@ import numpy
 from numpy import ndarray
 from scipy import stats
 
-from dimat.algorithms.cdsgd import Cdsgd
-from dimat.graphs import Graph
+from dimat.methods.cdsgd import Cdsgd
 from dimat.randomness import Randomness
+from dimat.topology import Graph
 from theory.problems import Problem, Quadratic, Separable
 from theory.runs import run
 
@@ -60,7 +60,7 @@ def mean_squared_gradients(
         problem, start = setting(n)
         for row, k in enumerate(steps):
             randomness = Randomness(f"{setting.__name__}, {graph.label()}, {n} agents, {k} steps", 0)
-            method = Cdsgd(name="cdsgd", learning_rate=step_size(n, k))
+            method = Cdsgd(learning_rate=step_size(n, k))
             done = run(method, problem, graph.mixing_matrix(n), k, seeds, start, randomness)
             found[row, column] = done.mean_squared_gradient
     return found

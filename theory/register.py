@@ -9,8 +9,8 @@ import pandas
 import yaml
 from pydantic import ValidationError
 
-from dimat.config import describe
 from dimat.errors import InputError
+from dimat.experiment.config import describe
 from dimat.spec import Spec
 
 Verdict = Literal["holds", "holds under conditions", "refuted", "undecidable here"]

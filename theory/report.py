@@ -8,7 +8,7 @@ import pandas
 from pandas import DataFrame
 
 from dimat.errors import InputError
-from dimat.files import read_checked
+from dimat.io.files import read_checked
 from theory.checks import Row
 
 COLUMNS = (

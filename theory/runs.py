@@ -1,6 +1,6 @@
 """The library's methods at work on problems with known constants.
 
-What runs are the update rules of `dimat.algorithms` themselves. Seeds lie side by side as further
+What runs are the update rules of `dimat.methods` themselves. Seeds lie side by side as further
 coordinates: the parameters of N agents are (N, seeds * d), and mixing and all rules that act on each
 coordinate alike treat each seed as if it were alone.
 """
@@ -14,11 +14,12 @@ import numpy
 import torch
 from numpy import ndarray
 from torch import Tensor
+from typing_extensions import override
 
-from dimat.algorithms.gossip import Synchronous
-from dimat.network.in_process import InProcess
+from dimat.agents.agents import Agents, Step
+from dimat.communication.in_process import InProcess
+from dimat.methods.every_step import Synchronous
 from dimat.randomness import Randomness
-from dimat.training.agents import Agents, Step
 from theory.problems import Problem
 
 
@@ -56,16 +57,17 @@ class Learners(Agents):
         self.squared_gradients, self.disagreements = numpy.zeros((2, seeds))
 
     @property
+    @override
     def parameters(self) -> Tensor:
-        """See `Agents.parameters`."""
         return self._points.clone()
 
     @parameters.setter
     def parameters(self, values: Tensor) -> None:
         self._points = values
 
+    @override
     def steps(self, round: int) -> Iterator[Step]:
-        """See `Agents.steps`; each starts with a measurement."""
+        """Each starts with a measurement."""
         for step in super().steps(round):
             self.measure()
             yield step
@@ -78,22 +80,24 @@ class Learners(Agents):
         apart = points - mean
         self.disagreements += numpy.einsum("nsd,nsd->s", apart, apart) / self.agents
 
+    @override
     def draws(self, round: int) -> Iterator[Tensor]:
-        """See `Agents.draws`: the noise (agents, seeds * d) of every step."""
+        """The noise (agents, seeds * d) of every step."""
         generator = self.randomness.numpy("noise", round=round)
         for _ in count():
             yield torch.from_numpy(self.problem.noise(self.seeds, generator)).flatten(1)
 
+    @override
     def gradients(self, samples: Sequence[Any], points: Tensor) -> Tensor:
-        """See `Agents.gradients`: all at once."""
+        """All at once."""
         return torch.from_numpy(self.problem.gradients(self._by_seed(points))).flatten(1) + samples
 
+    @override
     def samples(self, row: int, round: int) -> Iterator[Tensor]:
-        """See `Agents.samples`."""
         return (noise[row] for noise in self.draws(round))
 
+    @override
     def gradient(self, row: int, sample: Tensor, point: Tensor, *, own: bool = True) -> Tensor:
-        """See `Agents.gradient`."""
         return self.gradients(sample, point.expand(self.agents, -1))[row]
 
     def _by_seed(self, values: Tensor) -> ndarray:
@@ -103,8 +107,8 @@ class Learners(Agents):
 class Matrix(InProcess):
     """Links that mix by one product of matrices, without counting bytes."""
 
+    @override
     def mix(self, values: Tensor, kind: str, matrix: ndarray | None = None) -> Tensor:
-        """See `Network.mix`."""
         return torch.tensor(self.mixing if matrix is None else matrix) @ values
 
 

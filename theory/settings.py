@@ -8,7 +8,8 @@ import numpy
 from numpy import ndarray
 
 from dimat.errors import InputError
-from dimat.graphs import (
+from dimat.randomness import Randomness
+from dimat.topology import (
     Chain,
     Complete,
     ErdosRenyi,
@@ -20,21 +21,20 @@ from dimat.graphs import (
     Torus,
     TwoHub,
 )
-from dimat.randomness import Randomness
 from theory.problems import Logistic, Problem, Quadratic, Separable
 
 DIMENSIONS = 10
-RING, COMPLETE, TWO_HUB = Ring(name="ring"), Complete(name="complete"), TwoHub(name="two_hub")
-STAR, TORUS, HYPERCUBE = Star(name="star"), Torus(name="torus"), Hypercube(name="hypercube")
-EXPONENTIAL = Exponential(name="exponential")
+RING, COMPLETE, TWO_HUB = Ring(), Complete(), TwoHub()
+STAR, TORUS, HYPERCUBE = Star(), Torus(), Hypercube()
+EXPONENTIAL = Exponential()
 PUBLISHED: tuple[Graph, ...] = (RING, COMPLETE, TWO_HUB)
 """The graphs of the published experiments."""
 OTHERS: tuple[Graph, ...] = (STAR, TORUS, HYPERCUBE, EXPONENTIAL)
 ALL: tuple[Graph, ...] = (
     *PUBLISHED,
     *OTHERS,
-    Chain(name="chain"),
-    ErdosRenyi(name="erdos_renyi"),
+    Chain(),
+    ErdosRenyi(),
 )
 BEYOND_GOSSIP = ("adapt_then_combine", "local_steps", "momentum", "adam")
 

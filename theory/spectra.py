@@ -10,7 +10,7 @@ from math import comb
 import sympy
 from sympy import Expr, Integer, Rational, cos, pi, sin
 
-from dimat.graphs import (
+from dimat.topology import (
     Chain,
     Complete,
     DirectedRing,
@@ -22,7 +22,7 @@ from dimat.graphs import (
     Torus,
     TwoHub,
 )
-from dimat.graphs.exponential import hops
+from dimat.topology.exponential import hops
 
 
 def spectrum(graph: Graph, agents: int) -> list[Expr] | None:

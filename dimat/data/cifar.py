@@ -7,12 +7,13 @@ import numpy
 import torch
 from PIL import Image
 from pydantic import Field
+from typing_extensions import override
 
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.folder import Folder
 from dimat.data.image_set import ImageSet
 from dimat.errors import InputError
-from dimat.torchvision_import import torchvision_module
+from dimat.io.torchvision_import import torchvision_module
 
 
 class Cifar(DataSet):
@@ -28,12 +29,13 @@ class Cifar(DataSet):
     """An image folder or zip (see `folder`), looked for in DIMAT_DATA, that stands in where the official
     files are not there; it is then named in every figure and table."""
 
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
-        """See `DataSet.read`. Order: official files, the substitute, a download of the official files."""
+        """Order: official files, the substitute, a download of the official files."""
         official = folders.find(self.official_folder)
         replacement = folders.find(self.substitute) if self.substitute else None
         if official is None and replacement is not None:
-            images = Folder(name="folder", path=str(replacement), size=self.size).read(folders)
+            images = Folder(path=str(replacement), size=self.size).read(folders)
             encoding = images.source["encoding"]
             images.title = f"{self.title} ({encoding if encoding == 'JPEG' else replacement.name})"
             return images
@@ -71,7 +73,7 @@ class Cifar10(Cifar):
     title = "CIFAR-10"
     torchvision_class = "CIFAR10"
     official_folder = "cifar-10-batches-py"
-    name: Literal["cifar10"]
+    name: Literal["cifar10"] = "cifar10"
 
 
 class Cifar100(Cifar):
@@ -80,4 +82,4 @@ class Cifar100(Cifar):
     title = "CIFAR-100"
     torchvision_class = "CIFAR100"
     official_folder = "cifar-100-python"
-    name: Literal["cifar100"]
+    name: Literal["cifar100"] = "cifar100"

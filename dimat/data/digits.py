@@ -5,6 +5,7 @@ from typing import Literal
 import numpy
 import torch
 from PIL import Image
+from typing_extensions import override
 
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.image_set import ImageSet
@@ -14,12 +15,13 @@ class Digits(DataSet):
     """UCI optical recognition of handwritten digits; a fixed stratified fifth is the test set."""
 
     extent = (1437, 1, 8)
-    name: Literal["digits"]
+    name: Literal["digits"] = "digits"
     flip: bool = False
     """Augment by horizontal flips: off, because a mirrored digit is no digit."""
 
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
-        """See `DataSet.read`. Grey levels 0 to 16 are stored as multiples of 15."""
+        """Grey levels 0 to 16 are stored as multiples of 15."""
         from sklearn.datasets import load_digits  # here, because it is slow to import and rarely needed
         from sklearn.model_selection import train_test_split
 

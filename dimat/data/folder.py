@@ -8,26 +8,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
+from typing_extensions import override
 
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, open_tree
 from dimat.errors import InputError
-from dimat.files import file_sha256
-from dimat.provenance import physical_memory
+from dimat.experiment.provenance import physical_memory
+from dimat.io.files import file_sha256
 
 
 class Folder(DataSet):
     """Any image folder or zip archive, sorted into training and test set and classes by its folders."""
 
-    name: Literal["folder"]
+    name: Literal["folder"] = "folder"
     path: str
     """The folder or zip: a path, or a name that is looked for in the folders of DIMAT_DATA."""
     title: str | None = None
     """What figures and tables call it; null uses the file's name."""
 
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
-        """See `DataSet.read`."""
         path = Path(self.path) if Path(self.path).exists() else folders.find(self.path)
         if path is None:
             raise folders.missing("data.path", f"the folder or zip {self.path!r}")

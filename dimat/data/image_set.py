@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dimat.errors import InputError
-from dimat.files import read_tensors, write_tensors
+from dimat.io.files import read_tensors, write_tensors
 from dimat.randomness import Randomness
 
 

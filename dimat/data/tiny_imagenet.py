@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from typing_extensions import override
+
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.folder import read_splits
 from dimat.data.image_set import ImageSet
@@ -12,10 +14,10 @@ from dimat.errors import InputError
 class TinyImageNet(DataSet):
     """200 classes, 64x64 pixels, 500 training images each; the official validation set is the test set."""
 
-    name: Literal["tiny_imagenet"]
+    name: Literal["tiny_imagenet"] = "tiny_imagenet"
 
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
-        """See `DataSet.read`."""
         path = folders.find("tiny-imagenet-200", "tiny-imagenet-200.zip")
         if path is None:
             raise folders.missing("data", "tiny-imagenet-200 (folder or zip)")

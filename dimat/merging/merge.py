@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from dimat.merging.assignment import inverse
-from dimat.merging.diagnostics import Diagnostic, diagnose
-from dimat.merging.frames import Frames, Relative, common_frames, in_place, matched_pair
-from dimat.merging.images import share_images, tuning_images, visible_images
-from dimat.merging.networks import State, average, compare, with_state
+from dimat.agents.networks import Fleet
+from dimat.communication.communicator import Network
+from dimat.merging.api import State, average, compare, with_state
+from dimat.merging.calibration.images import share_images, tuning_images, visible_images
+from dimat.merging.matching.assignment import inverse
+from dimat.merging.matching.diagnostics import Diagnostic, diagnose
+from dimat.merging.matching.frames import Frames, Relative, common_frames, in_place, matched_pair
+from dimat.merging.matching.matcher import Similarity
+from dimat.merging.matching.statistics import Pair
 from dimat.merging.options import Merge
-from dimat.merging.similarity import Similarity
-from dimat.merging.statistics import Pair
 from dimat.models.symmetry import Permutations, permute
-from dimat.network.network import Network
-from dimat.training.fleet import Fleet
 
 
 def merge_with_neighbours(fleet: Fleet, network: Network, merge: Merge, round: int) -> list[Diagnostic]:

@@ -4,28 +4,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dimat.merging.activation import Activation
-from dimat.merging.activation_weight import ActivationWeight
-from dimat.merging.coefficients import AnyCoefficients, Mixing
-from dimat.merging.identity import Identity
-from dimat.merging.rematching import AnyRematching, EveryRound
-from dimat.merging.weight import Weight
-from dimat.spec import Spec, choice
+from dimat.merging.averaging.coefficients import AnyCoefficients, Mixing
+from dimat.merging.matching.activation import Activation
+from dimat.merging.matching.activation_weight import ActivationWeight
+from dimat.merging.matching.identity import Identity
+from dimat.merging.matching.rematching import AnyRematching, EveryRound
+from dimat.merging.matching.weight import Weight
+from dimat.spec import OneOf, Spec
 
-AnyMatcher = choice(Activation, Weight, ActivationWeight, Identity)
+AnyMatcher = Annotated[Activation | Weight | ActivationWeight | Identity, OneOf()]
 
 
 class Merge(Spec):
     """Options of one merge."""
 
-    matcher: AnyMatcher = Activation(name="activation")
+    matcher: AnyMatcher = Activation()
     """How neurons of two networks are matched; `identity` leaves them in place."""
     alignment: Literal["per_edge", "consistent"] = "per_edge"
     """`per_edge`: each agent re-orders every neighbour like itself (published); `consistent`: all agents
     re-order themselves to a common frame, so that products of permutations along cycles are the identity."""
-    rematch: AnyRematching = EveryRound(name="every_round")
+    rematch: AnyRematching = EveryRound()
     """When neurons are matched: in every round (published), once, or again only if it is worth it."""
-    coefficients: AnyCoefficients = Mixing(name="mixing")
+    coefficients: AnyCoefficients = Mixing()
     """With which weights networks are averaged."""
     shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
     """After the first merge, multiply all weights in front of normalizations by this. The networks' functions
@@ -64,7 +64,7 @@ class Merge(Spec):
         }
         if self.repair != "none":
             kept |= {"images": self.images, "limit": self.limit, "augmented": self.augmented}
-        return Merge(matcher=Identity(name="identity"), **kept)
+        return Merge(matcher=Identity(), **kept)
 
     def label(self) -> str:
         """How networks are averaged and repaired, for legends and tables: plain averaging has it too."""

@@ -1,12 +1,14 @@
 """Architectures and their permutation symmetries."""
 
+from typing import Annotated
+
 from dimat.models.model import Model
 from dimat.models.plain import Plain
 from dimat.models.resnet20 import ResNet20
 from dimat.models.resnet50 import ResNet50
 from dimat.models.vgg16 import Vgg16
-from dimat.spec import choice
+from dimat.spec import OneOf
 
-AnyModel = choice(Plain, ResNet20, ResNet50, Vgg16)
+AnyModel = Annotated[Plain | ResNet20 | ResNet50 | Vgg16, OneOf()]
 
 __all__ = ["AnyModel", "Model", "Plain", "ResNet20", "ResNet50", "Vgg16"]

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from dimat.models.model import Model
-from dimat.spec import sequence
+from dimat.spec import Many
 
 
 class Plain(Model):
@@ -15,12 +16,12 @@ class Plain(Model):
     Convolutions have stride 2 from the second on; global average pooling comes before the linear layer.
     """
 
-    name: Literal["plain"]
-    widths: sequence(Annotated[int, Field(ge=1)]) = Field((16, 32, 32), min_length=1)
+    name: Literal["plain"] = "plain"
+    widths: Many[Annotated[int, Field(ge=1)]] = Field((16, 32, 32), min_length=1)
     """Channels of each convolution."""
 
+    @override
     def build(self, channels: int, classes: int) -> nn.Module:
-        """See `Model.build`."""
         return PlainNetwork(channels, self.widths, classes)
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from dimat.models.model import Model
 
@@ -15,12 +16,12 @@ class ResNet20(Model):
     stride 2 and batch normalization.
     """
 
-    name: Literal["resnet20"]
+    name: Literal["resnet20"] = "resnet20"
     width: int = Field(1, ge=1)
     """Factor on all channel numbers; the published experiments use 8."""
 
+    @override
     def build(self, channels: int, classes: int) -> nn.Module:
-        """See `Model.build`."""
         return ResNet20Network(channels, self.width, classes)
 
 

@@ -3,21 +3,22 @@
 from typing import Literal
 
 from torch import nn
+from typing_extensions import override
 
+from dimat.io.torchvision_import import torchvision_module
 from dimat.models.model import Model
-from dimat.torchvision_import import torchvision_module
 
 
 class ResNet50(Model):
     """torchvision's ResNet-50 for any number of channels and classes, randomly initialized."""
 
-    name: Literal["resnet50"]
+    name: Literal["resnet50"] = "resnet50"
     stem: Literal["imagenet", "small"] = "imagenet"
     """`imagenet` halves the image twice before the first block (published, also for 32x32 images); `small`
     keeps its size: a 3x3 convolution of stride 1 and no pooling."""
 
+    @override
     def build(self, channels: int, classes: int) -> nn.Module:
-        """See `Model.build`."""
         network = torchvision_module("models").resnet50(num_classes=classes)
         if self.stem == "small":
             network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from dimat.models.model import Model
 
@@ -24,12 +25,12 @@ class Vgg16(Model):
     size from 32x32 on fit; at 32x32 the two are the same.
     """
 
-    name: Literal["vgg16"]
+    name: Literal["vgg16"] = "vgg16"
     width: Annotated[float, Field(ge=1 / 64, le=8)] = 1.0
     """Factor on all channel numbers; the published experiments use 1."""
 
+    @override
     def build(self, channels: int, classes: int) -> nn.Module:
-        """See `Model.build`."""
         return Vgg16Network(channels, self.width, classes)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dimat.config import parse_study
+from dimat.experiment.config import parse_study
 
 PROJECT = Path(__file__).parents[2]
 CLUSTER = PROJECT / "tests" / "slurm" / "cluster.sh"
@@ -206,7 +206,7 @@ def test_two_tasks_of_one_run(pipeline):
 
 def test_a_job_sees_the_gpu_that_it_was_given():
     """Two devices that Slurm takes for GPUs: each of two jobs at a time gets another one."""
-    program = "import os, time, dimat.devices as d; time.sleep(3); print(d.visible(os.environ, 1))"
+    program = "import os, time, dimat.experiment.devices as d; time.sleep(3); print(d.visible(os.environ, 1))"
     command = ["srun", "--gpus=1", "--mem=500", sys.executable, "-c", program]
     options = {"cwd": PROJECT, "env": ENVIRONMENT, "stdout": subprocess.PIPE, "text": True}
     jobs = [subprocess.Popen(command, **options) for _ in range(2)]

@@ -20,7 +20,7 @@ ROUND_OFF = 1e-12
 class Derivation:
     """A bound on the mean over k < K of E |grad f(xbar_k)|^2, where xbar_k is the agents' mean at gradient k.
 
-    ``method`` is the rule of `dimat.algorithms` that it is about, ``measures`` says in words where Xi_k and
+    ``method`` is the rule of `dimat.methods` that it is about, ``measures`` says in words where Xi_k and
     xbar_k are taken, ``excludes`` what the bound does not cover. ``terms`` add up to the bound;
     ``disagreement`` bounds the mean of Xi_k over k < K. ``step_sizes`` are upper limits of alpha, by reason.
     Constants are passed by their symbols' names (`theory.derivations.symbols.MEANINGS`).

@@ -20,6 +20,7 @@ from typing import ClassVar
 import numpy
 from numpy import ndarray
 from scipy.special import expit
+from typing_extensions import override
 
 from theory.problems.problem import Problem
 
@@ -60,23 +61,26 @@ class Logistic(Problem):
         return self.images.shape[2]
 
     @property
+    @override
     def smoothness(self) -> float:
-        """See `Problem.smoothness`; exact, up to the round-off of an eigenvalue."""
+        """Exact, up to the round-off of an eigenvalue."""
         return float(self._eigenvalues.max() / 4 + self.decay)
 
     @property
+    @override
     def heterogeneity(self) -> float:
-        """See `Problem.heterogeneity`; a bound."""
+        """A bound."""
         centers = self.gradients(numpy.zeros((self.agents, 1, self.dimensions)))[:, 0]
         spread = ((centers - centers.mean(0)) ** 2).sum(1).mean()
         return float(numpy.sqrt(spread) + numpy.sqrt(self._eigenvalues.mean()) / 2)
 
+    @override
     def gap(self, x: ndarray) -> ndarray:
-        """See `Problem.gap`; at most `certificate` too large."""
+        """At most `certificate` too large."""
         return self.loss(x) - self.loss(self.minimizer[None]) + self.certificate
 
+    @override
     def gradients(self, x: ndarray) -> ndarray:
-        """See `Problem.gradients`."""
         residuals = expit(self.images @ x.swapaxes(1, 2)) - self.odd[..., None]
         slope = self.images.swapaxes(1, 2) @ residuals / self.images.shape[1]
         return slope.swapaxes(1, 2) + self.decay * x

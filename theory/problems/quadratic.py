@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy
 from numpy import ndarray
+from typing_extensions import override
 
 from theory.problems.problem import Problem
 
@@ -38,24 +39,27 @@ class Quadratic(Problem):
         return len(self.curvature)
 
     @property
+    @override
     def smoothness(self) -> float:
-        """See `Problem.smoothness`; exact."""
+        """Exact."""
         return float(self.curvature.max())
 
     @property
+    @override
     def heterogeneity(self) -> float:
-        """See `Problem.heterogeneity`; exact, at every point."""
+        """Exact, at every point."""
         spread = self.curvature * (self.optima - self.optima.mean(0))
         return float(numpy.sqrt((spread**2).sum(1).mean()))
 
+    @override
     def gap(self, x: ndarray) -> ndarray:
-        """See `Problem.gap`; exact."""
+        """Exact."""
         return (self.curvature * (x - self.optima.mean(0)) ** 2).sum(-1) / 2
 
+    @override
     def gradients(self, x: ndarray) -> ndarray:
-        """See `Problem.gradients`."""
         return self.curvature * (x - self.optima[:, None])
 
+    @override
     def gradient(self, x: ndarray) -> ndarray:
-        """See `Problem.gradient`."""
         return self.curvature * (x - self.optima.mean(0))

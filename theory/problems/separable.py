@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy
 from numpy import ndarray
+from typing_extensions import override
 
 from theory.problems.problem import Problem
 
@@ -40,27 +41,30 @@ class Separable(Problem):
         return len(self.phases)
 
     @property
+    @override
     def smoothness(self) -> float:
-        """See `Problem.smoothness`; exact."""
+        """Exact."""
         return float(self.amplitudes.max())
 
     @property
+    @override
     def heterogeneity(self) -> float:
-        """See `Problem.heterogeneity`; exact: attained at some points."""
+        """Exact: attained at some points."""
         apart = self._waves - self._mean_wave
         largest = (numpy.mean(abs(apart) ** 2) + abs(numpy.mean(apart**2))) / 2
         return float(numpy.sqrt(self.dimensions * largest))
 
+    @override
     def gap(self, x: ndarray) -> ndarray:
-        """See `Problem.gap`; exact."""
+        """Exact."""
         return abs(self._mean_wave) * (1 - numpy.cos(x - numpy.angle(self._mean_wave))).sum(-1)
 
+    @override
     def gradients(self, x: ndarray) -> ndarray:
-        """See `Problem.gradients`."""
         return self.amplitudes[:, None, None] * numpy.sin(x - self.phases[:, None, None])
 
+    @override
     def gradient(self, x: ndarray) -> ndarray:
-        """See `Problem.gradient`."""
         return abs(self._mean_wave) * numpy.sin(x - numpy.angle(self._mean_wave))
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy
 from numpy import ndarray
 from pydantic import Field
+from typing_extensions import override
 
 from dimat.data.partitions.partition import Partition, Shares, joined, shuffled_classes
 from dimat.errors import InputError
@@ -15,18 +16,18 @@ ATTEMPTS = 1000
 class Dirichlet(Partition):
     """Each class is divided among the agents in proportions drawn from Dirichlet(alpha, ..., alpha)."""
 
-    name: Literal["dirichlet"]
+    name: Literal["dirichlet"] = "dirichlet"
     alpha: float = Field(gt=0, le=1e6)
     """Concentration: small is skewed (0.1), large is close to IID (100)."""
     fewest: int = Field(10, ge=1)
     """Draw again until every agent holds at least so many images."""
 
+    @override
     def label(self) -> str:
-        """See `Spec.label`."""
         return f"Dirichlet {self.alpha:g}"
 
+    @override
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
-        """See `Partition.deal`."""
         classes = shuffled_classes(labels, generator)
         for _ in range(ATTEMPTS):
             pieces: list[list[ndarray]] = [[] for _ in range(agents)]

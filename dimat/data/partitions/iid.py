@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy
 from numpy import ndarray
+from typing_extensions import override
 
 from dimat.data.partitions.partition import Partition, Shares, joined, shuffled_classes
 
@@ -11,14 +12,14 @@ from dimat.data.partitions.partition import Partition, Shares, joined, shuffled_
 class Iid(Partition):
     """Each class is split evenly among all agents; remainders go to rotating agents."""
 
-    name: Literal["iid"]
+    name: Literal["iid"] = "iid"
 
+    @override
     def label(self) -> str:
-        """See `Spec.label`."""
         return "IID"
 
+    @override
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
-        """See `Partition.deal`."""
         shares = joined(deal_evenly(shuffled_classes(labels, generator), agents))
         return Shares(shares, shares)
 

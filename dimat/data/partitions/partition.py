@@ -9,7 +9,7 @@ import numpy
 from numpy import ndarray
 
 from dimat.errors import InputError
-from dimat.files import read_json, write_json
+from dimat.io.files import read_json, write_json
 from dimat.spec import Spec
 
 PHASES = ("pretrain", "train")

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy
 from numpy import ndarray
+from typing_extensions import override
 
 from dimat.data.partitions.iid import deal_evenly
 from dimat.data.partitions.partition import Partition, Shares, joined, shuffled_classes
@@ -16,14 +17,14 @@ class TwoPhase(Partition):
     Half of each class is dealt out evenly for pre-training; the halves do not overlap.
     """
 
-    name: Literal["two_phase"]
+    name: Literal["two_phase"] = "two_phase"
 
+    @override
     def label(self) -> str:
-        """See `Spec.label`."""
         return "two phases"
 
+    @override
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
-        """See `Partition.deal`."""
         classes = shuffled_classes(labels, generator)
         first = [members[: len(members) // 2] for members in classes]
         second = [members[len(members) // 2 :] for members in classes]

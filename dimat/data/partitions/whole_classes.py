@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy
 from numpy import ndarray
+from typing_extensions import override
 
 from dimat.data.partitions.partition import Partition, Shares, joined, shuffled_classes
 
@@ -14,14 +15,14 @@ class WholeClasses(Partition):
     With more agents than classes, the agents whose turn falls on the same class share it evenly.
     """
 
-    name: Literal["classes"]
+    name: Literal["classes"] = "classes"
 
+    @override
     def label(self) -> str:
-        """See `Spec.label`."""
         return "whole classes"
 
+    @override
     def deal(self, labels: ndarray, agents: int, generator: numpy.random.Generator) -> Shares:
-        """See `Partition.deal`."""
         shares = joined(deal_classes(shuffled_classes(labels, generator), agents, generator))
         return Shares(shares, shares)
 

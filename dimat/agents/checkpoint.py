@@ -1,0 +1,47 @@
+"""Checkpoints: whole or absent, checked when read, bound to the experiment that wrote them."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dimat.errors import InputError
+from dimat.io.files import read_tensors, remove, write_tensors
+
+
+class Checkpoint:
+    """The checkpoint file of one start or run.
+
+    ``experiment`` describes it in JSON terms; a new checkpoint is due when the last is ``seconds`` old.
+    """
+
+    def __init__(self, path: Path, experiment: dict[str, Any], seconds: float) -> None:
+        self.path = path
+        self.experiment = experiment
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors and progress of the interrupted job; `None` if there is nothing to resume."""
+        if not self.path.exists():
+            return None
+        tensors, about = read_tensors(self.path)
+        if not isinstance(about, dict) or about.get("experiment") != self.experiment:
+            raise InputError(f"{self.path}: a checkpoint of another experiment; delete it and run again")
+        return tensors, about["progress"]
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is old enough to be replaced."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Replace the checkpoint."""
+        write_tensors(self.path, tensors, {"experiment": self.experiment, "progress": progress})
+        self._last = time.monotonic()
+
+    def finish(self, kept: Path | None = None) -> None:
+        """The job is done: nothing is left to resume. What there is may be ``kept`` elsewhere."""
+        if kept is not None and self.path.exists():
+            self.path.replace(kept)
+        remove(self.path)

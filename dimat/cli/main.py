@@ -1,0 +1,175 @@
+"""The command line: one command for each step of the pipeline, usable without Snakemake."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from dimat.cli import merge as merge_files
+from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.errors import InputError, LostAgent
+from dimat.experiment.config import Identified, read_study
+from dimat.experiment.interruption import EXIT_CODE, Interrupted, asked_to_leave, listen
+from dimat.experiment.records import collect_provenance, collect_records
+from dimat.experiment.runner import Driver
+from dimat.experiment.schema import json_schema, reference
+
+app = typer.Typer(
+    help=(
+        "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
+        "The steps are: prepare, partition, pretrain, tune, train, collect; check, holonomy and claims; then "
+        "figure, table and pdf. Each takes a configuration and carries out its step for everything in it "
+        "that is not done yet, or for the one id given with --only."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Item = TypeVar("Item", bound=Identified)
+
+
+def open_driver(config: Path, results: Path) -> Driver:
+    """The driver for a configuration and its folder of results."""
+    return Driver(*open_study(config, results))
+
+
+def each(
+    items: Mapping[str, Item],
+    only: str | None,
+    output: Callable[[str], Path],
+    step: Callable[[Item], None],
+    settle: Callable[[Item], None] | None = None,
+) -> None:
+    """Carry out ``step`` for the item ``only``, or for all items whose output is not there yet.
+
+    Those that are there are `settle`d: whoever made them may have been killed before it could.
+    """
+    if only is not None:
+        step(chosen(items, only)[only])
+        return
+    for id, item in items.items():
+        if not output(id).exists():
+            if asked_to_leave():
+                raise Interrupted(f"asked to leave; run again to go on with {id}")
+            step(item)
+            continue
+        logging.info("%s: already there", output(id))
+        if settle is not None:
+            settle(item)
+
+
+def chosen(items: Mapping[str, Item], only: str | None) -> Mapping[str, Item]:
+    """The item ``only``, or all items."""
+    if only is not None and only not in items:
+        raise InputError(f"--only: {only!r} is not in this configuration; valid ids: dimat ids CONFIG")
+    return items if only is None else {only: items[only]}
+
+
+@app.command()
+def prepare(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Read, check and decode data sets."""
+    driver = open_driver(config, results)
+    each(driver.study.sources, only, driver.layout.source, driver.prepare)
+
+
+@app.command()
+def partition(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Deal training images out to agents."""
+    driver = open_driver(config, results)
+    each(driver.study.deals, only, driver.layout.deal, driver.partition)
+
+
+@app.command()
+def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Train agents apart, before the first merge."""
+    listen()
+    driver = open_driver(config, results)
+    each(driver.study.starts, only, driver.layout.start, driver.pretrain, driver.settle)
+
+
+@app.command()
+def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Choose learning rates on held-out training images, where the configuration asks for it."""
+    listen()
+    driver = open_driver(config, results)
+    each(driver.study.choices, only, driver.layout.choice, driver.tune)
+
+
+@app.command()
+def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Merge and train in rounds, and record every accuracy."""
+    listen()
+    driver = open_driver(config, results)
+    each(driver.study.runs, only, driver.layout.run, driver.train, driver.settle)
+
+
+@app.command()
+def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
+    """Join the records of all runs into one file, and sum up what made them."""
+    driver = open_driver(config, results)
+    runs = driver.study.runs
+    collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
+    collect_provenance((driver.layout.run_provenance(id) for id in runs), driver.layout.provenance)
+
+
+@app.command()
+def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Carry out the last round of finished runs again; exit code 1 if other numbers come out.
+
+    Needs the checkpoints that the configuration keeps with keep_checkpoints.
+    """
+    driver = open_driver(config, results)
+    failed = False
+    for id, run in chosen(driver.study.runs, only).items():
+        difference = driver.verify(run)
+        failed |= difference is not None
+        typer.echo(f"{id}: {difference or f'round {run.training.rounds} gives the recorded numbers again'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ids(config: Config) -> None:
+    """List the ids of all data sets, partitions, starts and runs."""
+    study = read_study(config)
+    for kind in ("sources", "deals", "starts", "choices"):
+        for id in getattr(study, kind):
+            typer.echo(f"{kind[:-1]} {id}")
+    for id in study.runs:
+        typer.echo(f"run {id}")
+
+
+@app.command()
+def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = False) -> None:
+    """Print the configuration's JSON schema, or its documentation."""
+    typer.echo(reference() if markdown else json_schema(), nl=False)
+
+
+def main() -> None:
+    """Entry point: `InputError` becomes one line and exit code 2, `Interrupted` one and exit code 75."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
+    for more in (merge_files.commands, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
+        for kind in ("registered_commands", "registered_groups"):
+            known = getattr(app, kind)
+            known += [new for new in getattr(more, kind) if new not in known]  # none at a second call
+    try:
+        app()
+    except Interrupted as request:
+        logging.info("%s", request)
+        sys.exit(EXIT_CODE)
+    except LostAgent as error:
+        typer.echo(f"dimat: error: {error}", err=True)
+        sys.stderr.flush()
+        os._exit(1)  # other threads may wait for the lost process for ever
+    except (InputError, OSError) as error:  # OSError: a full disk, a folder that is none, no permission
+        typer.echo(f"dimat: error: {error}", err=True)
+        sys.exit(2)

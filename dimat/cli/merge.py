@@ -1,0 +1,192 @@
+"""The tool `dimat merge`: trained networks in files, merged into one file."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from dimat.data import AnyDataSet, DataFolders, ImageSet
+from dimat.errors import InputError
+from dimat.experiment.config import describe
+from dimat.io.files import read_tensors, write_tensors
+from dimat.merging.api import Merged, merge
+from dimat.merging.options import Merge
+from dimat.models import AnyModel
+from dimat.models.tracing import UnsupportedOperation
+from dimat.randomness import Randomness
+from dimat.tasks.evaluation import evaluate
+
+commands = typer.Typer()
+
+Parents = Annotated[list[Path], typer.Argument(help="Networks: safetensors files of state dicts.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="The merged network, in the order of the first.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="Architecture: a name, or a mapping in YAML.")]
+Width = Annotated[int | None, typer.Option(help="Short for {width: ...} in --model.")]
+Data = Annotated[str, typer.Option(help="Data set: a name, name:path, or a mapping in YAML.")]
+Matcher = Annotated[str, typer.Option(help="How neurons are matched: a name, or a mapping in YAML.")]
+Alignment = Annotated[
+    str, typer.Option(help="consistent: all with each other; per_edge: each with the first.")
+]
+Coefficients = Annotated[str, typer.Option(help="Weights of the average: a name, or a mapping in YAML.")]
+Repair = Annotated[str, typer.Option(help="none, recalibrate, repair or rescale.")]
+Images = Annotated[int, typer.Option(min=2, help="Match and repair on so many training images.")]
+Seed = Annotated[int, typer.Option(min=0, help="Which images are drawn.")]
+
+
+@commands.command("merge")
+def merge_files(
+    parents: Parents,
+    output: Output,
+    model: ModelName,
+    data: Data,
+    width: Width = None,
+    matcher: Matcher = "activation",
+    alignment: Alignment = "consistent",
+    coefficients: Coefficients = "mixing",
+    repair: Repair = "recalibrate",
+    images: Images = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Merge trained networks of one architecture into one file, and report what that costs in accuracy.
+
+    A file of a study's starts stands for the networks of all its agents. Values of options are explained
+    in config/README.md. For example: dimat merge --model resnet20 --width 2 --data folder:images
+    a.safetensors b.safetensors -o merged.safetensors
+    """
+    architecture = parsed("--model", AnyModel, model, {} if width is None else {"width": width})
+    options = {
+        "matcher": value_of("--matcher", matcher),
+        "alignment": alignment,
+        "coefficients": value_of("--coefficients", coefficients),
+        "repair": repair,
+    }
+    validated("merge", Merge, options)
+    if output.resolve() in [path.resolve() for path in parents]:
+        raise InputError(f"--output: {output} is one of the networks to merge; valid is another file")
+    states = [(path, read_state(path)) for path in parents]  # mistakes come before the work
+    data_set = parsed("--data", AnyDataSet, data, {}).prepared(
+        DataFolders.from_environment(output.parent / "downloads")
+    )
+    networks = [
+        found
+        for path, tensors in states
+        for found in networks_of(path, tensors, architecture.build, data_set)
+    ]
+    if len(networks) < 2:
+        raise InputError(f"{parents[0]}: a single network; valid are two or more to merge")
+
+    chosen = torch.randperm(
+        len(data_set.train_images), generator=Randomness("merge", seed).torch("images for merging")
+    )[:images]
+    batches = data_set.normalized(data_set.train_images[chosen])
+    models = [network for _, network in networks]
+    try:
+        merged = merge(models, batches, **options)
+    except UnsupportedOperation as error:
+        raise InputError(f"--model: {error}") from None
+    naive = merge(models, batches, matcher="identity", repair="none").model
+    repaired = merge(models, batches, matcher="identity", repair=repair).model if repair != "none" else None
+
+    rows = [(f"network {name}", accuracy(network, data_set)) for name, network in networks]
+    rows.append(("naive average", accuracy(naive, data_set)))
+    if repaired:
+        rows.append((f"naive average, {repair}", accuracy(repaired, data_set)))
+    rows.append(("merged", accuracy(merged.model, data_set)))
+    about = {"merged": [str(path) for path in parents], "options": options, "test_accuracy": rows}
+    write_tensors(output, merged.model.state_dict(), about)
+    typer.echo(report(rows, merged, data_set.description))
+
+
+def value_of(key: str, text: str) -> Any:
+    """An option's text as YAML: a name or a mapping."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"{key}: {text!r} is neither a name nor a mapping in YAML") from None
+
+
+def parsed(key: str, kind: Any, text: str, more: dict[str, Any]) -> Any:
+    """A spec from a name, from ``name:path``, or from a mapping in YAML."""
+    name, colon, path = text.partition(":")
+    if text.lstrip().startswith("{"):
+        value = value_of(key, text)
+    else:
+        value = {"name": name} | ({"path": path} if colon else {})
+    return validated(key, kind, value | more)
+
+
+def validated(key: str, kind: Any, value: Any) -> Any:
+    """``value`` as a ``kind``; `InputError` with the first mistake."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise InputError(f"{key}: {describe(error)}") from None
+
+
+def networks_of(
+    path: Path, tensors: dict[str, Tensor], build: Callable[[int, int], nn.Module], data: ImageSet
+) -> Iterator[tuple[str, nn.Module]]:
+    """(name, network) for each network whose tensors a file holds, checked against the architecture."""
+    agents = {name.split("/", 1)[0] for name in tensors if "/network/" in name}
+    for agent in sorted(agents, key=int) or [None]:
+        prefix = "" if agent is None else f"{agent}/network/"
+        state = {
+            name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
+        }
+        network = build(data.shape[0], len(data.classes))
+        check_fits(path, state, network.state_dict())
+        network.load_state_dict(state)
+        yield (f"{path}" if agent is None else f"{path}, agent {agent}"), network.eval()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            if "dimat" in (file.metadata() or {}):
+                return read_tensors(path)[0]  # which knows its checksum
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged, or no safetensors file ({error})") from None
+
+
+def check_fits(path: Path, state: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    """`InputError` that names the first tensor in which a file and the architecture differ."""
+    for name, tensor in wanted.items():
+        if name not in state:
+            raise InputError(f"{path}: lacks {name!r}; it holds another architecture than --model says")
+        if state[name].shape != tensor.shape:
+            raise InputError(
+                f"{path}: {name!r} has shape {tuple(state[name].shape)}; with this --model and --data, "
+                f"valid is {tuple(tensor.shape)}"
+            )
+        if not torch.isfinite(state[name]).all():
+            raise InputError(f"{path}: {name!r} holds values that are not finite")
+    for name in state:
+        if name not in wanted:
+            raise InputError(f"{path}: holds {name!r}, which the architecture of --model does not have")
+
+
+def accuracy(network: nn.Module, data: ImageSet) -> float:
+    """Share of right answers on the test images."""
+    return evaluate(network, data)["test_accuracy"]
+
+
+def report(rows: list[tuple[str, float]], merged: Merged, description: str) -> str:
+    """Accuracies and the objective, as aligned lines."""
+    lines = [(name, f"{100 * value:6.2f} %") for name, value in rows]
+    count = len(merged.objective)
+    for name, values in (("as merged", merged.objective), ("in place", merged.objective_in_place)):
+        lines.append((f"objective {name}, mean of {count} groups", f"{sum(values.values()) / count:6.3f}"))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join([f"Test accuracy on {description}", *(f"{n:{width}}  {v}" for n, v in lines)])

@@ -1,0 +1,1 @@
+"""A study: its configuration, ids, runs and their records."""

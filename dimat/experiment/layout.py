@@ -1,0 +1,109 @@
+"""Where everything lies below the results folder of a study."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below ``root``, the folder of one study; ids come from `dimat.experiment.config`."""
+
+    root: Path
+
+    @property
+    def study(self) -> Path:
+        """The resolved configuration that jobs read."""
+        return self.root / "study.json"
+
+    @property
+    def downloads(self) -> Path:
+        """Official archives that were downloaded."""
+        return self.root.parent / "downloads"
+
+    @property
+    def locks(self) -> Path:
+        """Which job uses which GPU; for all studies."""
+        return self.root.parent / "gpus"
+
+    @property
+    def records(self) -> Path:
+        """The records of all runs."""
+        return self.root / "records.csv"
+
+    @property
+    def provenance(self) -> Path:
+        """What made the records: experiments, versions, devices, times."""
+        return self.root / "provenance.json"
+
+    @property
+    def audit(self) -> Path:
+        """Measured numbers against derived bounds."""
+        return self.root / "audit.csv"
+
+    @property
+    def audit_full(self) -> Path:
+        """The same over the large grid."""
+        return self.root / "audit-full.csv"
+
+    def holonomy(self, id: str) -> Path:
+        """What was measured of the first merges from one start."""
+        return self.root / "holonomy" / f"{id}.csv"
+
+    @property
+    def evidence(self) -> Path:
+        """What the study's own records and networks say of the claims, as rows of the audit."""
+        return self.root / "evidence.csv"
+
+    @property
+    def claims(self) -> Path:
+        """The verdict on every claim."""
+        return self.root / "claims.csv"
+
+    @property
+    def pdf(self) -> Path:
+        """The paper."""
+        return self.root / "dimat.pdf"
+
+    def source(self, id: str) -> Path:
+        """A decoded data set."""
+        return self.root / "data" / f"{id}.safetensors"
+
+    def deal(self, id: str) -> Path:
+        """A partition among agents."""
+        return self.root / "partitions" / f"{id}.json"
+
+    def start(self, id: str) -> Path:
+        """The networks of agents trained apart."""
+        return self.root / "starts" / f"{id}.safetensors"
+
+    def choice(self, id: str) -> Path:
+        """Which learning rate was chosen, and what was tried."""
+        return self.root / "tuning" / f"{id}.json"
+
+    def run(self, id: str) -> Path:
+        """The records of one run."""
+        return self.root / "runs" / id / "records.csv"
+
+    def run_provenance(self, id: str) -> Path:
+        """What made the records of one run."""
+        return self.root / "runs" / id / "run.json"
+
+    def last_round(self, id: str) -> Path:
+        """The state of a run before its last round, where it is kept."""
+        return self.root / "runs" / id / "last_round.safetensors"
+
+    def checkpoint(self, id: str) -> Path:
+        """The state of an unfinished start or run."""
+        return self.root / "checkpoints" / f"{id}.safetensors"
+
+    def figure(self, name: str) -> Path:
+        """A figure as SVG."""
+        return self.root / "figures" / f"{name}.svg"
+
+    def table(self, name: str, ending: str) -> Path:
+        """A table as csv or tex."""
+        return self.root / "tables" / f"{name}.{ending}"
+
+    def log(self, command: str, id: str) -> Path:
+        """What a job printed."""
+        return self.root / "logs" / command / f"{id}.log"

@@ -1,0 +1,38 @@
+"""Learning rates, chosen by accuracy on held-out training images within one budget for every method."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from dimat.spec import Many, Spec
+
+
+class Tuning(Spec):
+    """Before the runs of a method, its learning rate is chosen among multiples of the one it is given.
+
+    Every factor is tried once, in the setting of the runs, on training images alone: a share of them is held
+    out, agents are pre-trained without it and evaluated on it. No test image is looked at.
+    """
+
+    factors: Annotated[Many[Annotated[float, Field(gt=0, le=1e3)]], Field(min_length=1)] = (
+        0.1,
+        0.3,
+        1.0,
+        3.0,
+    )
+    """Multiples of the method's learning rate; as many trials for each method."""
+    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    """Share of the training images that is held out."""
+    seed: Annotated[int, Field(ge=0)] = 1000
+    """Seed of the trials; another one than those of the runs."""
+
+
+def best(accuracies: Mapping[float, float | None]) -> float:
+    """The factor with the highest accuracy; of equal ones the smallest. `None` stands for divergence.
+
+    All diverged: the smallest factor.
+    """
+    return max(
+        sorted(accuracies), key=lambda factor: -1.0 if accuracies[factor] is None else accuracies[factor]
+    )

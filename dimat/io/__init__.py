@@ -1,0 +1,1 @@
+"""Files with checksums, and what must be imported with care."""

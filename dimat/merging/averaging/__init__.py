@@ -1,0 +1,1 @@
+"""Averages of networks that stand alike."""

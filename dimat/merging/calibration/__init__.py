@@ -1,0 +1,1 @@
+"""Statistics of normalization, recomputed on images that agents may look at."""

@@ -1,0 +1,1 @@
+"""Which neurons of two networks go together."""

@@ -1,0 +1,51 @@
+"""Activation matching (Li et al. 2015; Ainsworth, Hayase and Srinivasa 2023, section 3.1).
+
+Each neuron of one network is matched with the neuron of the other whose activations correlate with its
+own, so that the sum of correlations is largest: one linear assignment for each group.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from dimat.merging.matching.matcher import Matcher, Similarity
+from dimat.merging.matching.statistics import Pair, correlations
+from dimat.models.symmetry import Group, Permutations
+
+
+class Activation(Matcher):
+    """Match neurons by the correlation of their activations over images and positions."""
+
+    name: Literal["activation"] = "activation"
+    looks_at_images: ClassVar[bool] = True
+
+    @override
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        measured = correlations(dict(models), groups, pairs, batches, batch_statistics=batch_statistics)
+        return {pair: Correlated(by_group) for pair, by_group in measured.items()}
+
+
+class Correlated(Similarity):
+    """Correlations in [-1, 1]; no group depends on another."""
+
+    coupled: ClassVar[bool] = False
+
+    def __init__(self, correlations: Mapping[str, Tensor]) -> None:
+        self.correlations = correlations
+
+    @override
+    def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        return self.correlations[group.name]
+
+    @override
+    def scale(self, group: Group) -> float:
+        return 1.0

@@ -1,0 +1,67 @@
+"""Activation and weight matching with both costs combined.
+
+Activation matching sees what neurons do but not what they are connected to; weight matching the reverse.
+Both parts of the objective are brought to one scale, so that neither drowns the other: each group counts
+with its mean correlation, each parameter with the cosine of the two networks' tensors.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from typing_extensions import override
+
+from dimat.merging.matching.activation import Activation
+from dimat.merging.matching.matcher import Matcher, Similarity
+from dimat.merging.matching.statistics import Pair
+from dimat.merging.matching.weight import InnerProducts, matched_parameters
+from dimat.models.symmetry import Group, Permutations
+
+
+class ActivationWeight(Matcher):
+    """Match neurons by the correlation of their activations and the similarity of their weights."""
+
+    name: Literal["activation-weight"] = "activation-weight"
+    weights: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the weights in the objective; the rest are the activations."""
+    looks_at_images: ClassVar[bool] = True
+
+    @override
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        activations = Activation().compare(models, groups, pairs, batches, batch_statistics)
+        unit = {agent: _normalized(matched_parameters(model, groups)) for agent, model in models.items()}
+        return {
+            (i, j): Combined(activations[i, j], InnerProducts(unit[i], unit[j], groups), self.weights)
+            for i, j in pairs
+        }
+
+
+def _normalized(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor with norm 1 (or 0), so that inner products are cosines."""
+    return {name: tensor / tensor.norm().clamp_min(1e-300) for name, tensor in parameters.items()}
+
+
+class Combined(Similarity):
+    """A weighted sum of mean correlations and cosines of parameters."""
+
+    def __init__(self, activations: Similarity, weights: Similarity, share: float) -> None:
+        self.activations = activations
+        self.weights = weights
+        self.share = share
+
+    @override
+    def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        correlations = self.activations.scores(group, permutations).cpu() / group.size
+        return (1 - self.share) * correlations + self.share * self.weights.scores(group, permutations)
+
+    @override
+    def scale(self, group: Group) -> float:
+        return (1 - self.share) / group.size + self.share * self.weights.scale(group)

@@ -1,0 +1,162 @@
+"""What a matching did, layer by layer: how much moved, what it gained, and whether cycles close."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import networkx
+import numpy
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from dimat.communication.communicator import Network
+from dimat.merging.matching.assignment import inverse
+from dimat.merging.matching.frames import spanning_tree
+from dimat.merging.matching.matcher import Similarity
+from dimat.merging.matching.statistics import Pair
+from dimat.models.symmetry import Group, Permutations, permute
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One number about one group of channels (``layer``) in one merge."""
+
+    layer: str
+    metric: str
+    value: float
+
+
+def diagnose(
+    states: Mapping[int, State],
+    groups: list[Group],
+    permutations: Mapping[Pair, Permutations],
+    similarities: Mapping[Pair, Similarity],
+    network: Network,
+) -> list[Diagnostic]:
+    """All diagnostics of one merge, as means over links.
+
+    ``permutations`` are the P_ij of every agent i of this process and its neighbours j, between the networks
+    ``states`` as they stood before the merge; ``similarities`` are those they were found by, none if nothing
+    was matched. What other processes know of their links is collected from them. For each group:
+
+    - ``moved_share``: channels of a neighbour that are moved.
+    - ``closed_share``: channels that return to themselves around a fundamental cycle, if there is any.
+    - ``orbit_share``: orbits of channels under products of permutations along closed walks, over the number
+      of channels: 1 if and only if all cycles close (see the audit: repeated merging averages what shares
+      an orbit).
+    - ``distance_before``, ``distance_after``: ||x_i - x_j||^2 and ||x_i - P_ij x_j||^2 over
+      ||x_i||^2 + ||x_j||^2, on the parameters that put out these channels, for i < j.
+    - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
+      that is than in place.
+    """
+    everywhere = network.collect(permutations)
+    # Where links have one direction only, the other way round is as good for what is said of cycles.
+    back = {(j, i): inverse(by_group) for (i, j), by_group in everywhere.items() if (j, i) not in everywhere}
+    parts = networkx.number_connected_components(networkx.Graph(list(everywhere)))
+    values: dict[tuple[str, str, Pair], float] = {}
+    for pair, by_group in permutations.items():
+        link = {pair: by_group}
+        once = pair[0] < pair[1] or pair[::-1] in back
+        if once:
+            before, after = (distances(states, groups, link, moved=moved) for moved in (False, True))
+        for group in groups:
+            values[group.name, "moved_share", pair] = _moved(by_group[group.name])
+            if once:
+                values[group.name, "distance_before", pair] = before[group.name]
+                values[group.name, "distance_after", pair] = after[group.name]
+            if pair in similarities:
+                reached, standing = objectives(group, link, {pair: similarities[pair]})
+                values[group.name, "objective", pair] = reached
+                values[group.name, "objective_gain", pair] = reached - standing
+    for group in groups if everywhere else ():
+        of_group = {pair: by_group[group.name] for pair, by_group in sorted((everywhere | back).items())}
+        anyone = min(everywhere)
+        if anyone in permutations:  # what is said of all links together is said once
+            alone = network.agents - len({agent for pair in of_group for agent in pair})
+            of_channels = orbits(of_group, network.agents, group.size) / group.size
+            values[group.name, "orbit_share", anyone] = (of_channels - alone) / parts
+            if closures := cycle_closures(of_group, network.agents, group.size):
+                values[group.name, "closed_share", anyone] = _mean(closures)
+    by_metric: dict[tuple[str, str], list[float]] = {}
+    for (layer, metric, _), value in sorted(network.collect(values).items()):
+        by_metric.setdefault((layer, metric), []).append(value)
+    return [Diagnostic(layer, metric, _mean(values)) for (layer, metric), values in by_metric.items()]
+
+
+def _mean(values: object) -> float:
+    return float(numpy.mean(list(values)))
+
+
+def _moved(order: Tensor) -> float:
+    return float((order != torch.arange(len(order))).double().mean())
+
+
+def objectives(
+    group: Group, permutations: Mapping[Pair, Permutations], similarities: Mapping[Pair, Similarity]
+) -> tuple[float, float]:
+    """Mean score of ``group`` over its scale, as matched and in place, over all pairs."""
+    rows = torch.arange(group.size)
+    reached, standing = [], []
+    for pair, similarity in similarities.items():
+        scores = similarity.scores(group, permutations[pair]).cpu()
+        scale = similarity.scale(group) * group.size or 1.0
+        reached.append(float(scores[rows, permutations[pair][group.name]].sum()) / scale)
+        standing.append(float(scores.trace()) / scale)
+    return _mean(reached), _mean(standing)
+
+
+def cycle_closures(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> list[float]:
+    """For each fundamental cycle, the share of channels of its root that return to themselves.
+
+    Cycles are those that links outside a breadth-first spanning tree close.
+    """
+    tree = spanning_tree(permutations, agents)
+    place = {agent: torch.arange(size) for agent in range(agents)}  # where each channel of the root has gone
+    for parent, agent in tree:
+        place[agent] = permutations[parent, agent][place[parent]]
+    inside = {frozenset(edge) for edge in tree}
+    return [
+        float((order[place[i]] == place[j]).double().mean())
+        for (i, j), order in permutations.items()
+        if i < j and frozenset((i, j)) not in inside
+    ]
+
+
+def orbits(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> int:
+    """Orbits of the channels of one agent under all closed walks, in a connected graph.
+
+    They are the connected components of the lift of the graph: one node for each channel of each agent,
+    one link for each matched pair of channels.
+    """
+    ends = [(i * size + torch.arange(size), j * size + order) for (i, j), order in permutations.items()]
+    rows, columns = (torch.cat(parts).numpy() for parts in zip(*ends, strict=True))
+    links = coo_matrix((numpy.ones(len(rows)), (rows, columns)), shape=(agents * size, agents * size))
+    return connected_components(links, directed=False, return_labels=False)
+
+
+def distances(
+    states: Sequence[State] | Mapping[int, State],
+    groups: list[Group],
+    permutations: Mapping[Pair, Permutations],
+    moved: bool,
+) -> dict[str, float]:
+    """Mean relative squared distance over links, before or after the neighbour is ``moved``."""
+    produced = {
+        group.name: [member.name for member in group.members if member.axis == 0 and _trained(member.name)]
+        for group in groups
+    }
+    found: dict[str, list[float]] = {group.name: [] for group in groups}
+    for (i, j), by_group in permutations.items():
+        other = permute(states[j], groups, by_group) if moved else states[j]
+        for group, names in produced.items():
+            gap = sum(float((states[i][name] - other[name]).square().sum()) for name in names)
+            size = sum(float(states[k][name].square().sum()) for k in (i, j) for name in names)
+            found[group].append(gap / size if size else 0.0)
+    return {group: _mean(values) for group, values in found.items()}
+
+
+def _trained(name: str) -> bool:
+    return not name.endswith(("running_mean", "running_var"))

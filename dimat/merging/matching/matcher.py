@@ -1,0 +1,51 @@
+"""What matchers have in common: how well channels of two networks go together, group by group."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from dimat.merging.matching.statistics import Pair
+from dimat.models.symmetry import Group, Permutations
+from dimat.spec import Spec
+
+
+class Similarity(ABC):
+    """The objective of re-ordering network j like network i, as seen by one group at a time."""
+
+    coupled: ClassVar[bool] = True
+    """Whether the scores of a group depend on how other groups are permuted."""
+
+    @abstractmethod
+    def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        """What matching channel a of i with channel b of j adds to the objective: float64 (C, C).
+
+        All other groups of network j are re-ordered by ``permutations`` as they stand.
+        """
+
+    @abstractmethod
+    def scale(self, group: Group) -> float:
+        """What one channel adds on average at best, that is, between a network and itself."""
+
+
+class Matcher(Spec):
+    """A way to tell which channels of two networks go together."""
+
+    looks_at_images: ClassVar[bool]
+
+    @abstractmethod
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        """The similarity of networks i and j for each pair (i, j).
+
+        ``batches`` are normalized images (batch, channels, height, width) that all networks look at. With
+        ``batch_statistics``, batch normalization uses each batch's own, and its running statistics are
+        computed anew on the way (see `correlations`).
+        """

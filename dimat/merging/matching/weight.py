@@ -1,0 +1,86 @@
+"""Weight matching (Ainsworth, Hayase and Srinivasa 2023, "Git Re-Basin", section 3.2 and algorithm 1).
+
+Neurons are matched by the similarity of their weights, without images: the permutations P that maximize the
+inner product of theta_i with P theta_j over all parameters. Given all other groups, the best permutation of
+one group is a linear assignment; groups are visited in turn until none of them gains.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from dimat.merging.matching.matcher import Matcher, Similarity
+from dimat.merging.matching.statistics import Pair
+from dimat.models.symmetry import Group, Member, Permutations, permute_axis
+
+
+class Weight(Matcher):
+    """Match neurons by weights, biases and normalization parameters; never by running statistics."""
+
+    name: Literal["weight"] = "weight"
+    looks_at_images: ClassVar[bool] = False
+
+    @override
+    def compare(
+        self,
+        models: Mapping[int, nn.Module],
+        groups: list[Group],
+        pairs: list[Pair],
+        batches: Iterable[Tensor],
+        batch_statistics: bool = False,
+    ) -> dict[Pair, Similarity]:
+        """No image is looked at."""
+        parameters = {agent: matched_parameters(model, groups) for agent, model in models.items()}
+        return {(i, j): InnerProducts(parameters[i], parameters[j], groups) for i, j in pairs}
+
+
+def matched_parameters(model: nn.Module, groups: list[Group]) -> dict[str, Tensor]:
+    """The parameters that follow permutations, in double precision; no buffers."""
+    members = {member.name for group in groups for member in group.members}
+    return {name: tensor.detach().double() for name, tensor in model.named_parameters() if name in members}
+
+
+class InnerProducts(Similarity):
+    """Inner products of everything that belongs to a channel in two networks with the given parameters."""
+
+    def __init__(self, ones: Mapping[str, Tensor], others: Mapping[str, Tensor], groups: list[Group]) -> None:
+        self.ones = ones
+        self.others = others
+        self.axes: dict[str, list[tuple[str, Member]]] = defaultdict(list)
+        for group in groups:
+            for member in group.members:
+                self.axes[member.name].append((group.name, member))
+
+    @override
+    def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        scores = torch.zeros(group.size, group.size, dtype=torch.float64)
+        for member in self._parameters(group):
+            other = self.others[member.name]
+            for name, moved in self.axes[member.name]:
+                if moved != member:
+                    other = permute_axis(other, moved, permutations[name])
+            one = _channels(self.ones[member.name], member, group)
+            scores += (one @ _channels(other, member, group).T).cpu()
+        return scores
+
+    @override
+    def scale(self, group: Group) -> float:
+        """The product of the norms, by the inequality of Cauchy and Schwarz."""
+        product = 1.0
+        for tensors in (self.ones, self.others):
+            own = [_channels(tensors[member.name], member, group) for member in self._parameters(group)]
+            product *= sum(float(rows.square().sum()) for rows in own) ** 0.5
+        return product / group.size
+
+    def _parameters(self, group: Group) -> list[Member]:
+        return [member for member in group.members if member.name in self.ones]
+
+
+def _channels(tensor: Tensor, member: Member, group: Group) -> Tensor:
+    """What belongs to each channel, as rows (C, entries)."""
+    along = tensor.movedim(member.axis, 0)[member.start : member.start + group.size * member.block]
+    return along.reshape(group.size, -1)

@@ -1,0 +1,64 @@
+"""MATCHA: matchings of links, switched on at random (Wang, Sahu, Yang, Joshi and Kar 2019)."""
+
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import networkx
+import numpy
+from pydantic import Field
+from typing_extensions import override
+
+from dimat.agents.agents import Agents, Step
+from dimat.communication.communicator import Link, Network
+from dimat.merging.options import Merge
+from dimat.methods.every_step import LocalMomentum
+from dimat.topology.matchings import activation_probabilities, matchings, mixing_step
+
+
+class Matcha(LocalMomentum):
+    """D-PSGD over a random part of the graph: links that matter for connectivity are used more often.
+
+    The graph is decomposed into matchings, whose links can be used at the same time; each is switched on by
+    itself with a probability that makes the expected graph as connected as the budget allows.
+    """
+
+    name: Literal["matcha"] = "matcha"
+    title = "MATCHA"
+    budget: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Expected share of the matchings that are switched on in a step."""
+
+    @override
+    def answers(self, merge: Merge | None) -> bool:
+        """Both ends of a link receive."""
+        return True
+
+    @override
+    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+        generator = agents.randomness.numpy("matchings", round=step.number)
+        x = agents.parameters
+        x = x - rate * self.direction(agents, step.gradients(x))
+        links = self.links(network, generator)
+        agents.parameters = network.mix(x, "models", links)
+
+    def links(self, network: Network, generator: numpy.random.Generator) -> numpy.ndarray:
+        """The mixing matrix I - alpha sum_j B_j L_j, with B_j drawn, over the links in use."""
+        parts, probabilities, alpha = decomposition(tuple(network.edges()), network.agents, self.budget)
+        matrix = numpy.eye(network.agents)
+        for matching, active in zip(parts, generator.random(len(parts)) < probabilities, strict=True):
+            for i, j in matching if active else ():
+                matrix[i, j] = matrix[j, i] = alpha
+                matrix[i, i] -= alpha
+                matrix[j, j] -= alpha
+        return matrix
+
+
+@lru_cache(maxsize=64)
+def decomposition(
+    edges: tuple[Link, ...], agents: int, budget: float
+) -> tuple[list[list[Link]], numpy.ndarray, float]:
+    """The matchings of a graph, the probability of each, and the weight alpha of a link that is on."""
+    graph = networkx.Graph(edges)
+    graph.add_nodes_from(range(agents))
+    parts = matchings(graph)
+    probabilities = activation_probabilities(parts, agents, budget)
+    return parts, probabilities, mixing_step(parts, probabilities, agents)

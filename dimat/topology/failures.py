@@ -1,0 +1,101 @@
+"""Failures of links and agents, and what they do to the speed of averaging."""
+
+from collections.abc import Sequence
+
+import numpy
+
+from dimat.randomness import Randomness
+from dimat.topology.mixing import round_off
+
+DRAWS = 200
+"""Draws of the failures of each communication, where an expectation has no closed form here."""
+
+PERIODS = 500
+"""Steps of the power iteration at most."""
+
+
+def with_failures(
+    matrix: numpy.ndarray,
+    directed: bool,
+    link_failures: float,
+    agent_failures: float,
+    generator: numpy.random.Generator,
+) -> numpy.ndarray:
+    """A mixing matrix (N, N) after failures drawn with ``generator``.
+
+    Each link fails with probability ``link_failures`` (each arc, if ``directed``), and all links of an agent
+    with ``agent_failures``. Lost weights go to the sender's diagonal: columns still sum to 1, and a symmetric
+    matrix stays symmetric, since its links fail in both directions.
+    """
+    agents = len(matrix)
+    out_of_reach = generator.random(agents) < agent_failures
+    failed = generator.random((agents, agents)) < link_failures
+    if not directed:
+        failed = numpy.triu(failed)
+        failed |= failed.T
+    failed |= out_of_reach[:, None] | out_of_reach
+    numpy.fill_diagonal(failed, False)
+    lost = numpy.where(failed, matrix, 0)
+    return matrix - lost + numpy.diag(lost.sum(axis=0))
+
+
+def contraction_with_failures(
+    matrices: Sequence[numpy.ndarray], directed: bool, link_failures: float, agent_failures: float
+) -> float:
+    """The contraction factor of one period with mixing ``matrices`` (N, N), in mean square.
+
+    Undirected: sqrt of ||E[P^T P] - J||_2, with P the product of the period's random matrices; exact for a
+    period of one. Directed, where failures leave only the columns stochastic: sqrt of the spectral radius of
+    S -> E[P S P^T] on the second moments S of values that sum to 0, the factor of many periods, by power
+    iteration. Expectations that are not exact are means over `DRAWS` fixed draws for each communication.
+    """
+    agents = len(matrices[0])
+    average = numpy.full((agents, agents), 1 / agents)
+    if agents == 1:
+        return 0.0
+    if len(matrices) == 1 and not directed:
+        moment = expected_square(matrices[0], link_failures, agent_failures)
+        return float(numpy.sqrt(numpy.linalg.norm(moment - average, 2)))
+
+    randomness = Randomness("failures", 0)
+    drawn = []
+    for time, matrix in enumerate(matrices):
+        generator = randomness.numpy("links", round=time)
+        draws = [
+            with_failures(matrix, directed, link_failures, agent_failures, generator) for _ in range(DRAWS)
+        ]
+        drawn.append(numpy.stack(draws))
+    if not directed:
+        moment = numpy.eye(agents)
+        for draws in reversed(drawn):
+            moment = (draws.transpose(0, 2, 1) @ moment @ draws).mean(axis=0)
+        return float(numpy.sqrt(numpy.linalg.norm(moment - average, 2)))
+    centre = numpy.eye(agents) - average
+    moment, factor = centre / (agents - 1), 1.0
+    for _ in range(PERIODS):
+        for draws in drawn:
+            moment = (draws @ moment @ draws.transpose(0, 2, 1)).mean(axis=0)
+        moment = centre @ moment @ centre  # else round-off off the centre, which does not shrink, takes over
+        before, factor = factor, float(numpy.trace(moment))
+        if factor <= round_off(moment):
+            return 0.0
+        moment /= factor
+        if abs(factor - before) <= 1e-9 * factor:
+            break
+    return float(numpy.sqrt(factor))
+
+
+def expected_square(matrix: numpy.ndarray, link_failures: float, agent_failures: float) -> numpy.ndarray:
+    """E[W^2] of a symmetric mixing ``matrix`` (N, N) with failures, exactly.
+
+    W = I - sum over links e of B_e w_e L_e with the Laplacian L_e of one link and B_e = 1 if it holds. With
+    q = 1 - link_failures and a = 1 - agent_failures, E[B_e] = q a^2, and E[B_e B_f] = q^2 a^3 for two links
+    that share an agent. L_e^2 = 2 L_e, and L_e L_f = 0 for links that share none.
+    """
+    holds, reached = 1 - link_failures, 1 - agent_failures
+    one, two = holds * reached**2, holds**2 * reached**3
+    identity = numpy.eye(len(matrix))
+    laplacian = identity - matrix
+    links = matrix - numpy.diag(matrix.diagonal())
+    squares = 2 * (numpy.diag((links**2).sum(axis=0)) - links**2)
+    return identity - 2 * one * laplacian + two * laplacian @ laplacian + (one - two) * squares

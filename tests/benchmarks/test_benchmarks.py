@@ -1,0 +1,243 @@
+"""References do what they are compared with, and the commands print tables."""
+
+import copy
+from dataclasses import replace
+
+import pandas
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import train as training
+from benchmarks.agents import MODEL as AGENT
+from benchmarks.agents import run as run_agents
+from benchmarks.merge import GRAPHS, MERGES, Case, build
+from benchmarks.plain_training import PlainTraining
+from benchmarks.reference import merge_naively
+from benchmarks.side_by_side import train_by_vmap, train_in_turns
+from dimat.agents.optimizers import Sgd
+from dimat.merging.calibration.images import visible_images
+from dimat.merging.merge import match_neighbours, merge_with_neighbours
+from dimat.merging.options import Merge
+
+TINY = ["--images", "16", "--size", "8", "--batch", "8", "--threads", "1", "--agents", "3"]
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_the_reference_finds_the_same_permutations_and_networks(graph, randomize):
+    # One batch: agents draw images in an order of their own, on which batch statistics would depend.
+    fleet, network = build(Case("resnet20", graph, 4, images=64, size=16, batch=64, threads=1, device="cpu"))
+    for agent, model in enumerate(fleet.models):
+        randomize(model, agent)
+    other = copy.deepcopy(fleet)
+    images = visible_images(fleet, network, Merge(), None, round=1)
+    expected = match_neighbours(fleet, network, Merge(), round=1).permutations
+    found = merge_naively(other, network, images)
+    assert set(found) == set(expected)
+    for pair, by_group in found.items():
+        for name, order in by_group.items():
+            assert torch.equal(order, expected[pair][name])
+
+    merge_with_neighbours(fleet, network, Merge(), round=1)
+    for one, naive in zip(fleet.models, other.models, strict=True):
+        for name, tensor in one.state_dict().items():
+            if tensor.is_floating_point():
+                torch.testing.assert_close(tensor, naive.state_dict()[name], atol=1e-4, rtol=1e-4)
+
+
+def test_networks_run_as_often_as_their_passes_say(monkeypatch):
+    """Forward calls of normalization layers over 2 batches: 3 N, 2 N and N (2 d + 3) passes."""
+    from benchmarks import merge as benchmark
+
+    runs = []
+    original = nn.BatchNorm2d.forward
+    monkeypatch.setattr(
+        nn.BatchNorm2d, "forward", lambda layer, features: (runs.append(1), original(layer, features))[1]
+    )
+    case = Case("resnet20", "ring", 4, images=16, size=8, batch=8, threads=1, device="cpu")
+    passes = {}
+    for method in (benchmark.BARE, *MERGES, benchmark.REFERENCE):
+        fleet, network = build(case)
+        layers = sum(isinstance(module, nn.BatchNorm2d) for module in fleet.models[0].modules())
+        runs.clear()
+        benchmark.run(method, fleet, network)
+        passes[method] = len(runs) / layers / 2
+    assert passes == {"bare passes": 12, "merge": 12, "merge, 2 passes": 8, "reference": 28}
+
+
+def test_the_command_prints_a_table_and_writes_it(dimat, tmp_path):
+    ended = dimat("bench", "merge", *TINY, "--output", tmp_path / "table.csv")
+    assert ended.returncode == 0, ended.stderr
+    header, *lines = ended.stdout.splitlines()
+    assert "ratio" in header
+    table = pandas.read_csv(tmp_path / "table.csv")
+    assert list(table["method"]) == ["bare passes", "merge", "merge, 2 passes", "reference"]
+    assert len(lines) == len(table)
+    assert (table["seconds"] > 0).all()
+    assert table["ratio"][0] == 1
+    assert set(table["agents"]) == {3}
+    assert set(table["graph"]) == {"ring"}
+
+
+# Training.
+
+CASE = training.Case("plain", agents=3, images=24, size=8, batch=4, threads=1, device="cpu")
+
+
+def test_the_plain_loop_sees_each_image_once_an_epoch():
+    fleet = training.build(CASE, "float32")
+    plain = PlainTraining(fleet, training.MODELS[CASE.model])
+    seen = [[] for _ in plain.networks]
+    for network, loader, images in zip(plain.networks, plain.loaders, seen, strict=True):
+        loader.dataset.transform = lambda image: image.float()
+        network.register_forward_pre_hook(lambda _, inputs, images=images: images.extend(inputs[0]))
+    plain.epoch()
+    for images, held in zip(seen, fleet.holdings, strict=True):
+        expected = sorted(image.flatten().tolist() for image in fleet.data.train_images[held])
+        assert sorted(image.flatten().tolist() for image in images) == expected
+
+
+def test_the_plain_loop_has_the_same_networks_and_normalizes_alike():
+    fleet = training.build(CASE, "float32")
+    plain = PlainTraining(fleet, training.MODELS[CASE.model])
+    images = torch.stack([image for image, _ in plain.loaders[0].dataset])
+    assert images.shape == (8, 3, 8, 8)
+    assert images.is_contiguous()
+    extremes = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    darkest, brightest = fleet.data.normalized(extremes)
+    assert (images >= darkest - 1e-5).all()
+    assert (images <= brightest + 1e-5).all()
+    batch = images[:4]
+    assert torch.allclose(plain.networks[2](batch), fleet.models[2](batch), atol=1e-6)
+
+
+@pytest.mark.parametrize("train", [train_by_vmap, train_in_turns])
+@pytest.mark.parametrize("model", training.MODELS)
+def test_training_side_by_side_gives_the_networks_of_the_loop(train, model):
+    """With SGD: Adam divides by the gradient's size, also where that is round-off."""
+    case = replace(CASE, model=model, size=16)
+    fleet, other = (training.build(case, "float32") for _ in range(2))
+    for each in (fleet, other):
+        each.optimizer = Sgd(learning_rate=0.01)
+    start = copy.deepcopy(fleet.states())
+    fleet.train(round=1)
+    train(other, round=1)
+    for agent, state in enumerate(fleet.states()):
+        for name, tensor in state.items():
+            torch.testing.assert_close(other.states()[agent][name], tensor, atol=1e-4, rtol=1e-3)
+        assert (state["classifier.weight"] - start[agent]["classifier.weight"]).abs().max() > 1e-3
+
+
+def test_bare_steps_are_as_many_as_batches_in_an_epoch():
+    fleet = training.build(CASE, "float32")
+    training.bare_steps(fleet)()
+    steps = [int(network.features[1].num_batches_tracked) for network in fleet.models]
+    assert steps == [2, 2, 2]
+
+
+def test_training_prints_a_table_and_writes_it(dimat, tmp_path):
+    tiny = ["--model", "plain", "--images", "20", "--size", "8", "--batch", "4", "--threads", "1"]
+    tiny += ["--agents", "1", "--agents", "2", "--repeats", "1", "--device", "cpu"]
+    ended = dimat("bench", "train", *tiny, "--output", tmp_path / "table.csv")
+    assert ended.returncode == 0, ended.stderr
+    header, *lines = ended.stdout.splitlines()
+    assert "images/s" in header
+    table = pandas.read_csv(tmp_path / "table.csv")
+    assert len(lines) == len(table)
+    half = [("bare step", "bfloat16"), ("fleet", "bfloat16")]
+    one = [("plain loop", "float32"), ("bare step", "float32"), ("fleet", "float32")]
+    for agents, images, expected in ((1, 20, one + half), (2, 16, [*one, ("vmap", "float32"), *half])):
+        rows = table[table["agents"] == agents]
+        assert list(zip(rows["method"], rows["precision"], strict=True)) == expected
+        assert set(rows["images"]) == {images}
+        assert (rows["images_per_second"] > 0).all()
+    assert (table["to_plain"][table["method"] == "plain loop"] == 1).all()
+    assert (table["to_bare"][table["method"] == "bare step"] == 1).all()
+
+
+def test_streams_are_measured_on_gpus_only():
+    streams = {("streams", "float32"), ("streams", "bfloat16")}
+    assert streams <= set(training.methods(replace(CASE, device="cuda")))
+    assert not streams & set(training.methods(CASE))
+    assert not streams & set(training.methods(replace(CASE, device="cuda", agents=1)))
+
+
+# Many agents.
+
+
+def test_memory_of_agents_is_a_table(dimat, tmp_path):
+    options = ["--agents", "4", "--agents", "3", "--rounds", "2", "--threads", "1", "--device", "cpu"]
+    ended = dimat("bench", "agents", *options, "--output", tmp_path / "table.csv")
+    assert ended.returncode == 0, ended.stderr
+    table = pandas.read_csv(tmp_path / "table.csv")
+    assert list(table["agents"]) == [3, 4]
+    assert list(table["parameters"]) == [899368 * 3, 899368 * 4]
+    assert len(ended.stdout.splitlines()) == 3
+    assert table["slope"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("state", ["reset", "kept"])
+def test_agents_hold_nothing_between_trainings_that_they_do_not_need(state, make_fleet):
+    fleet = make_fleet(agents=2, epochs=1, optimizer_state=state)
+    fleet.train(round=1)
+    for network, optimizer in zip(fleet.models, fleet.optimizers, strict=True):
+        assert all(parameter.grad is None for parameter in network.parameters())
+        assert bool(optimizer.state) == (state == "kept")
+
+
+def test_parameters_of_agents_are_counted():
+    model = AGENT.build(3, 10)
+    assert run_agents(3, 1, "cpu") == 3 * sum(tensor.nbytes for tensor in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "complaint"),
+    [
+        ("train", ["--model", "vgg16"], "--model: 'vgg16' is not valid; valid: resnet20, plain"),
+        ("train", ["--agents", "0"], "--agents: 0 is not valid here; valid is 1 or more"),
+        ("train", ["--images", "499"], "--images: 499 is not valid here; valid is 500 or more"),
+        ("train", ["--size", "4"], "--size: 4 is not valid here; valid is 8 or more"),
+        ("train", ["--batch", "1"], "--batch: 1 is not valid here; valid is 2 or more"),
+        ("train", ["--repeats", "0"], "--repeats: 0 is not valid here; valid is 1 or more"),
+        ("train", ["--threads", "0"], "--threads: 0 is not valid here; valid is 1 or more"),
+        ("train", ["--device", "tpu"], "--device: 'tpu' is not valid; valid: auto, cpu, cuda"),
+        ("train", ["--output", "."], "--output: . is a folder; valid is a file"),
+        ("agents", ["--agents", "2"], "--agents: 2 is not valid here; valid is 3 or more"),
+        ("agents", ["--rounds", "0"], "--rounds: 0 is not valid here; valid is 1 or more"),
+        ("agents", ["--output", "."], "--output: . is a folder; valid is a file"),
+    ],
+)
+def test_bad_values_of_training_and_agents_are_one_line(command, arguments, complaint, dimat):
+    ended = dimat("bench", command, *arguments)
+    assert ended.returncode == 2
+    assert ended.stderr == f"dimat: error: {complaint}\n"
+    assert not ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--model", "resnet21"], "--model: 'resnet21' is not valid; valid: resnet20, vgg16"),
+        (["--graph", "star"], "--graph: 'star' is not valid; valid: ring, complete"),
+        (["--device", "tpu"], "--device: 'tpu' is not valid; valid: auto, cpu, cuda"),
+        (["--agents", "2"], "--agents: 2 is not valid here; valid is 3 or more"),
+        (["--images", "9"], "--images: 9 is not valid here; valid is 10 or more"),
+        (["--batch", "1"], "--batch: 1 is not valid here; valid is 2 or more"),
+        (["--threads", "0"], "--threads: 0 is not valid here; valid is 1 or more"),
+        (["--repeats", "0"], "--repeats: 0 is not valid here; valid is 1 or more"),
+        (["--model", "vgg16", "--size", "16"], "--size: 16 is not valid here; valid is 32 or more"),
+        (["--output", "."], "--output: . is a folder; valid is a file"),
+    ],
+)
+def test_bad_values_are_one_line(arguments, complaint, dimat):
+    ended = dimat("bench", "merge", *arguments)
+    assert ended.returncode == 2
+    assert ended.stderr == f"dimat: error: {complaint}\n"
+    assert not ended.stdout
+
+
+def test_help_explains_the_table(dimat):
+    ended = dimat("bench", "merge", "--help")
+    assert ended.returncode == 0
+    assert "ratio" in ended.stdout
+    assert "--repeats" in ended.stdout

@@ -1,0 +1,144 @@
+"""`dimat merge`: networks in files, merged by one command."""
+
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dimat.models import ResNet20
+
+MODEL = ("--model", "{name: plain, widths: [3, 4]}", "--data", "digits")
+
+
+@pytest.fixture
+def networks(dimat, small, write_config, tmp_path):
+    """Two trained networks as plain state dicts, and the file of starts they come from."""
+    config = write_config(small)
+    for step in ("prepare", "partition", "pretrain"):
+        assert dimat(step, config).returncode == 0
+    (start,) = (tmp_path / "results" / "small" / "starts").iterdir()
+    tensors = load_file(start)
+    for agent, name in enumerate(("a", "b")):
+        prefix = f"{agent}/network/"
+        state = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+        save_file(state, tmp_path / f"{name}.safetensors")
+    return start
+
+
+def accuracies(text):
+    return {name.strip(): float(value) for name, value in re.findall(r"^(.*?)\s+([\d.]+) %$", text, re.M)}
+
+
+def test_two_networks_become_one(dimat, networks, tmp_path):
+    done = dimat("merge", *MODEL, "a.safetensors", "b.safetensors", "-o", "merged.safetensors")
+    assert done.returncode == 0, done.stderr
+    found = accuracies(done.stdout)
+    assert set(found) == {
+        "network a.safetensors", "network b.safetensors",
+        "naive average", "naive average, recalibrate", "merged",
+    }  # fmt: skip
+    assert "objective as merged" in done.stdout
+    one, merged = load_file(tmp_path / "a.safetensors"), load_file(tmp_path / "merged.safetensors")
+    assert {name: tensor.shape for name, tensor in merged.items()} == {n: t.shape for n, t in one.items()}
+    # What was written is what was measured.
+    again = dimat("merge", *MODEL, "merged.safetensors", "merged.safetensors", "-o", "again.safetensors")
+    assert accuracies(again.stdout)["network merged.safetensors"] == found["merged"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--matcher", "weight", "--repair", "repair"),
+        ("--matcher", "{name: activation-weight, weights: 0.2}", "--alignment", "per_edge"),
+        ("--matcher", "identity", "--repair", "none"),
+        ("--coefficients", "{name: entropy, steps: 3}", "--images", "100"),
+    ],
+    ids=str,
+)
+def test_options_and_the_agents_of_a_study(options, dimat, networks):
+    done = dimat("merge", *MODEL, networks, "-o", "merged.safetensors", *options)
+    assert done.returncode == 0, done.stderr
+    assert sum(name.startswith("network") for name in accuracies(done.stdout)) == 3
+
+
+def damaged(path, tmp_path):
+    content = (tmp_path / "a.safetensors").read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def not_a_file(path, tmp_path):
+    path.write_bytes(b"not tensors at all")
+
+
+def another_architecture(path, tmp_path):
+    save_file(ResNet20().build(1, 10).state_dict(), path)
+
+
+def another_width(path, tmp_path):
+    state = load_file(tmp_path / "a.safetensors")
+    state["features.0.weight"] = torch.zeros(7, 1, 3, 3)
+    save_file(state, path)
+
+
+def not_finite(path, tmp_path):
+    state = load_file(tmp_path / "a.safetensors")
+    state["features.0.weight"][0] = torch.nan
+    save_file(state, path)
+
+
+def one_too_many(path, tmp_path):
+    save_file(load_file(tmp_path / "a.safetensors") | {"extra": torch.zeros(1)}, path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (damaged, "bad.safetensors: damaged"),
+        (not_a_file, "bad.safetensors: damaged"),
+        (another_architecture, "bad.safetensors: lacks 'features.0.weight'"),
+        (another_width, r"'features.0.weight' has shape \(7, 1, 3, 3\); .*valid is \(3, 1, 3, 3\)"),
+        (not_finite, "'features.0.weight' holds values that are not finite"),
+        (one_too_many, "holds 'extra', which the architecture"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(spoil, message, dimat, networks, tmp_path):
+    spoil(tmp_path / "bad.safetensors", tmp_path)
+    done = dimat("merge", *MODEL, "a.safetensors", "bad.safetensors", "-o", "merged.safetensors")
+    assert done.returncode == 2
+    assert re.search(message, done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "merged.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ("a", (), "a.safetensors: a single network; valid are two or more"),
+        (("a", "none"), (), "none.safetensors: no such file"),
+        (("a", "m"), (), "--output: m.safetensors is one of the networks"),
+        ("ab", ("--matcher", "magic"), "'magic' is no known name"),
+        ("ab", ("--matcher", "{"), "--matcher: '{' is neither"),
+        ("ab", ("--repair", "glue"), "repair: 'glue' is not valid"),
+        ("ab", ("--width", "2"), "--model: .*'width' is an unknown key"),
+    ],
+)
+def test_mistakes_take_one_line(files, options, message, dimat, networks, tmp_path):
+    done = dimat("merge", *MODEL, *(f"{name}.safetensors" for name in files), *options, "-o", "m.safetensors")
+    assert done.returncode == 2
+    assert re.search(message, done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_known_model_and_width(dimat, tmp_path):
+    for seed, name in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        save_file(ResNet20(width=2).build(1, 10).state_dict(), tmp_path / f"{name}.safetensors")
+    done = dimat(
+        "merge", "--model", "resnet20", "--width", "2",
+        "--data", "{name: digits, train_limit: 50, test_limit: 50}",
+        "a.safetensors", "b.safetensors", "-o", "out/merged.safetensors",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "merged.safetensors").exists()

@@ -1,0 +1,205 @@
+"""One process for each agent: the records of one program, and an end within bounded time when one is lost."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from dimat.communication.ranks import launcher_environment, pack, unpack
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+
+STUDY = {
+    "name": "ranks",
+    "data": {"name": "digits", "train_limit": 200, "test_limit": 60},
+    "model": {"name": "plain", "widths": [3, 4]},
+    "partition": "iid",
+    "graph": "ring",
+    "agents": 4,
+    "seeds": [0],
+    "device": "cpu",
+    "checkpoint_seconds": 0,
+    "training": {"pretrain_epochs": 2, "rounds": 3, "epochs": 1, "batch_size": 25},
+}
+METHODS = [
+    "dimat",
+    "wa",
+    "wm",
+    "dpsgd",
+    "sgp",
+    {"name": "cga", "compressed": True},
+    "swarm_sgd",
+    "gradient_tracking",
+    "matcha",
+    "final_merge",
+    "variance_corrected",
+]
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Starts a command in ``ranks`` processes; its output goes to a file."""
+    started = []
+
+    def start(path, ranks=4):
+        output = (tmp_path / "output").open("w")
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *launcher, "-m", "dimat", "train", str(path)],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def output(tmp_path):
+    return (tmp_path / "output").read_text()
+
+
+def make_start(dimat, path):
+    for step in ("prepare", "partition", "pretrain"):
+        assert dimat(step, path).returncode == 0
+
+
+def records(folder):
+    """All measured numbers of all runs, by run and everything else that tells them apart."""
+    found = {}
+    for path in sorted((folder / "runs").glob("*/records.csv")):
+        for row in csv.DictReader(path.open()):
+            value = float(row.pop("value"))
+            found[tuple(row.values())] = value
+    return found
+
+
+def assert_same(folder, other):
+    one, two = records(folder), records(other)
+    assert one.keys() == two.keys()
+    assert one
+    for key, value in one.items():
+        assert two[key] == pytest.approx(value, rel=1e-5, abs=1e-5), key
+
+
+def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path):
+    merges = [{"images": "own"}, {"images": "pooled"}]
+    methods = STUDY | {"method": METHODS, "merge": merges[0]}
+    common = {"alignment": "consistent", "rematch": "sticky"}
+    methods["variants"] = [{"method": "dimat", "merge": [merges[1], common | {"images": "own"}, common]}]
+    inside = write_config(methods, "inside.yaml")
+    make_start(dimat, inside)
+    shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
+    assert dimat("train", inside).returncode == 0
+    apart = write_config(methods | {"name": "apart", "network": "ranks"}, "apart.yaml")
+    process = launch(apart)
+    assert process.wait(300) == 0, output(tmp_path)
+    assert_same(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
+    assert not list((tmp_path / "results" / "apart" / "checkpoints").glob("*"))
+
+
+def process_of(launcher, rank):
+    """The process id of a rank."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if parent == launcher.pid and f"RANK={rank}".encode() in environment:
+            return int(folder.name)
+    raise AssertionError("no such rank")
+
+
+def wait_for(path, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not list(path.parent.glob(path.name)):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
+def test_a_lost_rank_ends_the_job_is_named_and_the_job_resumes(how, dimat, launch, write_config, tmp_path):
+    long = STUDY | {"method": "dpsgd", "training": STUDY["training"] | {"rounds": 20}}
+    inside = write_config(long, "inside.yaml")
+    make_start(dimat, inside)
+    shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
+    assert dimat("train", inside).returncode == 0
+
+    network = {"name": "ranks", "timeout": 5}
+    apart = write_config(long | {"name": "apart", "network": network}, "apart.yaml")
+    process = launch(apart)
+    wait_for(tmp_path / "results" / "apart" / "checkpoints" / "*.safetensors", process)
+    os.kill(process_of(process, 2), getattr(signal, how))
+    assert process.wait(120) != 0
+    said = output(tmp_path)
+    assert "rank 2" in said or "rank      : 2" in said, said
+    if how == "SIGSTOP":
+        assert "agent 2 (rank 2) is gone or has not answered agent" in said
+    assert not (tmp_path / "results" / "apart" / "runs").exists()
+
+    process = launch(apart)
+    assert process.wait(120) == 0, output(tmp_path)
+    assert "resumed after round" in output(tmp_path)
+    assert_same(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
+
+
+def test_ranks_need_a_launcher(dimat, write_config, monkeypatch):
+    for name in ("RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    path = write_config(STUDY | {"method": "dpsgd", "network": "ranks"})
+    make_start(dimat, path)
+    done = dimat("train", path)
+    assert done.returncode == 2
+    assert "torchrun --nproc-per-node" in done.stderr
+    assert done.stderr.count("dimat: error") == 1
+
+
+def test_as_many_processes_as_agents(dimat, launch, write_config, tmp_path):
+    path = write_config(STUDY | {"method": "dpsgd", "network": "ranks"})
+    make_start(dimat, path)
+    assert launch(path, ranks=2).wait(120) != 0
+    assert "2 processes were started for 4 agents" in output(tmp_path)
+
+
+def test_what_slurm_says_is_understood():
+    slurm = {
+        "SLURM_PROCID": "3",
+        "SLURM_NTASKS": "4",
+        "SLURM_LOCALID": "1",
+        "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
+        "SLURM_JOB_ID": "41",
+    }
+    assert launcher_environment(slurm) == {
+        "RANK": "3",
+        "WORLD_SIZE": "4",
+        "LOCAL_RANK": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "20041",
+    }
+    assert launcher_environment(slurm | {"RANK": "0"}) == {}
+    assert launcher_environment({}) is None
+
+
+def test_states_survive_packing():
+    state = {
+        "weight": torch.randn(3, 2, 2, 2).to(memory_format=torch.channels_last),
+        "count": torch.tensor(7),
+        "half": torch.randn(3).half(),
+    }
+    found = unpack(pack(state), state)
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    assert pack(state).nbytes == 24 * 4 + 8 + 6

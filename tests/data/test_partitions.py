@@ -1,0 +1,260 @@
+"""Partitions of the training images among agents, and their files."""
+
+import json
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dimat.data.partitions import PHASES, Dirichlet, Iid, Shares, TwoPhase, WholeClasses, whole
+from dimat.errors import InputError
+
+IID, CLASSES, TWO_PHASE = Iid(), WholeClasses(), TwoPhase()
+PARTITIONS = [IID, CLASSES, TWO_PHASE, Dirichlet(alpha=1.0, fewest=1)]
+SOME_LABELS = numpy.random.default_rng(0).permutation(numpy.repeat(numpy.arange(10), 60))
+
+
+@st.composite
+def some_labels(draw, smallest=4):
+    """Labels of 1 to 6 classes of different sizes, in random order."""
+    sizes = draw(st.lists(st.integers(smallest, 30), min_size=1, max_size=6))
+    labels = numpy.repeat(numpy.arange(len(sizes)), sizes)
+    return numpy.random.default_rng(draw(st.integers(0, 99))).permutation(labels)
+
+
+def deal(partition, labels=SOME_LABELS, agents=5, seed=0):
+    return partition.shares(labels, agents, numpy.random.default_rng(seed))
+
+
+def held(shares, phase="train"):
+    return [set(own.tolist()) for own in getattr(shares, phase)]
+
+
+# What holds for every partition.
+
+
+@pytest.mark.parametrize("partition", PARTITIONS, ids=str)
+@given(labels=some_labels(), agents=st.integers(1, 4), seed=st.integers(0, 99))
+def test_every_partition_is_a_disjoint_cover(partition, labels, agents, seed):
+    try:
+        shares = deal(partition, labels, agents, seed)
+    except InputError as error:
+        assert "agent" in str(error)  # some agent would hold nothing: refused, not dealt
+        return
+    for phase in PHASES:
+        images = [image for own in getattr(shares, phase) for image in own.tolist()]
+        assert len(images) == len(set(images))
+        assert len(getattr(shares, phase)) == agents
+        assert all(own.tolist() == sorted(own.tolist()) and len(own) for own in getattr(shares, phase))
+    assert set().union(*held(shares, "pretrain"), *held(shares, "train")) == set(range(len(labels)))
+
+
+@pytest.mark.parametrize("partition", PARTITIONS, ids=str)
+def test_same_seed_same_partition_and_another_seed_another(partition):
+    assert held(deal(partition, seed=1)) == held(deal(partition, seed=1))
+    assert held(deal(partition, seed=1)) != held(deal(partition, seed=2))
+
+
+@pytest.mark.parametrize("partition", PARTITIONS, ids=str)
+def test_more_agents_than_images_is_refused(partition):
+    with pytest.raises(InputError, match="agents"):
+        deal(partition, numpy.array([0, 1, 0, 1]), agents=5)
+
+
+@pytest.mark.parametrize("partition", PARTITIONS, ids=str)
+def test_one_agent_holds_everything(partition):
+    shares = deal(partition, agents=1)
+    assert set().union(*held(shares, "pretrain"), *held(shares, "train")) == set(range(len(SOME_LABELS)))
+
+
+def test_whole_is_one_agent_with_everything():
+    assert held(whole(4)) == held(whole(4), "pretrain") == [{0, 1, 2, 3}]
+
+
+# IID.
+
+
+@given(labels=some_labels(), agents=st.integers(1, 7), seed=st.integers(0, 99))
+def test_iid_is_even_in_every_class_and_in_all(labels, agents, seed):
+    if agents > len(labels):
+        return
+    shares = deal(IID, labels, agents, seed)
+    counts = numpy.stack([numpy.bincount(labels[own], minlength=labels.max() + 1) for own in shares.train])
+    assert (numpy.ptp(counts, axis=0) <= 1).all()
+    assert numpy.ptp(counts.sum(axis=1)) <= 1
+    assert held(shares, "pretrain") == held(shares, "train")
+
+
+# Whole classes.
+
+
+@given(labels=some_labels(), agents=st.integers(1, 6), seed=st.integers(0, 99))
+def test_whole_classes_have_one_holder_where_there_are_enough(labels, agents, seed):
+    classes = labels.max() + 1
+    if agents > classes:
+        return
+    own = deal(CLASSES, labels, agents, seed).train
+    holders = [[agent for agent in range(agents) if (labels[own[agent]] == c).any()] for c in range(classes)]
+    assert all(len(agents_of_class) == 1 for agents_of_class in holders)
+    kinds = [sum(agent in agents_of_class for agents_of_class in holders) for agent in range(agents)]
+    assert max(kinds) - min(kinds) <= 1
+
+
+@given(labels=some_labels(smallest=12), agents=st.integers(2, 12), seed=st.integers(0, 99))
+def test_agents_beyond_the_number_of_classes_share_a_class_evenly(labels, agents, seed):
+    classes = labels.max() + 1
+    if agents <= classes:
+        return
+    own = deal(CLASSES, labels, agents, seed).train
+    counts = numpy.stack([numpy.bincount(labels[indices], minlength=classes) for indices in own])
+    assert ((counts > 0).sum(axis=1) == 1).all()
+    for column in counts.T:
+        sharing = column[column > 0]
+        assert agents // classes <= len(sharing) <= -(-agents // classes)
+        assert sharing.max() - sharing.min() <= 1
+
+
+# Two phases.
+
+
+@given(labels=some_labels(smallest=12), agents=st.integers(1, 6), seed=st.integers(0, 99))
+def test_the_two_phases_do_not_overlap(labels, agents, seed):
+    shares = deal(TWO_PHASE, labels, agents, seed)
+    first, second = (set().union(*held(shares, phase)) for phase in PHASES)
+    assert not first & second
+    assert first | second == set(range(len(labels)))
+    for label, size in enumerate(numpy.bincount(labels)):
+        assert sum(labels[image] == label for image in first) == size // 2
+    counts = numpy.stack([numpy.bincount(labels[own], minlength=labels.max() + 1) for own in shares.pretrain])
+    assert (numpy.ptp(counts, axis=0) <= 1).all()
+    if agents <= labels.max() + 1:
+        kinds = [set(labels[own].tolist()) for own in shares.train]
+        assert sum(map(len, kinds)) == len(set().union(*kinds))
+
+
+# Dirichlet.
+
+
+@given(alpha=st.sampled_from([0.3, 1.0, 10.0]), fewest=st.integers(1, 30), seed=st.integers(0, 99))
+def test_dirichlet_leaves_every_agent_the_fewest(alpha, fewest, seed):
+    shares = deal(Dirichlet(alpha=alpha, fewest=fewest), seed=seed)
+    assert min(len(own) for own in shares.train) >= fewest
+
+
+def skew(alpha, seed):
+    """Mean over agents and classes of |share of the class - 1/N|."""
+    shares = deal(Dirichlet(alpha=alpha, fewest=1), seed=seed)
+    return float(abs(shares.counts("train", SOME_LABELS, 10) / 60 - 1 / 5).mean())
+
+
+@given(st.integers(0, 99))
+def test_dirichlet_is_even_for_a_large_alpha_and_skewed_for_a_small_one(seed):
+    assert skew(1e6, seed) < 0.01
+    assert skew(0.1, seed) > 0.15
+    assert skew(0.1, seed) > skew(10.0, seed)
+
+
+def test_dirichlet_that_cannot_be_dealt_is_refused():
+    with pytest.raises(InputError, match=r"partition\.alpha"):
+        deal(Dirichlet(alpha=1.0, fewest=len(SOME_LABELS) // 5 + 1))
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 1e-9, 1e-3])
+def test_dirichlet_with_a_tiny_alpha_deals_whole_classes(alpha):
+    """Such proportions underflow; they must not turn into NaN."""
+    own = deal(Dirichlet(alpha=alpha, fewest=1), agents=2).train
+    assert sorted(len(indices) for indices in own)[0] % 60 == 0
+
+
+# Files.
+
+
+FINGERPRINT = "f" * 64
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A partition in a file: (its path, the partition)."""
+    path, shares = tmp_path / "partitions" / "deal.json", deal(TWO_PHASE)
+    shares.save(path, FINGERPRINT, SOME_LABELS, tuple("0123456789"))
+    return path, shares
+
+
+def load(path):
+    return Shares.load(path, FINGERPRINT, len(SOME_LABELS))
+
+
+def test_a_saved_partition_is_read_back(saved):
+    path, shares = saved
+    for phase in PHASES:
+        for found, expected in zip(getattr(load(path), phase), getattr(shares, phase), strict=True):
+            assert found.dtype == numpy.int64
+            assert found.tolist() == expected.tolist()
+
+
+def test_the_file_counts_images_of_each_class(saved):
+    path, _ = saved
+    for phase in PHASES:
+        for agent in json.loads(path.read_text())[phase]:
+            assert agent["counts"] == [
+                int((SOME_LABELS[agent["images"]] == label).sum()) for label in range(10)
+            ]
+
+
+def test_a_partition_of_other_data_is_refused(saved):
+    path, _ = saved
+    with pytest.raises(InputError, match=r"deal\.json.*other data"):
+        Shares.load(path, "e" * 64, len(SOME_LABELS))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_file_is_refused(saved, share):
+    path, _ = saved
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"deal\.json.*delete it"):
+        load(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"deal\.json"):
+        load(tmp_path / "deal.json")
+
+
+ALTERATIONS = {
+    "an image held twice": lambda content: content["train"][0]["images"].append(
+        content["train"][1]["images"][0]
+    ),
+    "an image held by nobody": lambda content: content["train"][0]["images"].pop(),
+    "an index too large": lambda content: content["train"][0]["images"].append(600),
+    "a negative index": lambda content: content["train"][0]["images"].append(-1),
+    "a text for an index": lambda content: content["train"][0]["images"].append("one"),
+    "no phase": lambda content: content.pop("pretrain"),
+    "no agents": lambda content: content["train"].clear(),
+    "no fingerprint": lambda content: content.pop("fingerprint"),
+    "agents that are in one phase only": lambda content: content["train"].append({"images": []}),
+    "an agent without images": lambda content: [
+        content[phase].append({"images": [], "counts": [0] * 10}) for phase in PHASES
+    ],
+}
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_an_altered_file_is_refused(saved, alteration):
+    path, _ = saved
+    content = json.loads(path.read_text())
+    ALTERATIONS[alteration](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"deal\.json"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", "3", "{}", '{"train": 1, "pretrain": 2, "fingerprint": 3}']
+)
+def test_a_file_that_is_no_partition_is_refused(saved, content):
+    path, _ = saved
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"deal\.json"):
+        load(path)

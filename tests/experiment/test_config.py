@@ -1,0 +1,397 @@
+"""Configurations: what is accepted, what is refused and how, and which runs a grid expands into."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from dimat.errors import InputError
+from dimat.experiment.config import parse_study, read_study
+from dimat.experiment.schema import json_schema, reference
+
+ROOT = Path(__file__).parent.parent
+QUICK = ROOT / "config" / "quick.yaml"
+
+
+def study_of(content):
+    return parse_study(content, "study.yaml")
+
+
+def runs_of(content):
+    return list(study_of(content).runs.values())
+
+
+# What is accepted.
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_that_comes_along_is_valid(path):
+    study = read_study(path)
+    assert study.name == path.stem
+    assert study.runs
+
+
+COMPARISON = {
+    "partition": ["iid", {"name": "dirichlet", "alpha": 0.1}, "classes"],
+    "method": ["dimat", "wa", "local", "pooled"],
+    "merge": [{"images": "pooled"}, {"images": "own"}, {"repair": "none"}],
+    "seeds": [0, 1, 2],
+}
+
+
+def test_a_comparison_of_everything(small):
+    study = study_of(small | COMPARISON)
+    # three partitions and seeds; DIMAT: 3 merges, WA: 3, local: 1; and pooled training once for each seed
+    assert len(study.runs) == 3 * 3 * (3 + 3 + 1) + 3
+    assert len(study.starts) == 3 * 3 + 3
+    assert len(study.deals) == 3 * 3 + 3
+    assert len(study.sources) == 1
+
+
+def test_ids_are_unique_and_readable():
+    study = read_study(QUICK)
+    for items in (study.runs, study.starts, study.deals, study.sources):
+        assert len({item.model_dump_json() for item in items.values()}) == len(items)
+        for id, item in items.items():
+            assert id == item.id
+            assert re.fullmatch(r"[a-z0-9_]+(-[a-z0-9_]+)*-[0-9a-f]{10}", id)
+
+
+@given(st.randoms(use_true_random=False))
+def test_ids_do_not_depend_on_the_order_of_keys(generator):
+    def shuffled(value):
+        if isinstance(value, dict):
+            keys = list(value)
+            generator.shuffle(keys)
+            return {key: shuffled(value[key]) for key in keys}
+        return [shuffled(item) for item in value] if isinstance(value, list) else value
+
+    content = yaml.safe_load(QUICK.read_text()) | {"seeds": [0]}
+    assert list(study_of(shuffled(content)).runs) == list(study_of(content).runs)
+
+
+def test_a_default_written_out_is_the_same_experiment(small):
+    written = small | {
+        "graph": {"name": "ring", "weights": "metropolis"},
+        "merge": {"repair": "recalibrate"},
+        "partition": [{"name": "iid"}],
+    }
+    assert set(study_of(written).runs) == set(study_of(small).runs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"agents": 4},
+        {"seeds": 1},
+        {"graph": "complete"},
+        {"partition": "classes"},
+        {"method": "wa"},
+        {"merge": {"images": "own"}},
+        {"model": {"name": "plain", "widths": [3, 5]}},
+        {"data": {"name": "digits", "train_limit": 149}},
+        {"training": {"rounds": 5}},
+    ],
+    ids=str,
+)
+def test_another_experiment_has_another_id(small, change):
+    assert not set(study_of(small | change).runs) & set(study_of(small).runs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threads": 2},
+        {"device": "auto"},
+        {"checkpoint_seconds": 9},
+        {"keep_checkpoints": True},
+        {"name": "x"},
+    ],
+)
+def test_how_a_study_is_executed_is_no_part_of_the_experiment(small, change):
+    assert set(study_of(small | change).runs) == set(study_of(small).runs)
+
+
+# Which runs there are.
+
+
+GRID = {"graph": ["ring", "complete"], "merge": [{"images": "own"}, {"images": "pooled"}], "seeds": [0, 1]}
+
+
+def test_no_communication_ignores_graph_and_merge(small):
+    runs = runs_of(small | GRID | {"method": "local"})
+    assert [run.seed for run in runs] == [0, 1]
+    assert all(run.graph is None and run.merge is None for run in runs)
+
+
+def test_pooled_training_is_one_run_for_each_data_model_and_seed(small):
+    grid = GRID | {"partition": ["iid", "classes"], "agents": [2, 5], "model": ["plain", "resnet20"]}
+    runs = runs_of(small | grid | {"method": "pooled"})
+    assert sorted((run.model.name, run.seed) for run in runs) == [
+        (model, seed) for model in ("plain", "resnet20") for seed in (0, 1)
+    ]
+    assert all(run.agents == 1 and run.partition is None for run in runs)
+
+
+def test_averaging_without_repair_uses_no_images(small):
+    merges = [
+        {"images": "own", "repair": "none"},
+        {"images": "pooled", "repair": "none", "limit": 5},
+        {"images": "own"},
+        {"images": "pooled"},
+    ]
+    assert len(runs_of(small | {"method": "wa", "merge": merges})) == 3
+    assert len(runs_of(small | {"method": "dimat", "merge": merges})) == 4
+
+
+def test_methods_of_a_comparison_share_a_start(small):
+    methods = ["dimat", "wa", "local"]
+    runs = runs_of(small | GRID | {"method": methods, "seeds": 0})
+    assert {run.method.name for run in runs} == set(methods)
+    assert len({run.start.id for run in runs}) == 1
+
+
+def test_rounds_do_not_matter_to_a_start_but_pretraining_does(small):
+    def start(**training):
+        (run,) = runs_of(small | {"training": training})
+        return run.start.id
+
+    assert start(rounds=3) == start(rounds=4) == start(epochs=7) == start(optimizer_state="kept")
+    assert len({start(), start(pretrain_epochs=1), start(batch_size=7), start(start="same")}) == 4
+
+
+def test_variants_replace_keys(small):
+    variants = [{"graph": "complete"}, {"agents": [4, 5], "partition": "classes"}]
+    found = {
+        (run.graph.name, run.agents, run.partition.name) for run in runs_of(small | {"variants": variants})
+    }
+    assert found == {
+        ("ring", 3, "iid"),
+        ("complete", 3, "iid"),
+        ("ring", 4, "classes"),
+        ("ring", 5, "classes"),
+    }
+
+
+def test_a_variant_that_varies_nothing_adds_nothing(small):
+    assert set(study_of(small | {"variants": [{"agents": 3}]}).runs) == set(study_of(small).runs)
+
+
+# What is refused.
+
+
+MISTAKES = {
+    "unknown key": ({"agentz": 3}, "agentz"),
+    "unknown key of the data": ({"data": {"name": "digits", "colour": 1}}, "colour"),
+    "unknown key of the training": ({"training": {"round": 1}}, "round"),
+    "unknown key of an optimizer": (
+        {"training": {"optimizer": {"name": "sgd", "momentum": 0.9}}},
+        "momentum",
+    ),
+    "unknown key of a variant": ({"variants": [{"graphs": "ring"}]}, "graphs"),
+    "key of another place in a variant": ({"variants": [{"device": "cpu"}]}, "device"),
+    "text for a number": ({"agents": "five"}, "agents"),
+    "number for a text": ({"name": 3}, "name"),
+    "truth for a number": ({"agents": True}, "agents"),
+    "fraction for a count": ({"training": {"rounds": 1.5}}, "training.rounds"),
+    "no agents": ({"agents": 0}, "agents"),
+    "negative agents": ({"agents": [2, -3]}, "agents"),
+    "alpha 0": ({"partition": {"name": "dirichlet", "alpha": 0.0}}, "alpha"),
+    "negative alpha": ({"partition": {"name": "dirichlet", "alpha": -0.1}}, "alpha"),
+    "alpha that is no number": ({"partition": {"name": "dirichlet", "alpha": float("nan")}}, "alpha"),
+    "alpha infinite": ({"partition": {"name": "dirichlet", "alpha": float("inf")}}, "alpha"),
+    "alpha missing": ({"partition": "dirichlet"}, "alpha"),
+    "unknown graph": ({"graph": "circle"}, "graph"),
+    "unknown data set": ({"data": "mnist"}, "data"),
+    "unknown model": ({"model": {"name": "vgg"}}, "model"),
+    "unknown partition": ({"partition": ["iid", "random"]}, "partition"),
+    "unknown method": ({"method": "sgd"}, "method"),
+    "unknown optimizer": ({"training": {"optimizer": "lion"}}, "training.optimizer"),
+    "name missing": ({"graph": {"weights": "uniform"}}, "graph"),
+    "name no text": ({"graph": {"name": 3}}, "graph"),
+    "name nothing": ({"graph": None}, "graph"),
+    "name a list": ({"graph": [["ring"]]}, "graph"),
+    "no graph": ({"graph": []}, "graph"),
+    "no seeds": ({"seeds": []}, "seeds"),
+    "repeated seeds": ({"seeds": [0, 1, 0]}, "seeds"),
+    "repeated graph": ({"graph": ["ring", {"name": "ring"}]}, "graph"),
+    "negative seed": ({"seeds": [-1]}, "seeds"),
+    "1e-3 as text": (
+        {"training": {"optimizer": {"name": "adam", "learning_rate": "1e-3"}}},
+        "learning_rate",
+    ),
+    "learning rate 0": ({"training": {"optimizer": {"name": "adam", "learning_rate": 0.0}}}, "learning_rate"),
+    "learning rate no number": (
+        {"training": {"optimizer": {"name": "adam", "learning_rate": float("nan")}}},
+        "learning_rate",
+    ),
+    "momentum 1": ({"training": {"optimizer": {"name": "momentum", "momentum": 1.0}}}, "momentum"),
+    "batches of one image": ({"training": {"batch_size": 1}}, "batch_size"),
+    "no rounds": ({"training": {"rounds": 0}}, "rounds"),
+    "widths empty": ({"model": {"name": "plain", "widths": []}}, "widths"),
+    "width 0": ({"model": {"name": "resnet20", "width": 0}}, "width"),
+    "name with parts of a path": ({"name": "../elsewhere"}, "name"),
+    "name with a line break": ({"name": "two\nlines"}, "name"),
+    "name that ends a line": ({"name": "small\n"}, "name"),
+    "name empty": ({"name": ""}, "name"),
+    "negative crop": ({"data": {"name": "folder", "path": "x", "crop": -1}}, "crop"),
+    "negative crop of CIFAR": ({"data": {"name": "cifar10", "crop": -1}}, "crop"),
+    "disconnected graph": ({"graph": {"name": "edges", "edge_list": [[0, 1]]}, "agents": 3}, "graph"),
+    "edge to nobody": ({"graph": {"name": "edges", "edge_list": [[0, 3]]}, "agents": 3}, "edge_list"),
+    "edge to itself": ({"graph": {"name": "edges", "edge_list": [[1, 1]]}, "agents": 3}, "edge_list"),
+    "edge of three": ({"graph": {"name": "edges", "edge_list": [[0, 1, 2]]}, "agents": 3}, "edge_list"),
+    "two hubs without leaves": ({"graph": "two_hub", "agents": 2}, "agents"),
+    "disconnected graph of a variant": (
+        {"variants": [{"graph": {"name": "edges", "edge_list": [[0, 1]]}}]},
+        "graph",
+    ),
+    "no threads": ({"threads": 0}, "threads"),
+    "unknown device": ({"device": "tpu"}, "device"),
+    "time that is no number": ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds"),
+}
+
+
+def assert_refused(path, *words):
+    with pytest.raises(InputError) as caught:
+        read_study(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert word in message.removeprefix(str(path))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_file_and_key(small, write_config, mistake):
+    change, key = MISTAKES[mistake]
+    assert_refused(write_config(small | change), key)
+
+
+@pytest.mark.parametrize("key", ["name", "data", "model", "partition", "graph", "method"])
+def test_a_missing_key_is_named(small, write_config, key):
+    del small[key]
+    assert_refused(write_config(small), key)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- a\n- list\n", "only text", "", "3", "a: [1", "a: b: c", "\t- x", "name: 2020-13-45", "&a [*a]"],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    assert_refused(path)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    for name in ("missing.yaml", ".", "binary.yaml"):
+        assert_refused(tmp_path / name)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    ),
+    st.sampled_from(["name", "data", "model", "graph", "agents", "merge", "training", "seeds", "variants"]),
+)
+def test_whatever_is_written_is_accepted_or_refused_in_one_line(value, key):
+    content = yaml.safe_load(QUICK.read_text()) | {"seeds": [0], key: value}
+    try:
+        study_of(content)
+    except InputError as error:
+        assert str(error).startswith("study.yaml: ")
+        assert len(str(error).splitlines()) == 1
+
+
+# Files that must agree with the code.
+
+
+def test_the_published_schema_is_that_of_the_code():
+    assert (ROOT / "config" / "schema.json").read_text() == json_schema()
+
+
+def test_the_published_documentation_is_that_of_the_code():
+    assert (ROOT / "config" / "README.md").read_text() == reference()
+
+
+def test_the_schema_knows_every_key():
+    schema = json.loads(json_schema())
+    definitions = schema["$defs"]
+    assert set(yaml.safe_load(QUICK.read_text())) <= set(schema["properties"])
+    assert {"Ring", "Dirichlet", "Dimat", "ResNet20", "Merge", "Training"} <= set(definitions)
+    for definition in (schema, *definitions.values()):
+        assert definition["additionalProperties"] is False
+        for key, field in definition["properties"].items():
+            described = "description" in field or "const" in field or "$ref" in field
+            assert described, f"{definition.get('title')}.{key} has no description"
+
+
+CONDA_NAMES = {
+    "pytorch": "torch",
+    "pytorch-cpu": "torch",
+    "pytorch-gpu": "torch",
+    "matplotlib-base": "matplotlib",
+}
+"""Packages that conda calls otherwise than PyPI."""
+
+IGNORED = {"python", "pip"}
+
+
+def project_requirements():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    return {requirement.name: requirement.specifier for requirement in map(Requirement, listed)}
+
+
+def lower_bound(specifier):
+    (bound,) = (part.version for part in specifier if part.operator == ">=")
+    return Version(bound)
+
+
+def test_every_requirement_has_a_lower_bound():
+    for specifier in project_requirements().values():
+        assert lower_bound(specifier) > Version("0")
+
+
+def test_environment_and_project_require_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    listed = [item for item in environment if isinstance(item, str)]
+    listed += [item for section in environment if isinstance(section, dict) for item in section["pip"]]
+    found = {}
+    for text in listed:
+        if text.startswith("-"):  # an option of pip, such as another index
+            continue
+        requirement = Requirement(text.split("::")[-1])  # without the conda channel
+        name = CONDA_NAMES.get(requirement.name, requirement.name)
+        if name not in IGNORED:
+            found[name] = lower_bound(requirement.specifier)
+    assert found == {name: lower_bound(specifier) for name, specifier in project_requirements().items()}
+
+
+def test_constraints_pin_every_requirement():
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        text = line.split("#")[0].strip()
+        if text and not text.startswith("-"):
+            requirement = Requirement(text)
+            (part,) = requirement.specifier
+            assert part.operator == "==", text
+            pins[requirement.name.lower().replace("_", "-")] = part.version
+    for name, specifier in project_requirements().items():
+        assert specifier.contains(pins[name]), name
+
+
+def test_dimat_without_matching_is_refused_by_name(small):
+    with pytest.raises(InputError, match="'identity' makes dimat what method wa is"):
+        parse_study(small | {"merge": {"matcher": "identity"}}, "study")
+    assert parse_study(small | {"method": "wa", "merge": {"matcher": "identity"}}, "study").runs

@@ -1,0 +1,88 @@
+"""Jobs that are asked to leave write a checkpoint, say so by their exit code, and end as if undisturbed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from support.jobs import assert_nothing_left_over, only_run, only_start, open_driver
+from support.small import command
+
+from dimat.experiment.interruption import EXIT_CODE
+
+
+def interrupt(arguments, folder, number, after):
+    """Start a job, send it a signal when it has logged ``after``; its exit code and what it said."""
+    process = subprocess.Popen(command(*arguments), cwd=folder, stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if number and after in line:
+            process.send_signal(number)
+            number = None
+    return process.wait(), "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "after"),
+    [
+        ("pretrain", signal.SIGUSR1, "epoch 2 of"),
+        ("train", signal.SIGTERM, "round 2 of"),
+        ("tune", signal.SIGTERM, "round 2 of"),
+    ],
+)
+def test_a_job_that_is_asked_to_leave(tmp_path, small, write_config, step, number, after):
+    small["training"] |= {"pretrain_epochs": 30, "rounds": 15}
+    small["checkpoint_seconds"] = 1000  # no other checkpoint than that of the signal
+    if step == "tune":
+        small["tuning"] = {"factors": [1.0]}
+    driver = open_driver(small, tmp_path)
+    study, layout = driver.study, driver.layout
+    if step != "pretrain":
+        for start in study.starts.values():
+            driver.pretrain(start)
+    choice = next(iter(study.choices.values()), None)
+    output = {
+        "pretrain": lambda: layout.start(only_start(driver).id),
+        "train": lambda: layout.run(only_run(driver).id),
+        "tune": lambda: layout.choice(choice.id),
+    }[step]()
+
+    arguments = [step, write_config(small), "--results", "."]
+    code, said = interrupt(arguments, tmp_path, number, after)
+    assert code == EXIT_CODE == 75, said
+    assert "asked to leave; run again to go on after" in said
+    assert not output.exists()
+    assert list((layout.root / "checkpoints").glob("*.safetensors"))
+
+    jobs = {
+        "pretrain": lambda: driver.pretrain(only_start(driver)),
+        "train": lambda: driver.train(only_run(driver)),
+        "tune": lambda: driver.tune(choice),
+    }
+    jobs[step]()
+    assert_nothing_left_over(layout)
+    found = output.read_bytes()
+    output.unlink()
+    for path in layout.root.glob("runs/*/records.csv"):
+        path.unlink()
+    jobs[step]()
+    assert output.read_bytes() == found
+
+
+def test_no_further_run_is_begun(tmp_path):
+    program = """
+import os, signal, sys
+from pathlib import Path
+from dimat.cli.main import main as cli, interruption
+
+interruption.listen()
+os.kill(os.getpid(), signal.SIGTERM)
+cli.each({"one": 1, "two": 2}, None, Path, lambda item: Path(str(item)).touch())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=os.environ, capture_output=True, text=True
+    )
+    assert "asked to leave; run again to go on with one" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,212 @@
+"""Jobs that are killed, and started again, end with the numbers of undisturbed ones, bit for bit."""
+
+import logging
+import random
+import subprocess
+import time
+
+import pytest
+from support.jobs import assert_nothing_left_over, only_run, only_start, open_driver
+from support.small import command
+
+
+class Interruption(BaseException):
+    """Nothing in the code under test may catch this."""
+
+
+@pytest.fixture
+def interrupted():
+    """Runs a job until it has logged so many messages, and returns whether it was interrupted there."""
+    logger = logging.getLogger("dimat")
+
+    def run(job, messages):
+        left = messages
+
+        def count(record):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Interruption
+            return True
+
+        logger.addFilter(count)
+        try:
+            job()
+        except Interruption:
+            return True
+        finally:
+            logger.removeFilter(count)
+        return False
+
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    yield run
+    logger.setLevel(level)
+
+
+OPTIMIZERS = [
+    ("reset", {"name": "adam"}),
+    ("kept", {"name": "adam"}),
+    ("kept", {"name": "momentum", "learning_rate": 0.05}),
+    ("kept", {"name": "sgd", "learning_rate": 0.1}),
+]
+
+
+# Interrupted at every message, in this process.
+
+
+@pytest.mark.parametrize(("state", "optimizer"), OPTIMIZERS[1:])
+def test_a_start_resumed_after_every_epoch(tmp_path, small, interrupted, state, optimizer):
+    small["training"] |= {"optimizer": optimizer, "optimizer_state": state}
+    driver = open_driver(small, tmp_path)
+    start = only_start(driver)
+    driver.pretrain(start)
+    path = driver.layout.start(start.id)
+    undisturbed = path.read_bytes()
+    for messages in range(small["training"]["pretrain_epochs"]):
+        path.unlink()
+        assert interrupted(lambda: driver.pretrain(start), messages)
+        assert not path.exists()
+        driver.pretrain(start)
+        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+    assert_nothing_left_over(driver.layout)
+
+
+@pytest.mark.parametrize(("state", "optimizer"), OPTIMIZERS)
+def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, state, optimizer):
+    small["training"] |= {"optimizer": optimizer, "optimizer_state": state}
+    small["merge"] = {"limit": 40, "augmented": True}  # with random choices in the merge, too
+    small["data"]["crop"] = 1
+    driver = open_driver(small, tmp_path)
+    driver.pretrain(only_start(driver))
+    run = only_run(driver)
+    driver.train(run)
+    path = driver.layout.run(run.id)
+    undisturbed = path.read_bytes()
+    messages = 0
+    while True:
+        path.unlink()
+        if not interrupted(lambda: driver.train(run), messages):
+            break
+        assert not path.exists()
+        driver.train(run)
+        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+        messages += 1
+    assert messages >= 2 * small["training"]["rounds"] - 1  # each merge and each training was interrupted
+    assert_nothing_left_over(driver.layout)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"name": "dpsgd", "momentum": 0.9},
+        "gradient_tracking",
+        "quasi_global",
+        "swarm_sgd",
+        {"name": "sgp", "momentum": 0.9},
+        {"name": "cga", "compressed": True},
+        "matcha",
+    ],
+)
+def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):
+    graph = {"name": "ring", "link_failures": 0.3}  # the clock of communications goes on, too
+    driver = open_driver(small | {"method": method, "graph": graph}, tmp_path)
+    driver.pretrain(only_start(driver))
+    run = only_run(driver)
+    driver.train(run)
+    path = driver.layout.run(run.id)
+    undisturbed = path.read_bytes()
+    for messages in (1, 3, 5):  # in the first round, the second, the third
+        path.unlink()
+        assert interrupted(lambda: driver.train(run), messages)
+        driver.train(run)
+        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+
+
+def test_a_run_interrupted_in_every_round(tmp_path, small, interrupted):
+    small["training"] |= {"optimizer_state": "kept"}
+    driver = open_driver(small, tmp_path)
+    driver.pretrain(only_start(driver))
+    run = only_run(driver)
+    driver.train(run)
+    undisturbed = driver.layout.run(run.id).read_bytes()
+    driver.layout.run(run.id).unlink()
+    interruptions = 0
+    while interrupted(lambda: driver.train(run), 3):
+        interruptions += 1
+    assert interruptions >= 2
+    assert driver.layout.run(run.id).read_bytes() == undisturbed
+
+
+# Killed at random moments, in processes of their own.
+
+
+def kill_at_random(arguments, folder, checkpoint, generator):
+    """Start a job and kill it (as by kill -9) soon after it wrote a checkpoint; whether it was killed."""
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+    process = subprocess.Popen(command(*arguments), cwd=folder, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+                time.sleep(generator.uniform(0, 0.3))
+                break
+            time.sleep(0.005)
+    except FileNotFoundError:  # the job ended between two looks at its checkpoint
+        pass
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [("pretrain", "reset"), ("train", "reset"), ("train", "kept")],
+    ids=["pretrain", "train", "train with optimizers kept"],
+)
+def test_a_killed_job_ends_as_if_undisturbed(tmp_path, small, write_config, dimat_process, step, state):
+    small["training"] |= {"pretrain_epochs": 2, "optimizer_state": state}
+    small["training"]["pretrain_epochs" if step == "pretrain" else "rounds"] = 25
+    config = write_config(small)
+    driver = open_driver(small, tmp_path)
+    start, run = only_start(driver), only_run(driver)
+    driver.pretrain(start)
+    driver.train(run)
+    output = driver.layout.start(start.id) if step == "pretrain" else driver.layout.run(run.id)
+    undisturbed = output.read_bytes()
+    output.unlink()
+
+    checkpoint = driver.layout.checkpoint(start.id if step == "pretrain" else run.id)
+    again = [step, config, "--results", "."]
+    generator = random.Random()  # another moment every time
+    kills = sum(kill_at_random(again, tmp_path, checkpoint, generator) for _ in range(2))
+    assert kills >= 1
+    done = dimat_process(*again)
+    assert done.returncode == 0, done.stderr
+    assert output.read_bytes() == undisturbed
+    assert_nothing_left_over(driver.layout)
+
+
+# The same seed, without any interruption.
+
+
+def test_same_seed_same_records_and_another_seed_others(tmp_path, small):
+    records = []
+    for folder, seed in (("first", 0), ("second", 0), ("third", 1)):
+        driver = open_driver(small | {"seeds": [seed]}, tmp_path / folder)
+        driver.pretrain(only_start(driver))
+        driver.train(only_run(driver))
+        records.append(driver.layout.run(only_run(driver).id).read_text())
+    values = [[row.rsplit(",", 1)[1] for row in text.splitlines()] for text in records]
+    assert records[0] == records[1]
+    assert values[0] != values[2]
+
+
+def test_records_do_not_depend_on_when_checkpoints_are_written(tmp_path, small):
+    records = []
+    for seconds in (0, 1000):
+        driver = open_driver(small | {"checkpoint_seconds": seconds}, tmp_path / str(seconds))
+        driver.pretrain(only_start(driver))
+        driver.train(only_run(driver))
+        records.append(driver.layout.run(only_run(driver).id).read_bytes())
+    assert records[0] == records[1]

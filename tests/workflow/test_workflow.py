@@ -1,0 +1,132 @@
+"""The pipeline as a user runs it: a small study, planned and built by Snakemake in a copy of the project."""
+
+import shutil
+import subprocess
+import sys
+
+import pandas
+import pytest
+from support.pipeline import FOLDERS, PROJECT, STUDY, Pipeline
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """The small study, built."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("project"))
+    built = pipeline()
+    assert built.returncode == 0, built.stdout + built.stderr
+    return pipeline
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(request):
+    """Each test starts from the built study, and leaves nothing to do."""
+    yield
+    if "pipeline" in request.fixturenames:
+        request.getfixturevalue("pipeline").configure(STUDY)
+
+
+def test_builds_paper_figures_tables_and_records(pipeline):
+    assert (pipeline.results / "dimat.pdf").read_bytes().startswith(b"%PDF")
+    assert (pipeline.results / "figures" / "accuracy-digits-plain-3.svg").read_text().startswith("<?xml")
+    assert "DIMAT" in (pipeline.results / "tables" / "accuracy.tex").read_text()
+    records = pandas.read_csv(pipeline.results / "records.csv")
+    assert set(records["method"]) == {"DIMAT", "pooled training"}
+    assert set(records["round"]) == {0, 1, 2}
+
+
+def test_writes_nothing_outside_its_folder(pipeline):
+    expected = {*FOLDERS, "small.yaml", "results", ".snakemake"}
+    assert {path.name for path in pipeline.folder.iterdir()} == expected
+    assert {path.name for path in (pipeline.folder / "results").iterdir()} == {"small"}
+
+
+def test_second_call_has_nothing_to_do(pipeline):
+    assert pipeline.planned() == {}
+
+
+def test_deleted_figure_is_one_job(pipeline):
+    (pipeline.results / "figures" / "graphs.svg").unlink()
+    assert pipeline.planned() == {"figure": 1, "all": 1}
+    rebuilt = pipeline()
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    assert pipeline.planned() == {}
+
+
+def test_edited_comment_reruns_nothing(pipeline):
+    source = pipeline.folder / "dimat" / "training" / "fleet.py"
+    source.write_text(source.read_text() + "# a remark\n")
+    assert pipeline.planned() == {}
+
+
+def test_another_seed_runs_only_its_own_jobs(pipeline):
+    pipeline.configure(STUDY | {"seeds": [0, 1]})
+    planned = pipeline.planned()
+    assert "prepare" not in planned
+    # one partition, start and run of DIMAT, and one each of pooled training
+    assert [planned[rule] for rule in ("partition", "pretrain", "train")] == [2, 2, 2]
+
+
+def test_tuning_comes_before_the_runs_that_need_it(pipeline):
+    tuned = STUDY | {"method": ["dimat", "dpsgd"], "seeds": [0, 1], "tuning": {"factors": [0.5, 1.0]}}
+    pipeline.configure(tuned | {"name": "tuned"})
+    planned = pipeline.planned()
+    # data and partitions with and without held-out images; a choice for each method
+    expected = {"prepare": 2, "partition": 3, "pretrain": 3, "tune": 2, "train": 4}
+    assert {rule: planned[rule] for rule in expected} == expected
+
+
+def test_changed_merge_option_keeps_the_pre_trained_networks(pipeline):
+    pipeline.configure(STUDY | {"merge": {"images": "own"}})
+    planned = pipeline.planned()
+    assert "pretrain" not in planned and planned["train"] == 1
+
+
+def test_report_is_one_offline_page(pipeline):
+    made = pipeline("--report", "report.html")
+    assert made.returncode == 0, made.stderr
+    report = pipeline.folder / "report.html"
+    text = report.read_text()
+    report.unlink()
+    assert "Test accuracy of the agents" in text and "accuracy-digits-plain-3" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"agents": 0}, "agents"),
+        ({"agnets": 3}, "agnets"),
+        ({"partition": {"name": "dirichlet", "alpha": -1}}, "alpha"),
+        ({"graph": {"name": "edges", "edge_list": [[0, 1]]}}, "disconnected"),
+    ],
+)
+def test_bad_configuration_is_one_line_and_code_2(pipeline, change, named):
+    pipeline.configure(STUDY | change)
+    refused = pipeline()
+    errors = [line for line in refused.stderr.splitlines() if "error" in line.lower()]
+    assert refused.returncode == 2
+    assert len(errors) == 1 and errors[0].startswith("dimat: error: small.yaml") and named in errors[0]
+    assert "Traceback" not in refused.stderr
+
+
+def test_failing_job_shows_its_line(pipeline):
+    pipeline.configure(STUDY | {"name": "lost", "data": {"name": "folder", "path": "nowhere.zip"}})
+    failed = pipeline("--until", "collect")
+    shutil.rmtree(pipeline.folder / "results" / "lost")
+    output = failed.stdout + failed.stderr
+    assert failed.returncode != 0 and "dimat: error: data.path" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("name", ["quick", "cifar10", "paper", "compare-digits", "compare-cifar10"])
+def test_shipped_configurations_plan(name):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--quiet",
+        "all",
+        "--configfile",
+        f"config/{name}.yaml",
+    ]
+    assert subprocess.run(command, cwd=PROJECT, capture_output=True).returncode == 0
