@@ -16,7 +16,7 @@ from dimat.errors import InputError
 from dimat.experiment.config import parse_study, read_study
 from dimat.experiment.schema import json_schema, reference
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 QUICK = ROOT / "config" / "quick.yaml"
 
 
