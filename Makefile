@@ -41,7 +41,8 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
+	# Rules run the `dimat` of this environment: none has an environment of its own.
+	! $(BIN)/snakemake --lint 2>&1 | grep '^ *\*' | grep -v 'Specify a conda environment or container for each rule'
 
 clean:
 	rm -rf results/quick

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.measuring import Growth, in_fresh_process
-from benchmarks.random_fleet import random_fleet
+from benchmarks.random_networks import random_networks
 from dimat.agents.training import Training
 from dimat.communication.in_process import InProcess
 from dimat.data.augmentation import Augmentation
-from dimat.merging.options import Merge
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.matching.options import Matching
+from dimat.merging.options import Merging
 from dimat.methods import Dimat
 from dimat.models import Plain
 from dimat.topology import Ring
@@ -24,7 +26,7 @@ SEEN = 64
 
 
 @dataclass(frozen=True)
-class Row:
+class AgentsRow:
     """One line of the table; sizes in bytes.
 
     ``ratio`` is ``peak``, by how much memory grows at most, over the ``parameters`` of all agents;
@@ -39,11 +41,11 @@ class Row:
     slope: float | None
 
 
-def measure(agents: int, rounds: int, threads: int, device: str, before: Row | None) -> Row:
+def measure(agents: int, rounds: int, threads: int, device: str, before: AgentsRow | None) -> AgentsRow:
     """``rounds`` of merging and training on a ring, in a process of its own."""
     parameters, peak = in_fresh_process(memory_of, agents, rounds, threads, device)
     slope = (peak - before.peak) / (parameters - before.parameters) if before else None
-    return Row(agents, rounds, parameters, peak, peak / parameters, slope)
+    return AgentsRow(agents, rounds, parameters, peak, peak / parameters, slope)
 
 
 def memory_of(agents: int, rounds: int, threads: int, device: str) -> tuple[int, int]:
@@ -58,8 +60,11 @@ def run(agents: int, rounds: int, device: str) -> int:
     """Build agents and let them merge and train; bytes of their parameters."""
     training = Training(batch_size=SHARE, epochs=1)
     augmentation = Augmentation(flip=True, crop=2)
-    fleet = random_fleet(MODEL, agents, SHARE * agents, SIZE, torch.device(device), training, augmentation)
-    network = InProcess(Ring().mixing_matrix(agents))
-    for _ in Dimat().rounds(fleet, network, Merge(limit=SEEN), first=1, last=rounds):
+    networks = random_networks(
+        MODEL, agents, SHARE * agents, SIZE, torch.device(device), training, augmentation
+    )
+    communicator = InProcess(Ring().mixing_matrix(agents))
+    merging = Merging(Matching(), Calibration(limit=SEEN))
+    for _ in Dimat().rounds(networks, communicator, merging, first=1, last=rounds):
         pass
-    return sum(tensor.nbytes for model in fleet.models for tensor in model.parameters())
+    return sum(tensor.nbytes for model in networks.models for tensor in model.parameters())

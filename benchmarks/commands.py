@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks import merge as merging
     from benchmarks import train as training
 
-    Row = merging.Row | training.Row | many.Row
+    BenchmarkRow = merging.MergeRow | training.TrainingRow | many.AgentsRow
 
 Threads = Annotated[int, typer.Option(help="Threads of torch.")]
 Repeats = Annotated[int, typer.Option(help="Times are the least of so many.")]
@@ -66,7 +66,7 @@ def merge(
     reference re-runs every neighbour for every agent, N (2 d + 3) passes with d neighbours. MiB is by how
     much memory grows at most. It takes a few minutes; --all takes hours, most of it for the reference.
     """
-    from benchmarks.merge import GRAPHS, MODELS, Case, measure
+    from benchmarks.merge import GRAPHS, MODELS, MergeCase, measure
 
     models = model or (list(MODELS) if every else ["resnet20"])
     graphs = graph or (list(GRAPHS) if every else ["ring"])
@@ -80,12 +80,12 @@ def merge(
     at_least("repeats", repeats, 1)
     found = checked(threads, device, output)
     cases = [
-        Case(kind, links, number, images, size, batch, threads, found)
+        MergeCase(kind, links, number, images, size, batch, threads, found)
         for kind in models
         for links in graphs
         for number in numbers
     ]
-    rows: list[merging.Row] = []
+    rows: list[merging.MergeRow] = []
     typer.echo(f"{'model':9} {'graph':9} {'agents':>6}  {'method':16} {'seconds':>8} {'ratio':>6} {'MiB':>7}")
     for case in cases:
         logging.info("%s, %s of %d agents", case.model, case.graph, case.agents)
@@ -122,12 +122,12 @@ def train(
 
     The plain loop is a tutorial's: a DataLoader, torchvision's transforms, float32, agents one after another.
     A bare step is forward, backward and optimizer on a batch that is ready in memory, so that 1 - `/ bare` of
-    the fleet is what its data path costs. `fleet` is what a study runs, with flips and crops. With several
+    `networks` is what their data path costs: they are what a study runs, with flips and crops. With several
     agents, `vmap` trains all networks in one step (float32 only), and `streams`, on a GPU, gives each agent a
-    stream of its own; both give the networks that `fleet` gives. `/ plain` is speed over that of the plain
+    stream of its own; both give the networks that `networks` gives. `/ plain` is speed over that of the plain
     loop. It takes a few minutes.
     """
-    from benchmarks.train import MODELS, Case, measure
+    from benchmarks.train import MODELS, TrainingCase, measure
 
     models = model or ["resnet20"]
     numbers = agents or [1, 5]
@@ -139,9 +139,9 @@ def train(
     at_least("repeats", repeats, 1)
     found = checked(threads, device, output)
     if cpu_time and found == "cuda":
-        raise InputError("--cpu-time: says nothing about a GPU; valid is --device cpu with it")
+        raise InputError("--cpu-time: says nothing about a GPU; expected --device cpu with it")
 
-    rows: list[training.Row] = []
+    rows: list[training.TrainingRow] = []
     typer.echo(
         f"{'model':9} {'agents':>6}  {'precision':9} {'method':10} "
         f"{'images/s':>9} {'/ plain':>8} {'/ bare':>7}"
@@ -149,7 +149,7 @@ def train(
     for kind in models:
         for number in numbers:
             whole = images // (batch * number) * batch * number
-            case = Case(kind, number, whole, size, batch, threads, found, cpu_time)
+            case = TrainingCase(kind, number, whole, size, batch, threads, found, cpu_time)
             logging.info("%s, %d agents", kind, number)
             for row in measure(case, repeats):
                 rows.append(row)
@@ -182,7 +182,7 @@ def agents(
     at_least("rounds", rounds, 1)
     found = checked(threads, device, output)
 
-    rows: list[many.Row] = []
+    rows: list[many.AgentsRow] = []
     typer.echo(f"{'agents':>6} {'parameters MiB':>15} {'peak MiB':>9} {'ratio':>6} {'slope':>6}")
     for number in numbers:
         row = measure(number, rounds, threads, found, rows[-1] if rows else None)
@@ -201,24 +201,24 @@ def checked(threads: int, device: str, output: Path | None) -> str:
     at_least("threads", threads, 1)
     one_of("device", [device], ["auto", "cpu", "cuda"])
     if output is not None and output.is_dir():
-        raise InputError(f"--output: {output} is a folder; valid is a file")
+        raise InputError(f"--output: {output} is a folder; expected a file")
     return choose_device(device).type
 
 
-def one_of(option: str, names: list[str], valid: list[str]) -> None:
+def one_of(option: str, names: list[str], known: list[str]) -> None:
     """`InputError` for the first name that is not valid."""
     for name in names:
-        if name not in valid:
-            raise InputError(f"--{option}: {name!r} is not valid; valid: {', '.join(valid)}")
+        if name not in known:
+            raise InputError(f"--{option}: {name!r} is not one of {', '.join(known)}")
 
 
 def at_least(option: str, value: int, least: int) -> None:
     """`InputError` for a value that is too small."""
     if value < least:
-        raise InputError(f"--{option}: {value} is not valid here; valid is {least} or more")
+        raise InputError(f"--{option}: {value}; expected {least} or more")
 
 
-def save(output: Path | None, rows: "Sequence[Row]") -> None:
+def save(output: Path | None, rows: "Sequence[BenchmarkRow]") -> None:
     """Write the table to a file, if one is given: all rows with their cases, one a line, below a header."""
     if output is None:
         return

@@ -7,26 +7,34 @@ from itertools import chain
 import torch
 
 from benchmarks.measuring import Growth, clock, in_fresh_process
-from benchmarks.random_fleet import random_fleet
+from benchmarks.random_networks import random_networks
 from benchmarks.reference import merge_naively
-from dimat.agents.networks import Fleet
+from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.communication.in_process import InProcess
 from dimat.data.augmentation import Augmentation
-from dimat.merging.calibration.images import Pass, visible_images
+from dimat.merging.averaging.options import Averaging
+from dimat.merging.calibration.images import visible_images
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.matching.options import Matching
 from dimat.merging.merge import merge_with_neighbours
-from dimat.merging.options import Merge
+from dimat.merging.options import Merging
 from dimat.models import ResNet20, Vgg16
+from dimat.tasks.network_task import Pass
 from dimat.topology import Complete, Ring
 
 MODELS = {"resnet20": ResNet20(width=1), "vgg16": Vgg16()}
 GRAPHS = {"ring": Ring(), "complete": Complete()}
-MERGES = {"merge": Merge(), "merge, 2 passes": Merge(passes=2)}
+CALIBRATION = Calibration()
+MERGES = {
+    "merge": Merging(Matching(), CALIBRATION),
+    "merge, 2 passes": Merging(Matching(passes=2), CALIBRATION),
+}
 BARE, REFERENCE = "bare passes", "reference"
 
 
 @dataclass(frozen=True)
-class Case:
+class MergeCase:
     """What is merged, on which images, and on what."""
 
     model: str
@@ -40,17 +48,17 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class MergeRow:
     """One line of the table: ``ratio`` is to the bare passes, ``mebibytes`` what memory grew by at most."""
 
-    case: Case
+    case: MergeCase
     method: str
     seconds: float
     ratio: float
     mebibytes: float
 
 
-def measure(case: Case, repeats: int, reference: bool) -> list[Row]:
+def measure(case: MergeCase, repeats: int, reference: bool) -> list[MergeRow]:
     """Every method on the same networks and images.
 
     Memory does not depend on the number of images, so it is measured over two batches.
@@ -59,7 +67,7 @@ def measure(case: Case, repeats: int, reference: bool) -> list[Row]:
     seconds = in_fresh_process(time_methods, case, repeats, reference)
     small = replace(case, images=max(2 * case.batch, 2 * case.agents))
     return [
-        Row(
+        MergeRow(
             case,
             method,
             seconds[method],
@@ -70,34 +78,34 @@ def measure(case: Case, repeats: int, reference: bool) -> list[Row]:
     ]
 
 
-def time_methods(case: Case, repeats: int, reference: bool) -> dict[str, float]:
+def time_methods(case: MergeCase, repeats: int, reference: bool) -> dict[str, float]:
     """Seconds of each method, the least of ``repeats``; bare passes run in between, as machines drift."""
     rounds = chain(
         *([method for merge in MERGES for method in (BARE, merge)] for _ in range(repeats)), [BARE]
     )
-    fleet, network = build(case)
+    networks, communicator = build(case)
     warm_up(case)
     least: dict[str, float] = {}
     for method in [*rounds, *([REFERENCE] if reference else [])]:
-        started = clock(fleet.device)
-        run(method, fleet, network)
-        least[method] = min(clock(fleet.device) - started, least.get(method, math.inf))
+        started = clock(networks.device)
+        run(method, networks, communicator)
+        least[method] = min(clock(networks.device) - started, least.get(method, math.inf))
     return least
 
 
-def memory_of(case: Case, method: str) -> int:
+def memory_of(case: MergeCase, method: str) -> int:
     """Bytes of memory that a method takes at most, beyond the networks and images."""
-    fleet, network = build(case)
+    networks, communicator = build(case)
     warm_up(replace(case, images=4, batch=2, agents=3))
-    growth = Growth(fleet.device)
-    run(method, fleet, network)
+    growth = Growth(networks.device)
+    run(method, networks, communicator)
     return growth.peak()
 
 
-def build(case: Case) -> tuple[Fleet, InProcess]:
+def build(case: MergeCase) -> tuple[Networks, InProcess]:
     """Random networks with random images, and the links between them."""
     torch.set_num_threads(case.threads)
-    fleet = random_fleet(
+    networks = random_networks(
         MODELS[case.model],
         case.agents,
         case.images,
@@ -106,30 +114,31 @@ def build(case: Case) -> tuple[Fleet, InProcess]:
         Training(batch_size=case.batch),
         Augmentation(flip=False, crop=0),
     )
-    return fleet, InProcess(GRAPHS[case.graph].mixing_matrix(case.agents))
+    assert networks.symmetry  # traced before anything is timed
+    return networks, InProcess(GRAPHS[case.graph].mixing_matrix(case.agents))
 
 
-def warm_up(case: Case) -> None:
+def warm_up(case: MergeCase) -> None:
     """Let libraries load and choose their kernels, so that the first method does not pay for it."""
-    fleet, network = build(replace(case, agents=3, images=max(2 * case.batch, 6)))
-    run("merge", fleet, network)
+    networks, communicator = build(replace(case, agents=3, images=max(2 * case.batch, 6)))
+    run("merge", networks, communicator)
 
 
-def run(method: str, fleet: Fleet, network: InProcess) -> None:
+def run(method: str, networks: Networks, communicator: InProcess) -> None:
     """Carry out one method once; networks change, but not how long the next takes."""
-    images = visible_images(fleet, network, Merge(), None, round=1)
+    images = visible_images(networks, communicator, CALIBRATION, None, round=1)
     if method == BARE:
-        bare_passes(fleet, images)
+        bare_passes(networks, images)
     elif method == REFERENCE:
-        merge_naively(fleet, network, images)
+        merge_naively(networks, communicator, images)
     else:
-        merge_with_neighbours(fleet, network, MERGES[method], round=1)
+        merge_with_neighbours(networks, communicator, MERGES[method], Averaging(), round=1)
 
 
-def bare_passes(fleet: Fleet, images: Pass) -> None:
+def bare_passes(networks: Networks, images: Pass) -> None:
     """What a merge cannot do without: recalibrate, look at features, recalibrate, and nothing else."""
     with torch.no_grad():
-        for model in fleet.models:
+        for model in networks.models:
             for training in (True, False, True):
                 model.train(training)
                 for batch in images():

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from dimat.agents.networks import Fleet
+from dimat.agents.networks import Networks
 from dimat.io.torchvision_import import torchvision_module
 from dimat.models import Model
+from dimat.tasks.images import ImageTask
 
 CROP = 4
 """Black pixels on every side before a random crop."""
@@ -35,12 +36,14 @@ class PlainImages(Dataset):
 
 
 class PlainTraining:
-    """Copies of the networks of ``fleet``, which are of architecture ``model``, with each agent's images."""
+    """Copies of ``networks``, which are of architecture ``model``, with each agent's images."""
 
-    def __init__(self, fleet: Fleet, model: Model) -> None:
+    def __init__(self, networks: Networks, model: Model) -> None:
+        task = networks.task
+        assert isinstance(task, ImageTask)
         transforms = torchvision_module("transforms")
-        _, height, width = fleet.data.shape
-        mean, deviation = fleet.data.statistics()
+        _, height, width = task.data.shape
+        mean, deviation = task.data.statistics()
         transform = transforms.Compose(
             [
                 transforms.RandomCrop((height, width), padding=CROP),
@@ -49,17 +52,17 @@ class PlainTraining:
                 transforms.Normalize(mean.tolist(), deviation.tolist()),
             ]
         )
-        self.device = fleet.device
+        self.device = networks.device
         self.networks: list[nn.Module] = []
         self.loaders: list[DataLoader] = []
-        for network, held in zip(fleet.models, fleet.holdings, strict=True):
-            copied = model.build(fleet.data.shape[0], len(fleet.data.classes))
+        for network, held in zip(networks.models, task.holdings, strict=True):
+            copied = model.build(task.data.shape[0], len(task.data.classes))
             copied.load_state_dict(network.state_dict())
             self.networks.append(copied.to(self.device))
             images = PlainImages(
-                fleet.data.train_images[held].cpu(), fleet.data.train_labels[held].cpu(), transform
+                task.data.train_images[held].cpu(), task.data.train_labels[held].cpu(), transform
             )
-            self.loaders.append(DataLoader(images, fleet.training.batch_size, shuffle=True))
+            self.loaders.append(DataLoader(images, task.batch_size, shuffle=True))
         self.optimizers = [torch.optim.Adam(network.parameters(), lr=1e-3) for network in self.networks]
 
     def epoch(self) -> None:

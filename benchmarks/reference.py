@@ -13,40 +13,40 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, fx, nn
 
-from dimat.agents.networks import Fleet
+from dimat.agents.networks import Networks
 from dimat.communication.in_process import InProcess
 from dimat.merging.averaging.average import weighted_average
-from dimat.merging.calibration.images import Pass
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching.statistics import Pair
 from dimat.models.symmetry import Group, Permutations, permute
+from dimat.tasks.network_task import Pass
 
 Features = dict[str, Tensor]
 
 
-def merge_naively(fleet: Fleet, network: InProcess, images: Pass) -> dict[Pair, Permutations]:
-    """Replace every network of ``fleet`` by the merge of its neighbourhood; P_ij of all neighbours."""
+def merge_naively(networks: Networks, communicator: InProcess, images: Pass) -> dict[Pair, Permutations]:
+    """Replace every one of the ``networks`` by the merge of its neighbourhood; P_ij of all neighbours."""
     permutations: dict[Pair, Permutations] = {}
     merged = []
-    for agent in range(fleet.agents):
-        others = network.neighbours(agent)
-        models = [fleet.models[member] for member in (agent, *others)]
+    for agent in range(networks.agents):
+        others = communicator.senders(agent)
+        models = [networks.models[member] for member in (agent, *others)]
         for model in models:
             recalibrate(model, images())
-        covariances = stacked_covariances(models, fleet.groups, images)
+        covariances = stacked_covariances(models, networks.symmetry, images)
         for place, other in enumerate(others, start=1):
             permutations[agent, other] = {
                 group.name: best_assignment(covariances[group.name], group.size, place)
-                for group in fleet.groups
+                for group in networks.symmetry
             }
         states = [model.state_dict() for model in models]
         aligned = [
-            permute(state, fleet.groups, permutations[agent, other])
+            permute(state, networks.symmetry, permutations[agent, other])
             for state, other in zip(states[1:], others, strict=True)
         ]
-        weights = [network.mixing[agent, source] for source in (agent, *others)]
+        weights = [communicator.mixing[agent, source] for source in (agent, *others)]
         merged.append(weighted_average([states[0], *aligned], weights))
-    for model, state in zip(fleet.models, merged, strict=True):
+    for model, state in zip(networks.models, merged, strict=True):
         model.load_state_dict(state)
         recalibrate(model, images())
     return permutations

@@ -6,26 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from benchmarks.measuring import clock, in_fresh_process
 from benchmarks.plain_training import CROP, PlainTraining
-from benchmarks.random_fleet import random_fleet
+from benchmarks.random_networks import random_networks
 from benchmarks.side_by_side import train_by_vmap, train_in_turns
-from dimat.agents.networks import Fleet
+from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.data.augmentation import Augmentation
 from dimat.models import Plain, ResNet20
+from dimat.tasks.images import Batch, ImageTask
 
 MODELS = {"resnet20": ResNet20(width=1), "plain": Plain()}
 PRECISIONS = ("float32", "bfloat16")
-PLAIN, BARE, FLEET, VMAP, STREAMS = "plain loop", "bare step", "fleet", "vmap", "streams"
+PLAIN, BARE, NETWORKS, VMAP, STREAMS = "plain loop", "bare step", "networks", "vmap", "streams"
 Method = tuple[str, str]
 """How agents are trained, and in which precision."""
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """What is trained, on which images, and on what; ``images`` are those of all agents.
 
     With ``cpu_time``, seconds are those that the process got from the CPU.
@@ -42,10 +42,10 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainingRow:
     """One line of the table; ratios are of speeds, to the plain loop and to bare steps of this precision."""
 
-    case: Case
+    case: TrainingCase
     precision: str
     method: str
     images_per_second: float
@@ -53,11 +53,11 @@ class Row:
     to_bare: float
 
 
-def measure(case: Case, repeats: int) -> list[Row]:
+def measure(case: TrainingCase, repeats: int) -> list[TrainingRow]:
     """Every method on the same networks and images."""
     seconds = in_fresh_process(time_methods, case, repeats)
     return [
-        Row(
+        TrainingRow(
             case,
             precision,
             method,
@@ -69,11 +69,11 @@ def measure(case: Case, repeats: int) -> list[Row]:
     ]
 
 
-def methods(case: Case) -> list[Method]:
+def methods(case: TrainingCase) -> list[Method]:
     """All that is measured."""
     found = [(PLAIN, "float32")]
     for precision in PRECISIONS:
-        found += [(BARE, precision), (FLEET, precision)]
+        found += [(BARE, precision), (NETWORKS, precision)]
         if case.agents > 1 and precision == "float32":
             found.append((VMAP, precision))
         if case.agents > 1 and case.device == "cuda":
@@ -81,7 +81,7 @@ def methods(case: Case) -> list[Method]:
     return found
 
 
-def time_methods(case: Case, repeats: int) -> dict[Method, float]:
+def time_methods(case: TrainingCase, repeats: int) -> dict[Method, float]:
     """Seconds of an epoch of all agents, the least of ``repeats``; methods take turns, as machines drift."""
     epochs = {method: prepare(case, *method) for method in methods(case)}
     device = torch.device(case.device)
@@ -97,21 +97,21 @@ def time_methods(case: Case, repeats: int) -> dict[Method, float]:
     return least
 
 
-def prepare(case: Case, method: str, precision: str) -> Callable[[], None]:
+def prepare(case: TrainingCase, method: str, precision: str) -> Callable[[], None]:
     """A function that trains all agents for one epoch."""
-    fleet = build(case, precision)
+    networks = build(case, precision)
     if method == PLAIN:
-        return PlainTraining(fleet, MODELS[case.model]).epoch
+        return PlainTraining(networks, MODELS[case.model]).epoch
     if method == BARE:
-        return bare_steps(fleet)
-    train = {FLEET: Fleet.train, VMAP: train_by_vmap, STREAMS: train_in_turns}[method]
-    return lambda: train(fleet, round=1)
+        return bare_steps(networks)
+    train = {NETWORKS: Networks.train, VMAP: train_by_vmap, STREAMS: train_in_turns}[method]
+    return lambda: train(networks, round=1)
 
 
-def build(case: Case, precision: str) -> Fleet:
+def build(case: TrainingCase, precision: str) -> Networks:
     """Random networks with random images."""
     torch.set_num_threads(case.threads)
-    return random_fleet(
+    return random_networks(
         MODELS[case.model],
         case.agents,
         case.images,
@@ -122,18 +122,20 @@ def build(case: Case, precision: str) -> Fleet:
     )
 
 
-def bare_steps(fleet: Fleet) -> Callable[[], None]:
+def bare_steps(networks: Networks) -> Callable[[], None]:
     """Forward, backward and optimizer step, as many as in an epoch, on one batch that is ready in memory."""
-    held = fleet.holdings[0][: fleet.training.batch_size]
-    (images,) = fleet.batches(held)
-    labels = fleet.data.train_labels[held]
+    task = networks.task
+    assert isinstance(task, ImageTask)
+    held = task.holdings[0][: task.batch_size]
+    batch = Batch(task.data.normalized(task.data.train_images[held]), task.data.train_labels[held])
 
     def epoch() -> None:
-        for network, optimizer, share in zip(fleet.models, fleet.optimizers, fleet.holdings, strict=True):
+        for network, optimizer, share in zip(
+            networks.models, networks.optimizers, task.holdings, strict=True
+        ):
             network.train()
-            for _ in range(len(share) // fleet.training.batch_size):
-                with fleet.arithmetic():
-                    loss = functional.cross_entropy(network(images), labels)
+            for _ in range(len(share) // task.batch_size):
+                loss = task.loss(network, batch)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -4,7 +4,7 @@
 class InputError(Exception):
     """Bad input: a wrong key, value or file.
 
-    The message is one line that names the key or file, the value found, and what would be valid. The
+    The message is one line that names the key or file, the value found, and what is expected. The
     command line prints it without a traceback and exits with code 2.
     """
 

@@ -1,7 +1,8 @@
 """Commands that turn records into figures, tables and the paper."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import TypeVar
 
 import typer
 
@@ -10,44 +11,45 @@ from dimat.errors import InputError
 from dimat.io import files
 
 commands = typer.Typer()
+Shown = TypeVar("Shown")
 
 
-def _chosen(names: Iterable[str], only: str | None) -> list[str]:
-    names = list(names)
-    if only is not None and only not in names:
-        raise InputError(f"--only: {only!r} is not in this study; valid: {', '.join(names)}")
-    return names if only is None else [only]
+def chosen(named: Mapping[str, Shown], only: str | None) -> Mapping[str, Shown]:
+    """The one named by ``only``, or all."""
+    if only is not None and only not in named:
+        raise InputError(f"--only: {only!r} is not in this study; expected one of {', '.join(named)}")
+    return named if only is None else {only: named[only]}
 
 
 @commands.command()
 def figure(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
-    """Draw figures from records, partitions and graphs."""
-    from paper.contents import figures_of
-    from paper.figures import draw
+    """Draw figures from records, partitions, graphs and the audit."""
+    from paper.figures import figures_of
+    from paper.style import as_svg
 
     study, layout = open_study(config, results)
-    for name in _chosen(figures_of(study), only):
-        files.write(layout.figure(name), draw(study, layout, name))
+    for name, each in chosen(figures_of(study), only).items():
+        files.write_checked(layout.figure(name), as_svg(each.draw(layout)))
         logging.info("%s written", layout.figure(name))
 
 
 @commands.command()
 def table(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
-    """Write tables from records, as CSV and LaTeX."""
-    from paper.contents import tables_of
-    from paper.tables import as_csv, as_latex, tabulate
+    """Write tables from records and the audit, as CSV and LaTeX."""
+    from paper.tables import tables_of
 
     study, layout = open_study(config, results)
-    for name in _chosen(tables_of(study), only):
-        made = tabulate(study, layout, name)
-        files.write(layout.table(name, "csv"), as_csv(made))
-        files.write(layout.table(name, "tex"), as_latex(made))
+    for name, each in chosen(tables_of(study), only).items():
+        rows = each.rows(layout)
+        latex = rows.to_latex(index=False, escape=True).replace("±", r"$\pm$")
+        files.write_checked(layout.table(name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
+        files.write_checked(layout.table(name, "tex"), latex.encode())
         logging.info("%s written", layout.table(name, "csv"))
 
 
 @commands.command()
 def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
-    """Typeset the paper: figures, tables, audit and provenance in one PDF."""
+    """Typeset the paper from figures and tables that are there, with provenance, in one PDF."""
     from paper.pdf import typeset
 
     study, layout = open_study(config, results)

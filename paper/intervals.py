@@ -1,22 +1,37 @@
-"""Intervals of means of paired differences."""
+"""Means over seeds, and intervals of means of paired differences, as text."""
 
 import numpy
+import pandas
 from scipy import stats
 
 
-def interval(differences: numpy.ndarray) -> str:
+def spread(values: pandas.Series) -> str:
+    """Mean and sample standard deviation."""
+    values = values.dropna()
+    if values.empty:
+        return ""
+    return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
+
+
+def paired(differences: pandas.Series) -> str:
     """Mean and two-sided 95 % t-interval of paired differences."""
-    mean, count = differences.mean(), len(differences)
+    found = differences.dropna().to_numpy()
+    if not len(found):
+        return ""
+    mean, half = found.mean(), half_width(found)
+    return f"{mean:+.1f}" + (f" [{mean - half:+.1f}, {mean + half:+.1f}]" if len(found) > 1 else "")
+
+
+def starred(differences: pandas.Series) -> str:
+    """`paired`, with a star if the interval does not contain 0."""
+    found = differences.dropna().to_numpy()
+    star = " *" if len(found) > 1 and abs(found.mean()) > half_width(found) else ""
+    return paired(differences) + star
+
+
+def half_width(differences: numpy.ndarray) -> float:
+    """Half the width of the interval; not a number for one difference."""
+    count = len(differences)
     if count < 2:
-        return f"{mean:+.1f}"
-    half = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
-
-
-def starred(differences: numpy.ndarray) -> str:
-    """`interval`, with a star if it does not contain 0."""
-    text = interval(differences)
-    if "[" not in text:
-        return text
-    low, high = (float(end) for end in text[text.index("[") + 1 : -1].split(","))
-    return text + (" *" if low > 0 or high < 0 else "")
+        return float("nan")
+    return float(stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5)

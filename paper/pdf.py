@@ -2,42 +2,34 @@
 
 import json
 from importlib.resources import files as package_files
+from pathlib import Path
 
 import typst
 
+from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.io.files import read_checked, read_json
-from paper.audit import audit_summary
-from paper.contents import Accuracy, Audit, Costs, Graphs, Holdings, Matching, figures_of, tables_of
-from paper.figures import draw
-from paper.tables import as_csv, tabulate
-from theory.derivations import DERIVATIONS
-from theory.derivations.typst import typst as typst_of
-from theory.report import read_audit
+from paper.figures import figures_of
+from paper.tables import tables_of
+from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.derivations.typst import typst as typst_of
 
 
 def typeset(study: Study, layout: Layout) -> bytes:
-    """The PDF, from records, partitions, provenance and audit; the same inputs give the same bytes.
-
-    Figures and tables are made afresh, so that they always agree with the records.
-    """
+    """The PDF, from the files of figures and tables; the same files give the same bytes."""
     package = package_files("paper")
-    figures = {name: f"figures/{name}.svg" for name in figures_of(study)}
-    made = {name: tabulate(study, layout, name) for name in tables_of(study)}
-    tables = {name: f"tables/{name}.csv" for name, table in made.items() if not table.empty}
+    figures, tables = figures_of(study), tables_of(study)
     content = {
         "name": study.name,
         "training": study.training.model_dump(mode="json"),
         "seeds": study.seeds,
         "provenance": read_json(layout.provenance),
-        "figures": {
-            kind.__name__.lower(): [
-                figures[name] for name, what in figures_of(study).items() if isinstance(what, kind)
-            ]
-            for kind in (Accuracy, Costs, Matching, Holdings, Graphs)
-        },
-        "tables": tables,
+        "figures": [
+            {"kind": each.kind, "path": f"{name}.svg", "caption": each.caption()}
+            for name, each in figures.items()
+        ],
+        "tables": {name: {"path": f"{name}.csv", "caption": each.caption()} for name, each in tables.items()},
         "bounds": [
             {
                 "title": derivation.title,
@@ -46,18 +38,20 @@ def typeset(study: Study, layout: Layout) -> bytes:
             }
             for derivation in DERIVATIONS.values()
         ],
-        "audited": {
-            what.shows: figures[name] for name, what in figures_of(study).items() if isinstance(what, Audit)
-        },
     }
     return typst.compile(
         {
             "main.typ": (package / "dimat.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
-            "claims.csv": read_checked(layout.claims),
-            "audit.csv": as_csv(audit_summary(read_audit(layout.audit))),
             "reference.csv": (package / "reference.csv").read_bytes(),
-            **{path: draw(study, layout, name) for name, path in figures.items()},
-            **{path: as_csv(made[name]) for name, path in tables.items()},
+            **{f"{name}.svg": _made(layout.figure(name), f"figure --only {name}") for name in figures},
+            **{f"{name}.csv": _made(layout.table(name, "csv"), f"table --only {name}") for name in tables},
         }
     )
+
+
+def _made(path: Path, command: str) -> bytes:
+    """A file that another command makes."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; dimat {command} makes it")
+    return read_checked(path)

@@ -13,7 +13,7 @@ from hypothesis import settings
 from support.small import SMALL, command
 from torch import nn
 
-from dimat.agents.networks import Fleet
+from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.cli import main as cli
 from dimat.communication.in_process import InProcess
@@ -24,6 +24,8 @@ from dimat.data.digits import Digits
 from dimat.data.partitions import Iid
 from dimat.models import Plain
 from dimat.randomness import Randomness
+from dimat.tasks import Classification
+from dimat.tasks.images import ImageTask
 
 # As in the driver; and several threads on a busy machine wait for each other.
 torch.set_num_threads(1)
@@ -56,27 +58,32 @@ def digits():
 
 
 @pytest.fixture
-def make_fleet(digits):
-    """Builds a small fleet on the digits, as the driver does."""
+def make_agents(digits):
+    """Builds a few small networks on the digits, as the runner does."""
 
     def make(agents=4, seed=0, model=None, partition=None, augmentation=None, **training):
+        options = Training(**training)
         labels = digits.train_labels.numpy()
         partition = partition or Iid()
-        shares = partition.shares(labels, agents, numpy.random.default_rng(seed))
-        return Fleet(
+        randomness = Randomness("test", seed)
+        task = ImageTask(
+            Classification(),
             model or Plain(widths=(4, 5)),
             digits,
-            shares,
-            Training(**training),
+            partition.shares(labels, agents, numpy.random.default_rng(seed)),
             augmentation or Augmentation(flip=False, crop=0),
-            Randomness("test", seed),
+            randomness,
+            batch_size=options.batch_size,
+            same_start=options.start == "same",
+            low_precision=options.precision == "bfloat16",
         )
+        return Networks(task, options, randomness)
 
     return make
 
 
 @pytest.fixture
-def make_network():
+def make_communicator():
     """Links between agents of a graph."""
     return lambda graph, agents: InProcess(graph.mixing_matrix(agents))
 

@@ -1,4 +1,4 @@
-"""Commands of the audit."""
+"""Commands of the audit: a word for each thing."""
 
 import logging
 from pathlib import Path
@@ -8,14 +8,14 @@ import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
-from dimat.experiment.config import Start
+from dimat.experiment.config import Pretrained
 from dimat.io import files
 
 commands = typer.Typer()
 
 
 @commands.command()
-def check(
+def audit(
     config: Config,
     results: Results = DEFAULT_RESULTS,
     full: Annotated[
@@ -25,20 +25,19 @@ def check(
 ) -> None:
     """Compare measured numbers with derived bounds; corrupted controls must be rejected.
 
-    Writes audit.csv (or audit-full.csv) into the study's folder of results, one row for each check and
+    Writes audit.csv (or audit-full.csv) into the study's folder of results, one row for each comparison and
     control: what was measured, its 95 % interval over seeds, the bound and the verdict. A check holds if its
     interval lies below the bound. If a derivation step does not follow or a control is not rejected, nothing
     is written.
     """
-    from theory.audit import audit as run_audit
-    from theory.report import as_csv, as_table, summary
-    from theory.settings import full as full_settings
-    from theory.settings import quick as quick_settings
+    from theory.bounds import compared
+    from theory.claims.audit import audited
+    from theory.claims.report import as_table, audit_csv, summary
 
     one_thread()
     _, layout = open_study(config, results)
-    rows = run_audit(full_settings() if full else quick_settings(), processes)
-    files.write_checked(layout.audit_full if full else layout.audit, as_csv(rows).encode())
+    rows = audited(compared.full() if full else compared.quick(), processes)
+    files.write_checked(layout.audit_full if full else layout.audit, audit_csv(rows).encode())
     typer.echo(as_table(rows), err=True)
     for line in summary(rows):
         logging.info(line)
@@ -49,69 +48,75 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     """Measure the permutations that matching finds between a study's networks, at their first merge.
 
     Readings of the spectral gap, orbits and cycles of every layer, and the disagreement before and after
-    matching. Ids are those of starts.
+    matching. Ids are those of pretrained starts.
     """
     from dimat.cli.main import each
-    from dimat.experiment.runner import Driver
-    from theory.first_merges import first_merges
-    from theory.holonomy import holonomy_table
-    from theory.report import table_csv
+    from dimat.experiment.runner import Runner
+    from theory.claims.report import table_csv
+    from theory.gap.first_merges import first_merges
+    from theory.gap.holonomy import holonomy_table
 
     study, layout = open_study(config, results)
-    driver = Driver(study, layout)
+    runner = Runner(study, layout)
 
-    def measure(start: Start) -> None:
-        table = holonomy_table(merges[start.id], driver)
+    def measure(start: Pretrained) -> None:
+        table = holonomy_table(merges[start.id], runner)
         files.write_checked(layout.holonomy(start.id), table_csv(table).encode())
 
     merges = first_merges(study)
-    each({id: study.starts[id] for id in merges}, only, layout.holonomy, measure)
+    each({id: study.pretrained[id] for id in merges}, only, layout.holonomy, measure)
 
 
 @commands.command()
-def claims(config: Config, results: Results = DEFAULT_RESULTS) -> None:
+def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Judge every claim, from the audit and from the study's records and networks.
 
     Writes claims.csv, a record for each claim, and evidence.csv, the study's own rows of the audit.
     """
-    from theory.evidence import evidence
-    from theory.register import claims_table, judge
-    from theory.report import as_frame, read_audit, table_csv
+    from theory.claims.evidence import evidence
+    from theory.claims.judgement import claims_table, judgements
+    from theory.claims.report import as_frame, read_audit, table_csv
 
     study, layout = open_study(config, results)
     own = as_frame(evidence(study, layout))
     files.write_checked(layout.evidence, table_csv(own).encode())
-    table = claims_table(judge([read_audit(layout.audit), own]))
+    table = claims_table(judgements([read_audit(layout.audit), own]))
     files.write_checked(layout.claims, table_csv(table).encode())
     for row in table.itertuples():
         logging.info("%s: %s (%s)", row.id, row.verdict, row.checks)
 
 
-def one_thread() -> None:
-    """Matrices of audits are small: more threads wait for each other, and add up in another order."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def constant(help: str) -> Any:
-    """An option for a constant of bounds."""
-    return typer.Option(help=help, show_default=False, rich_help_panel="A setting of one's own")
-
-
 @commands.command()
-def audit(
-    claim: Annotated[
+def claim(
+    id: Annotated[
         str | None, typer.Argument(help="The claim; without, they are listed.", show_default=False)
     ] = None,
     study: Annotated[
         Path | None, typer.Option(help="Configuration of a study whose results bear on the claim too.")
     ] = None,
     results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Print the claims, or audit one: its derivations, its checks, the verdict.
+
+    It is audited anew, within a minute; what rests on a study is taken from its results, named by --study.
+    """
+    from theory.claims.text import claim_text, claims_text
+
+    one_thread()
+    typer.echo(claims_text() if id is None else claim_text(id, study, results))
+
+
+def constant(help: str) -> Any:
+    """An option without a default that is worth showing."""
+    return typer.Option(help=help, show_default=False)
+
+
+@commands.command()
+def bound(
+    name: Annotated[str, typer.Argument(help="The derivation; see dimat derive.")] = "gossip",
     graph: Annotated[str | None, constant("Communication graph, by name.")] = None,
     matrix: Annotated[Path | None, constant("CSV file of a mixing matrix, instead of a graph.")] = None,
     agents: Annotated[int | None, constant("N, number of agents.")] = None,
-    bound: Annotated[str, constant("The derivation; gossip is the default. See dimat derive.")] = "gossip",
     smoothness: Annotated[float | None, constant("L, of every agent's loss.")] = None,
     noise: Annotated[float | None, constant("sigma; its square is the variance of gradients.")] = None,
     heterogeneity: Annotated[float | None, constant("kappa; its square is the heterogeneity.")] = None,
@@ -124,16 +129,12 @@ def audit(
     disagreement: Annotated[float | None, constant("Xi_0, mean squared distance at the start; 0.")] = None,
     step_size: Annotated[float | None, constant("alpha; by default the best and the largest.")] = None,
 ) -> None:
-    """Audit one claim: its derivations, its checks, the verdict. Or a bound in a setting of one's own.
+    """Print what a derived bound says of a setting of one's own, with --graph (or --matrix) and --agents.
 
-    A claim is audited anew, within a minute; what rests on a study is taken from its results, named by
-    --study. With --graph (or --matrix) and --agents, prints the admissible step sizes, the bound term by
-    term, and which term rules.
+    That are the admissible step sizes, the bound term by term, and which term rules.
     """
-    from theory.claim_text import audit_text, claims_text
-    from theory.own_setting import mixing_of, own_setting
+    from theory.bounds.own_setting import mixing_of, own_setting
 
-    one_thread()
     given = {
         "L": smoothness,
         "sigma": noise,
@@ -147,15 +148,8 @@ def audit(
         "Xi_0": disagreement,
         "alpha": step_size,
     }
-    constants = {name: float(value) for name, value in given.items() if value is not None}
-    if graph is not None or matrix is not None:
-        if claim is not None:
-            raise InputError(f"{claim}: a claim has settings of its own; valid is it, or a graph")
-        typer.echo(own_setting(bound, *mixing_of(graph, matrix, agents), **constants))
-    elif constants or agents is not None:
-        raise InputError("--graph: missing; constants are those of a setting, which needs one (or --matrix)")
-    else:
-        typer.echo(claims_text() if claim is None else audit_text(claim, study, results))
+    constants = {symbol: float(value) for symbol, value in given.items() if value is not None}
+    typer.echo(own_setting(name, *mixing_of(graph, matrix, agents), **constants))
 
 
 @commands.command()
@@ -166,20 +160,24 @@ def derive(
     """Print the derivation of a bound, step by step, each checked by machine, or a published rate.
 
     A step states that its left side is at most its right side, and why. It follows if sympy finds the
-    difference to be a sum of nonnegative terms under the step's assumptions.
-
-    Derivations are gossip, adapt_then_combine, local_steps, momentum and adam; published rates koloskova,
-    dpsgd, sgp and cga.
+    difference to be a sum of nonnegative terms under the step's assumptions. An unknown name lists all.
     """
-    from theory.derivations import DERIVATIONS
-    from theory.derivations.published import PUBLISHED
-    from theory.derivations.text import derivation_text, rate_text
+    from theory.bounds.derivations import DERIVATIONS
+    from theory.bounds.derivations.published import PUBLISHED_RATES
+    from theory.bounds.derivations.text import derivation_text, rate_text
 
     if name in DERIVATIONS:
         found = DERIVATIONS[name]
         typer.echo(found.latex() if latex else derivation_text(found))
-    elif name in PUBLISHED:
-        rate = PUBLISHED[name]
+    elif name in PUBLISHED_RATES:
+        rate = PUBLISHED_RATES[name]
         typer.echo(rate.latex() if latex else rate_text(rate))
     else:
-        raise InputError(f"derive: {name!r} is none of {', '.join([*DERIVATIONS, *PUBLISHED])}")
+        raise InputError(f"derive: {name!r}; expected one of {', '.join([*DERIVATIONS, *PUBLISHED_RATES])}")
+
+
+def one_thread() -> None:
+    """Matrices of audits are small: more threads wait for each other, and add up in another order."""
+    import torch
+
+    torch.set_num_threads(1)

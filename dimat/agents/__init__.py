@@ -1,1 +1,1 @@
-"""The training of many agents: fleet, schedule, evaluation, checkpoints and the driver around them."""
+"""The state of N agents: variables, what a method keeps, steps and checkpoints."""

@@ -1,7 +1,7 @@
-"""What a method that communicates at every step sees of the agents.
+"""N agents and all of their state: parameters, and what a method keeps of each agent and link.
 
 Whatever they learn, each agent i has parameters x_i in R^d and draws samples of its own loss f_i. A method
-moves all of them at once, in matrix form: a row for each agent.
+that communicates at every step moves all of them at once, in matrix form: a row for each agent.
 """
 
 from abc import ABC, abstractmethod
@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from dimat.agents.state import State
 from dimat.errors import InputError
+from dimat.models.symmetry import Group, Permutations
 from dimat.randomness import Randomness
+from dimat.tasks.task import Task
 
 
 class Diverged(InputError):
@@ -20,25 +23,24 @@ class Diverged(InputError):
 
 
 class Agents(ABC):
-    """N agents, of which those in ``mine`` live in this process, one row of every tensor for each.
+    """N agents, of which the ``local_agents`` live in this process, one row of every tensor for each.
 
-    ``memory`` is what a method keeps from step to step, by name, with a row for each agent, such as momentum;
-    together with the parameters it is all of a method's state. ``steps_taken`` counts gradient steps;
-    ``frozen`` asks agents that normalize batches to stop adapting to them.
+    ``state`` is what a method keeps; together with parameters and buffers it is all there is to resume.
+    ``steps_taken`` counts gradient steps; ``frozen`` asks agents that normalize batches to stop adapting to
+    them. A round has ``epochs`` of ``steps_per_epoch`` steps each.
     """
 
     epochs: int
-    """Local epochs in a round."""
     steps_per_epoch: int
-    """Steps of each agent in an epoch."""
 
-    def __init__(self, agents: int, randomness: Randomness, mine: Sequence[int] | None = None) -> None:
-        self.agents = agents
+    def __init__(self, task: Task, randomness: Randomness, local_agents: Sequence[int] | None = None) -> None:
+        self.task = task
+        self.agents = task.agents
         self.randomness = randomness
         self.frozen = False
-        self.mine = list(range(agents) if mine is None else mine)
-        self.memory: dict[str, Tensor] = {}
-        self.steps_taken = [0] * len(self.mine)
+        self.local_agents = list(range(self.agents) if local_agents is None else local_agents)
+        self.state = State(self.local_agents, lambda: self.parameters)
+        self.steps_taken = [0] * len(self.local_agents)
 
     @property
     @abstractmethod
@@ -51,21 +53,44 @@ class Agents(ABC):
         """Replace the parameters (n, d) of all agents of this process."""
 
     @abstractmethod
-    def samples(self, row: int, round: int) -> Iterator[Any]:
-        """Endless samples of one agent's loss; a round always draws the same ones."""
-
-    @abstractmethod
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
-        """The gradient (d,) of an agent's loss for a sample at ``point`` (d,).
+        """The direction (d,) against which an agent's loss for a sample falls at ``point`` (d,).
 
-        A point that is not its ``own``, but a neighbour's, leaves no trace in the agent.
+        It is the gradient, with the sign turned in blocks that ascend. A point that is not its ``own``, but a
+        neighbour's, leaves no trace in the agent.
         """
 
-    def recall(self, name: str, like: Tensor) -> Tensor:
-        """What is kept in memory as ``name``; zeros like ``like`` at first."""
-        if name not in self.memory:
-            self.memory[name] = torch.zeros_like(like)
-        return self.memory[name]
+    @abstractmethod
+    def evaluate(self, row: int) -> dict[str, float]:
+        """What the task records of an agent."""
+
+    @abstractmethod
+    def check_finite(self, what: str) -> None:
+        """`Diverged`, in ``what``, if anything of an agent of this process is not finite."""
+
+    @abstractmethod
+    def tensors(self, optimizers: bool) -> dict[str, Tensor]:
+        """The whole state of local agents by name, with or without that of their optimizers."""
+
+    @abstractmethod
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `tensors` gave; ValueError if it does not fit these agents."""
+
+    @property
+    def symmetry(self) -> list[Group]:
+        """The groups of neurons that can be re-ordered; `InputError` if there are none to speak of."""
+        raise InputError(f"{type(self.task).__name__} has no neurons to match; expected matching: null")
+
+    def reorder(self, agent: int, permutations: Permutations) -> None:
+        """Put an agent's neurons in another order: its function is unchanged, and so is its training.
+
+        ``agent`` may live in another process: what is kept here in its order follows, too.
+        """
+        raise InputError(f"{type(self.task).__name__} has no neurons to re-order")
+
+    def samples(self, row: int, round: int) -> Iterator[Any]:
+        """Endless samples of one agent's loss; a round always draws the same ones."""
+        return self.task.samples(self.local_agents[row], round)
 
     def steps(self, round: int) -> Iterator["Step"]:
         """The steps of a round, each of all agents together."""
@@ -77,7 +102,7 @@ class Agents(ABC):
 
     def draws(self, round: int) -> Iterator[Sequence[Any]]:
         """A sample for each row, again and again: those of `samples`."""
-        return zip(*[self.samples(row, round) for row in range(len(self.mine))], strict=True)
+        return zip(*[self.samples(row, round) for row in range(len(self.local_agents))], strict=True)
 
     def gradients(self, samples: Sequence[Any], points: Tensor) -> Tensor:
         """G (n, d): `gradient` of each row's sample at its row of ``points`` (n, d)."""
@@ -93,5 +118,5 @@ class Step(NamedTuple):
     samples: Sequence[Any]
 
     def gradients(self, points: Tensor) -> Tensor:
-        """G (n, d): each agent's gradient at its row of ``points`` (n, d)."""
+        """G (n, d): each agent's direction at its row of ``points`` (n, d)."""
         return self.agents.gradients(self.samples, points)

@@ -1,82 +1,61 @@
-"""The fleet: the networks of all agents on one device, and the images they hold."""
+"""Agents whose variables are networks, on one device, with an optimizer each."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count, islice, repeat
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, islice, repeat
+from typing import Any
 
-import numpy
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Diverged
 from dimat.agents.optimizers import AnyOptimizer
 from dimat.agents.training import Training
-from dimat.data.augmentation import Augmentation
-from dimat.data.image_set import ImageSet
-from dimat.data.partitions import Shares
 from dimat.errors import InputError
-from dimat.models import Model
-from dimat.models.symmetry import Permutations, permutation_groups, permute
+from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
+from dimat.models.tracing import UnsupportedOperation
 from dimat.randomness import Randomness
+from dimat.tasks.network_task import NetworkTask
 
 
-class Batch(NamedTuple):
-    """Normalized, augmented images (batch, channels, height, width) and their labels (batch,)."""
+class Networks(Agents):
+    """N agents with a network and an optimizer each.
 
-    images: Tensor
-    labels: Tensor
-
-
-class Fleet(Agents):
-    """N agents with a network and an optimizer each; they share the data set in memory.
-
-    ``models``, ``optimizers`` and every other list of agents have an entry for each of ``mine``, the agents
-    in this process (all of them by default). ``holdings[i]`` are the indices of the training images that
-    agent i holds, in whatever phase. ``frozen`` networks normalize by their running statistics.
+    ``models``, ``optimizers`` and every other list of agents have an entry for each of ``local_agents``.
+    ``frozen`` networks normalize by their running statistics.
     """
+
+    task: NetworkTask
 
     def __init__(
         self,
-        model: Model,
-        data: ImageSet,
-        shares: Shares,
+        task: NetworkTask,
         training: Training,
-        augmentation: Augmentation,
         randomness: Randomness,
         optimizer: AnyOptimizer | None = None,
-        mine: Sequence[int] | None = None,
+        local_agents: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(len(shares.train), randomness, mine)
-        self.data = data
+        super().__init__(task, randomness, local_agents)
         self.training = training
-        self.augmentation = augmentation
-        self.device = data.train_images.device
-        self._shares = shares
-        smallest = min(len(own) for own in (*shares.pretrain, *shares.train))
-        if smallest < 2:
-            raise InputError(
-                f"partition: an agent holds {smallest} training image; valid is 2 or more, as batch "
-                "normalization has no statistics of a single one: use fewer agents or more images"
-            )
+        self.device = task.device
         self.optimizer = optimizer or training.optimizer
         self.epochs = training.epochs
-        mean_share = sum(map(len, shares.train)) / self.agents
-        self.steps_per_epoch = max(1, round(mean_share / training.batch_size))
-        self.holdings = [
-            torch.from_numpy(numpy.union1d(*own)).to(self.device)
-            for own in zip(shares.pretrain, shares.train, strict=True)
-        ]
-        self.models: list[nn.Module] = []
-        for agent in self.mine:
-            source = agent if training.start == "different" else None
-            network = model.initialized(data.shape[0], len(data.classes), randomness, source)
-            self.models.append(network.to(self.device, memory_format=torch.channels_last))
-        self.groups = permutation_groups(self.models[0], data.shape)
+        self.steps_per_epoch = task.steps_per_epoch
+        self.models = [task.variables(agent) for agent in self.local_agents]
         self.optimizers = [self.optimizer.build(network) for network in self.models]
+
+    @cached_property
+    def symmetry(self) -> list[Group]:
+        """The groups of channels that can be re-ordered, found by tracing when they are first asked for."""
+        try:
+            return permutation_groups(self.models[0], self.task.input_shape)
+        except UnsupportedOperation as error:
+            raise InputError(
+                f"model: {error}; expected a method or a matching that matches nothing"
+            ) from None
 
     @property
     @override
@@ -90,6 +69,7 @@ class Fleet(Agents):
         )
 
     @parameters.setter
+    @override
     def parameters(self, values: Tensor) -> None:
         with torch.no_grad():
             for network, vector in zip(self.models, values, strict=True):
@@ -106,27 +86,37 @@ class Fleet(Agents):
         }
 
     @override
-    def gradient(self, row: int, sample: Batch, point: Tensor, *, own: bool = True) -> Tensor:
-        """Of the mean cross-entropy of a batch."""
+    def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
         network = self.models[row].train(not self.frozen)
         point = point.detach().requires_grad_()
         state = self._by_name(point)
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
-        with self.arithmetic():
-            loss = functional.cross_entropy(functional_call(network, state, (sample.images,)), sample.labels)
+        loss = self.task.loss(lambda *inputs: functional_call(network, state, inputs), sample)
         (gradient,) = torch.autograd.grad(loss, point)
+        if self.task.ascending:
+            for name, part in self._by_name(gradient).items():
+                if name in self.task.ascending:
+                    part.neg_()
         return gradient
 
     def states(self) -> list[dict[str, Tensor]]:
         """Each agent's parameters and buffers; references, not copies."""
         return [network.state_dict() for network in self.models]
 
-    def reorder(self, row: int, permutations: Permutations) -> None:
-        """Put an agent's neurons in another order: its function is unchanged, and so is its training."""
+    @override
+    def evaluate(self, row: int) -> dict[str, float]:
+        return self.task.evaluate(self.local_agents[row], self.models[row])
+
+    @override
+    def reorder(self, agent: int, permutations: Permutations) -> None:
+        self.state.reorder(agent, lambda vector: self._reordered(vector, permutations))
+        if agent not in self.local_agents:
+            return
+        row = self.local_agents.index(agent)
         network, optimizer = self.models[row], self.optimizers[row]
         parameters = dict(network.named_parameters())
-        network.load_state_dict(permute(network.state_dict(), self.groups, permutations))
+        network.load_state_dict(permute(network.state_dict(), self.symmetry, permutations))
         for slot in sorted({slot for slots in optimizer.state.values() for slot in slots}):
             kept = {name: optimizer.state[parameter].get(slot) for name, parameter in parameters.items()}
             like = {
@@ -134,37 +124,22 @@ class Fleet(Agents):
                 for name, tensor in kept.items()
                 if tensor is not None and tensor.shape == parameters[name].shape
             }
-            for name, tensor in permute(like, self.groups, permutations).items():
+            for name, tensor in permute(like, self.symmetry, permutations).items():
                 like[name].copy_(tensor)
 
-    def batches(
-        self, indices: Tensor, draws: Tensor | None = None, *, test: bool = False
-    ) -> Iterator[Tensor]:
-        """Normalized training (or test) images in the order of ``indices``; ``draws`` augment them."""
-        source = self.data.test_images if test else self.data.train_images
-        parts = self._split(indices)
-        draws_of_parts = [None] * len(parts) if draws is None else self._split(draws)
-        for part, drawn in zip(parts, draws_of_parts, strict=True):
-            images = source[part]
-            yield self.data.normalized(images if drawn is None else self.augmentation.apply(images, drawn))
-
-    def _split(self, rows: Tensor) -> list[Tensor]:
-        """Rows in batches; a single last row joins the batch before, as one image has no batch statistics."""
-        size = self.training.batch_size
-        full, rest = divmod(len(rows), size)
-        sizes = [size] * full + [rest] * (rest > 0)
-        if rest == 1 and full:
-            sizes[-2:] = [size + 1]
-        return list(rows.split(sizes))
+    def _reordered(self, vector: Tensor, permutations: Permutations) -> Tensor:
+        """A vector (d,) in the order of an agent's parameters, in the new order of these."""
+        by_name = self._by_name(vector)
+        moved = permute(by_name, self.symmetry, permutations)
+        return torch.cat([moved[name].flatten() for name in by_name])
 
     def pretrain(self, epoch: int) -> None:
-        """One epoch of every agent on its pre-training share."""
-        for row, agent in enumerate(self.mine):
-            batches = len(self._split(torch.from_numpy(self._shares.pretrain[agent])))
-            rates = (self._pretraining_rate(epoch + step / batches) for step in range(batches))
-            self._descend(
-                row, self.batches_of_epoch(row, "pretrain", epoch, 0), f"pretrain round {epoch}", rates
-            )
+        """One epoch of every agent on what it has before the first merge."""
+        for row, agent in enumerate(self.local_agents):
+            length = self.task.epoch_length(agent, "pretrain")
+            rates = (self._pretraining_rate(epoch + step / length) for step in range(length))
+            samples = self.task.epoch(agent, "pretrain", epoch, 0)
+            self._descend(row, samples, f"pretrain round {epoch}", rates)
 
     def _pretraining_rate(self, epochs: float) -> float:
         """The learning rate after so many epochs of pre-training."""
@@ -175,76 +150,61 @@ class Fleet(Agents):
 
     def train(self, round: int) -> None:
         """The local epochs of every agent between the merge of ``round`` and the next."""
-        for row in range(len(self.mine)):
+        for row, agent in enumerate(self.local_agents):
             if self.training.optimizer_state == "reset":
                 self.optimizers[row] = self.optimizer.build(self.models[row])
             if self.training.steps == "equal":
-                batches = islice(self.samples(row, round), self.epochs * self.steps_per_epoch)
+                samples = islice(self.samples(row, round), self.epochs * self.steps_per_epoch)
             else:
-                batches = chain.from_iterable(
-                    self.batches_of_epoch(row, "train", round, e) for e in range(self.epochs)
+                samples = chain.from_iterable(
+                    self.task.epoch(agent, "train", round, epoch) for epoch in range(self.epochs)
                 )
-            self._descend(row, batches, f"round {round}")
+            self._descend(row, samples, f"round {round}")
             if self.training.optimizer_state == "reset":
                 self.optimizers[row].state.clear()  # merging need not hold it
 
-    @override
-    def samples(self, row: int, round: int) -> Iterator[Batch]:
-        """Batches of one epoch after the other."""
-        return chain.from_iterable(self.batches_of_epoch(row, "train", round, epoch) for epoch in count())
-
-    def batches_of_epoch(self, row: int, phase: str, round: int, epoch: int) -> Iterator[Batch]:
-        """An agent's images in random order, in batches, augmented."""
-        agent = self.mine[row]
-        share = torch.from_numpy(getattr(self._shares, phase)[agent])
-        generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
-        order = share[torch.randperm(len(share), generator=generator)].to(self.device)
-        draws = self.augmentation.draw(len(order), generator)
-        labels = self._split(self.data.train_labels[order])
-        return map(Batch, self.batches(order, draws), labels)
-
     def _descend(
-        self, row: int, batches: Iterable[Batch], when: str, rates: Iterable[float] | None = None
+        self, row: int, samples: Iterable[Any], when: str, rates: Iterable[float] | None = None
     ) -> None:
-        """One step of an agent's optimizer for each batch, with its own learning rate or with ``rates``."""
+        """One step of an agent's optimizer for each sample, with its own learning rate or with ``rates``."""
         network, optimizer = self.models[row].train(), self.optimizers[row]
+        ascending = [p for name, p in network.named_parameters() if name in self.task.ascending]
         total = torch.zeros((), device=self.device)
         constant = repeat(self.optimizer.learning_rate)
-        for (images, labels), rate in zip(batches, rates or constant, strict=False):
+        for sample, rate in zip(samples, rates or constant, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with self.arithmetic():
-                loss = functional.cross_entropy(network(images), labels)
+            loss = self.task.loss(network, sample)
             optimizer.zero_grad()
             loss.backward()
+            for parameter in ascending:
+                if parameter.grad is not None:
+                    parameter.grad.neg_()
             optimizer.step()
             total += loss.detach()
             self.steps_taken[row] += 1
         optimizer.zero_grad()  # gradients are not kept while others train
-        self.check_finite(row, f"{when} with {self.optimizer.label()}", total)
+        self._check_finite(row, f"{when} with {self.optimizer.label()}", total)
 
-    def check_finite(self, row: int, what: str, *more: Tensor) -> None:
-        """`Diverged`, in ``what``, if anything in an agent's network, or ``more``, is not finite."""
+    @override
+    def check_finite(self, what: str) -> None:
+        for row in range(len(self.local_agents)):
+            self._check_finite(row, what)
+
+    def _check_finite(self, row: int, what: str, *more: Tensor) -> None:
         if all(torch.isfinite(tensor).all() for tensor in (*self.models[row].state_dict().values(), *more)):
             return
         raise Diverged(
-            f"training: agent {self.mine[row]} diverged (loss or weights are not finite) in {what}; valid is "
-            "a setting that does not diverge, such as a smaller learning_rate"
+            f"training: agent {self.local_agents[row]} diverged (loss or weights are not finite) in {what}; "
+            "expected a setting that does not diverge, such as a smaller learning_rate"
         )
 
-    def arithmetic(self) -> torch.autocast:
-        """The context of forward passes at the configured precision."""
-        enabled = self.training.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
+    @override
     def tensors(self, optimizers: bool) -> dict[str, Tensor]:
-        """The whole state by name: networks, memory and, if asked for, optimizers."""
-        state = {}
-        for row, agent in enumerate(self.mine):
+        state = dict(self.state.tensors())
+        for row, agent in enumerate(self.local_agents):
             for name, tensor in self.models[row].state_dict().items():
                 state[f"{agent}/network/{name}"] = tensor
-            for name, tensors in self.memory.items():
-                state[f"{agent}/memory/{name}"] = tensors[row]
             if optimizers:
                 for parameter, slots in self.optimizers[row].state_dict()["state"].items():
                     for slot, tensor in slots.items():
@@ -252,31 +212,28 @@ class Fleet(Agents):
                             state[f"{agent}/optimizer/{parameter}/{slot}"] = tensor
         return state
 
+    @override
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `tensors` gave; ValueError if it does not fit these networks."""
         slots: list[dict[int, dict[str, Tensor]]] = [{} for _ in range(self.agents)]
         networks: list[dict[str, Tensor]] = [{} for _ in range(self.agents)]
-        memory: dict[str, dict[int, Tensor]] = {}
         try:
             for name, tensor in tensors.items():
                 agent, kind, rest = name.split("/", 2)
                 if kind == "network":
                     networks[int(agent)][rest] = tensor
-                elif kind == "memory":
-                    memory.setdefault(rest, {})[int(agent)] = tensor.to(self.device)
-                else:
+                elif kind == "optimizer":
                     parameter, slot = rest.split("/")
                     slots[int(agent)].setdefault(int(parameter), {})[slot] = tensor
-            self.memory = {
-                name: torch.stack([rows[agent] for agent in self.mine]) for name, rows in memory.items()
-            }
-            for agent, network, optimizer in zip(self.mine, self.models, self.optimizers, strict=True):
+            self.state.load(tensors)
+            for agent, network, optimizer in zip(
+                self.local_agents, self.models, self.optimizers, strict=True
+            ):
                 network.load_state_dict(networks[agent])
                 if slots[agent]:
                     groups = optimizer.state_dict()["param_groups"]
                     optimizer.load_state_dict({"state": slots[agent], "param_groups": groups})
                     self._lay_out_like_parameters(optimizer)
-        except (LookupError, RuntimeError) as error:
+        except (LookupError, RuntimeError, ValueError) as error:
             raise ValueError(str(error).splitlines()[0]) from None
 
     @staticmethod

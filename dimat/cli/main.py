@@ -15,14 +15,14 @@ from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_stu
 from dimat.errors import InputError, LostAgent
 from dimat.experiment.config import Identified, read_study
 from dimat.experiment.interruption import EXIT_CODE, Interrupted, asked_to_leave, listen
-from dimat.experiment.records import collect_provenance, collect_records
-from dimat.experiment.runner import Driver
+from dimat.experiment.records import collect_provenance, collect_records, collect_runs
+from dimat.experiment.runner import Runner
 from dimat.experiment.schema import json_schema, reference
 
 app = typer.Typer(
     help=(
         "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
-        "The steps are: prepare, partition, pretrain, tune, train, collect; check, holonomy and claims; then "
+        "The steps are: prepare, partition, pretrain, tune, train, collect; audit, holonomy and judge; then "
         "figure, table and pdf. Each takes a configuration and carries out its step for everything in it "
         "that is not done yet, or for the one id given with --only."
     ),
@@ -34,9 +34,9 @@ app = typer.Typer(
 Item = TypeVar("Item", bound=Identified)
 
 
-def open_driver(config: Path, results: Path) -> Driver:
-    """The driver for a configuration and its folder of results."""
-    return Driver(*open_study(config, results))
+def open_runner(config: Path, results: Path) -> Runner:
+    """The runner for a configuration and its folder of results."""
+    return Runner(*open_study(config, results))
 
 
 def each(
@@ -67,55 +67,58 @@ def each(
 def chosen(items: Mapping[str, Item], only: str | None) -> Mapping[str, Item]:
     """The item ``only``, or all items."""
     if only is not None and only not in items:
-        raise InputError(f"--only: {only!r} is not in this configuration; valid ids: dimat ids CONFIG")
+        raise InputError(
+            f"--only: {only!r} is not in this configuration; expected one that `dimat ids CONFIG` lists"
+        )
     return items if only is None else {only: items[only]}
 
 
 @app.command()
 def prepare(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Read, check and decode data sets."""
-    driver = open_driver(config, results)
-    each(driver.study.sources, only, driver.layout.source, driver.prepare)
+    runner = open_runner(config, results)
+    each(runner.study.prepared, only, runner.layout.prepared, runner.prepare)
 
 
 @app.command()
 def partition(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Deal training images out to agents."""
-    driver = open_driver(config, results)
-    each(driver.study.deals, only, driver.layout.deal, driver.partition)
+    runner = open_runner(config, results)
+    each(runner.study.partitioned, only, runner.layout.partitioned, runner.partition)
 
 
 @app.command()
 def pretrain(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Train agents apart, before the first merge."""
     listen()
-    driver = open_driver(config, results)
-    each(driver.study.starts, only, driver.layout.start, driver.pretrain, driver.settle)
+    runner = open_runner(config, results)
+    each(runner.study.pretrained, only, runner.layout.pretrained, runner.pretrain, runner.settle)
 
 
 @app.command()
 def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Choose learning rates on held-out training images, where the configuration asks for it."""
     listen()
-    driver = open_driver(config, results)
-    each(driver.study.choices, only, driver.layout.choice, driver.tune)
+    runner = open_runner(config, results)
+    each(runner.study.tuned, only, runner.layout.tuned, runner.tune)
 
 
 @app.command()
 def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
-    """Merge and train in rounds, and record every accuracy."""
+    """Merge and train in rounds, and record what is measured."""
     listen()
-    driver = open_driver(config, results)
-    each(driver.study.runs, only, driver.layout.run, driver.train, driver.settle)
+    runner = open_runner(config, results)
+    each(runner.study.runs, only, runner.layout.run, runner.train, runner.settle)
 
 
 @app.command()
 def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
-    """Join the records of all runs into one file, and sum up what made them."""
-    driver = open_driver(config, results)
-    runs = driver.study.runs
-    collect_records((driver.layout.run(id) for id in runs), driver.layout.records)
-    collect_provenance((driver.layout.run_provenance(id) for id in runs), driver.layout.provenance)
+    """Join all runs and their records into one file each, and sum up what made them."""
+    runner = open_runner(config, results)
+    runs = runner.study.runs
+    collect_records((runner.layout.run(id) for id in runs), runner.layout.records)
+    collect_runs((runner.layout.run_provenance(id) for id in runs), runner.layout.runs)
+    collect_provenance((runner.layout.run_provenance(id) for id in runs), runner.layout.provenance)
 
 
 @app.command()
@@ -124,10 +127,10 @@ def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS
 
     Needs the checkpoints that the configuration keeps with keep_checkpoints.
     """
-    driver = open_driver(config, results)
+    runner = open_runner(config, results)
     failed = False
-    for id, run in chosen(driver.study.runs, only).items():
-        difference = driver.verify(run)
+    for id, run in chosen(runner.study.runs, only).items():
+        difference = runner.verify(run)
         failed |= difference is not None
         typer.echo(f"{id}: {difference or f'round {run.training.rounds} gives the recorded numbers again'}")
     if failed:
@@ -136,13 +139,11 @@ def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS
 
 @app.command()
 def ids(config: Config) -> None:
-    """List the ids of all data sets, partitions, starts and runs."""
+    """List the ids of all data sets, partitions, pretrained starts, tuned learning rates and runs."""
     study = read_study(config)
-    for kind in ("sources", "deals", "starts", "choices"):
+    for kind in ("prepared", "partitioned", "pretrained", "tuned", "runs"):
         for id in getattr(study, kind):
-            typer.echo(f"{kind[:-1]} {id}")
-    for id in study.runs:
-        typer.echo(f"run {id}")
+            typer.echo(f"{kind.removesuffix('s')} {id}")
 
 
 @app.command()

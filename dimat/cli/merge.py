@@ -16,11 +16,14 @@ from dimat.errors import InputError
 from dimat.experiment.config import describe
 from dimat.io.files import read_tensors, write_tensors
 from dimat.merging.api import Merged, merge
-from dimat.merging.options import Merge
+from dimat.merging.averaging.coefficients import AnyCoefficients
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.matching.options import Matching
 from dimat.models import AnyModel
 from dimat.models.tracing import UnsupportedOperation
 from dimat.randomness import Randomness
-from dimat.tasks.evaluation import evaluate
+from dimat.tasks import Classification
+from dimat.tasks.images import scores_of
 
 commands = typer.Typer()
 
@@ -68,9 +71,11 @@ def merge_files(
         "coefficients": value_of("--coefficients", coefficients),
         "repair": repair,
     }
-    validated("merge", Merge, options)
+    validated("merge", Matching, {"matcher": options["matcher"], "alignment": alignment})
+    validated("merge", Calibration, {"repair": repair})
+    validated("merge.coefficients", AnyCoefficients, options["coefficients"])
     if output.resolve() in [path.resolve() for path in parents]:
-        raise InputError(f"--output: {output} is one of the networks to merge; valid is another file")
+        raise InputError(f"--output: {output} is one of the networks to merge; expected another file")
     states = [(path, read_state(path)) for path in parents]  # mistakes come before the work
     data_set = parsed("--data", AnyDataSet, data, {}).prepared(
         DataFolders.from_environment(output.parent / "downloads")
@@ -81,7 +86,7 @@ def merge_files(
         for found in networks_of(path, tensors, architecture.build, data_set)
     ]
     if len(networks) < 2:
-        raise InputError(f"{parents[0]}: a single network; valid are two or more to merge")
+        raise InputError(f"{parents[0]}: a single network; expected two or more to merge")
 
     chosen = torch.randperm(
         len(data_set.train_images), generator=Randomness("merge", seed).torch("images for merging")
@@ -92,8 +97,8 @@ def merge_files(
         merged = merge(models, batches, **options)
     except UnsupportedOperation as error:
         raise InputError(f"--model: {error}") from None
-    naive = merge(models, batches, matcher="identity", repair="none").model
-    repaired = merge(models, batches, matcher="identity", repair=repair).model if repair != "none" else None
+    naive = merge(models, batches, matcher=None, repair="none").model
+    repaired = merge(models, batches, matcher=None, repair=repair).model if repair != "none" else None
 
     rows = [(f"network {name}", accuracy(network, data_set)) for name, network in networks]
     rows.append(("naive average", accuracy(naive, data_set)))
@@ -168,7 +173,7 @@ def check_fits(path: Path, state: dict[str, Tensor], wanted: dict[str, Tensor]) 
         if state[name].shape != tensor.shape:
             raise InputError(
                 f"{path}: {name!r} has shape {tuple(state[name].shape)}; with this --model and --data, "
-                f"valid is {tuple(tensor.shape)}"
+                f"expected {tuple(tensor.shape)}"
             )
         if not torch.isfinite(state[name]).all():
             raise InputError(f"{path}: {name!r} holds values that are not finite")
@@ -179,7 +184,7 @@ def check_fits(path: Path, state: dict[str, Tensor], wanted: dict[str, Tensor]) 
 
 def accuracy(network: nn.Module, data: ImageSet) -> float:
     """Share of right answers on the test images."""
-    return evaluate(network, data)["test_accuracy"]
+    return scores_of(Classification(), network, data)["test_accuracy"]
 
 
 def report(rows: list[tuple[str, float]], merged: Merged, description: str) -> str:

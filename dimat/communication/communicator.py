@@ -6,28 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
-import torch
 from torch import Tensor
 
-State = Mapping[str, Tensor]
+from dimat.communication.product import product
+
 Link = tuple[int, int]
+"""(sender, receiver)."""
+Message = Tensor | Mapping[str, Tensor]
 
 
-class Network(ABC):
-    """Links between N agents, of which those in ``mine`` live in this process.
+class Communicator(ABC):
+    """Links between N agents, of which the ``local_agents`` live in this process.
 
     ``matrices`` is the mixing matrix (N, N), or gives that of communication number t = 0, 1, ...; entry
     [i, j] is the weight that i gives to what j sends. ``mixing`` is the one in use, until `advance`.
-    ``bytes_sent[agent, kind]`` and ``messages_sent[agent]`` count what each of ``mine`` has sent so far.
+    ``bytes_sent[agent, kind]`` and ``messages_sent[agent]`` count what each local agent has sent so far.
     """
 
     def __init__(
-        self, matrices: numpy.ndarray | Callable[[int], numpy.ndarray], mine: Sequence[int] | None = None
+        self,
+        matrices: numpy.ndarray | Callable[[int], numpy.ndarray],
+        local_agents: Sequence[int] | None = None,
     ) -> None:
         self._matrix_at = matrices if callable(matrices) else lambda time: matrices
         self.time = 0
         self.mixing = self._matrix_at(0)
-        self.mine = list(range(self.agents) if mine is None else mine)
+        self.local_agents = list(range(self.agents) if local_agents is None else local_agents)
         self.bytes_sent: Counter[tuple[int, str]] = Counter()
         self.messages_sent: Counter[int] = Counter()
 
@@ -37,9 +41,9 @@ class Network(ABC):
         return len(self.mixing)
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that speaks and writes for all."""
-        return 0 in self.mine
+        return 0 in self.local_agents
 
     def advance(self) -> None:
         """Take up the links of the next communication."""
@@ -55,34 +59,62 @@ class Network(ABC):
         """The agents that ``agent`` sends to, without itself, in ascending order."""
         return self.senders(agent, (self.mixing if matrix is None else matrix).T)
 
-    def neighbours(self, agent: int) -> list[int]:
-        """The agents linked to ``agent``: where links have a direction, those it receives from."""
-        return self.senders(agent)
-
     def edges(self) -> list[Link]:
-        """Undirected links (i, j), i < j."""
+        """Pairs (i, j), i < j, that a link joins in either direction."""
         return sorted({(min(i, j), max(i, j)) for i in range(self.agents) for j in self.senders(i)})
 
-    @abstractmethod
     def mix(self, values: Tensor, kind: str, matrix: numpy.ndarray | None = None) -> Tensor:
         """W X: each agent receives its neighbours' rows of ``values`` (n, d) and takes the weighted sum.
 
         ``matrix`` (N, N) stands for the links in use.
         """
+        matrix = self.mixing if matrix is None else matrix
+        for row, agent in enumerate(self.local_agents):
+            receivers = len(self.receivers(agent, matrix))
+            self.count(agent, kind, values[row].nbytes * receivers, receivers)
+        members, known = self._rows(values, matrix)
+        return product(matrix[numpy.ix_(self.local_agents, members)], known)
 
     @abstractmethod
-    def exchange(self, messages: Sequence[State], kind: str) -> list[dict[int, State]]:
-        """Every agent sends its message to all receivers; what each agent receives, by sender."""
+    def _rows(self, values: Tensor, matrix: numpy.ndarray) -> tuple[list[int], Tensor]:
+        """The agents whose rows the local agents need for ``matrix``, in ascending order, and those rows."""
 
-    @abstractmethod
-    def answer(self, answers: Mapping[Link, Tensor], kind: str) -> dict[Link, Tensor]:
-        """Every agent answers all whom it received from: what agents of this process get.
+    def send(self, messages: Mapping[Link, Message], kind: str) -> dict[Link, Any]:
+        """Send one message over each link (i, j), from i to j; what arrives at the local agents, by link.
 
-        Links are (from, to). All answers have one shape and type.
+        Senders are local agents; a message is a tensor or named tensors, of any shapes. Links may be used
+        against their direction, to answer. ValueError for two agents that no link in use joins.
         """
+        joined = set(self.edges())
+        for sender, receiver in messages:
+            if (min(sender, receiver), max(sender, receiver)) not in joined:
+                raise ValueError(f"agents {sender} and {receiver} have no link; expected one of {joined}")
+        for (sender, _), message in messages.items():
+            tensors = [message] if isinstance(message, Tensor) else message.values()
+            self.count(sender, kind, sum(tensor.nbytes for tensor in tensors), 1)
+        return self._deliver(messages)
+
+    @abstractmethod
+    def _deliver(self, messages: Mapping[Link, Message]) -> dict[Link, Any]:
+        """Hand each message to its receiver, and take those for the local agents."""
+
+    def send_to_receivers(self, messages: Sequence[Message], kind: str) -> list[dict[int, Any]]:
+        """Send each local agent's message to all of its receivers; what each local agent gets, by sender."""
+        outgoing = {
+            (agent, receiver): message
+            for agent, message in zip(self.local_agents, messages, strict=True)
+            for receiver in self.receivers(agent)
+        }
+        arrived = self.send(outgoing, kind)
+        return [
+            {sender: arrived[sender, agent] for sender in self.senders(agent)} for agent in self.local_agents
+        ]
 
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
-        """All processes' ``values``, by key; for measurements, not counted as sent."""
+        """All processes' ``values``, by key; for measurements and checkpoints, not counted as sent.
+
+        Keys and values are numbers, text, tensors, `None`, and tuples, lists and mappings of such.
+        """
         return dict(values)
 
     def progress(self) -> dict[str, Any]:
@@ -94,24 +126,17 @@ class Network(ABC):
         }
 
     def resume(self, progress: Mapping[str, Any]) -> None:
-        """Go on where a network was when it gave ``progress``."""
+        """Go on where a communicator was when it gave ``progress``."""
         self.time = progress["time"]
-        sent = {(agent, kind): size for agent, kind, size in progress["bytes_sent"] if agent in self.mine}
-        self.bytes_sent.update(sent)
-        self.messages_sent.update({a: sent for a, sent in progress["messages_sent"] if a in self.mine})
+        for agent, kind, size in progress["bytes_sent"]:
+            if agent in self.local_agents:
+                self.bytes_sent[agent, kind] = size
+        for agent, sent in progress["messages_sent"]:
+            if agent in self.local_agents:
+                self.messages_sent[agent] = sent
 
     def count(self, sender: int, kind: str, size: int, messages: int = 0) -> None:
         """Count ``size`` bytes that ``sender`` has sent in ``messages``."""
         if size:
             self.bytes_sent[sender, kind] += size
             self.messages_sent[sender] += messages
-
-
-def weighted_sum(rows: Tensor | Mapping[int, Tensor], weights: numpy.ndarray) -> Tensor:
-    """The sum of ``rows`` (d,), by agent, with ``weights`` (N,); those without weight are not looked at.
-
-    Rows are added in the order of agents, so that it does not matter who adds them up.
-    """
-    (members,) = numpy.nonzero(weights)
-    chosen = torch.stack([rows[member] for member in members.tolist()])
-    return torch.as_tensor(weights[members], dtype=chosen.dtype, device=chosen.device) @ chosen

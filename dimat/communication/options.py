@@ -1,43 +1,51 @@
 """Where agents live: all in one program, or each in a process of its own."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy
 import torch
 from pydantic import Field
+from typing_extensions import override
 
-from dimat.communication.communicator import Network
+from dimat.communication.communicator import Communicator
 from dimat.communication.in_process import InProcess
 from dimat.spec import OneOf, Spec
 
 Matrices = Callable[[int], numpy.ndarray]
 
 
-class InProcessOptions(Spec):
+class Communication(Spec):
+    """Where agents live, and so how messages travel."""
+
+    @abstractmethod
+    def open(self, matrices: Matrices, device: torch.device) -> Communicator:
+        """Links with the mixing matrix that ``matrices`` gives for each communication."""
+
+
+class InProcessOptions(Communication):
     """All agents in one program on one device."""
 
     name: Literal["in_process"] = "in_process"
 
-    def open(self, matrices: Matrices, device: torch.device) -> Network:
-        """Links with the mixing matrix that ``matrices`` gives for each communication."""
-        del device
+    @override
+    def open(self, matrices: Matrices, device: torch.device) -> Communicator:
         return InProcess(matrices)
 
 
-class RanksOptions(Spec):
+class RanksOptions(Communication):
     """One process for each agent, started by torchrun or Slurm; messages go to neighbours only."""
 
     name: Literal["ranks"] = "ranks"
     timeout: Annotated[float, Field(gt=0, le=86400)] = 60.0
     """Seconds to wait for another process before it is given up."""
 
-    def open(self, matrices: Matrices, device: torch.device) -> Network:
-        """Links with the mixing matrix that ``matrices`` gives for each communication."""
-        from dimat.communication.ranks import Ranks
+    @override
+    def open(self, matrices: Matrices, device: torch.device) -> Communicator:
+        from dimat.communication.ranks import Ranks  # here, as it loads torch.distributed
 
         return Ranks(matrices, device, self.timeout)
 
 
-IN_PROCESS = InProcessOptions()
-AnyNetwork = Annotated[InProcessOptions | RanksOptions, OneOf()]
+AnyCommunication = Annotated[InProcessOptions | RanksOptions, OneOf()]

@@ -5,7 +5,6 @@ the others with a message that names it.
 """
 
 import os
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor, distributed
 from typing_extensions import override
 
-from dimat.communication.communicator import Link, Network, State, weighted_sum
+from dimat.communication.communicator import Communicator, Link, Message
+from dimat.communication.wire import pack, unpack
 from dimat.errors import InputError, LostAgent
 
 STARTING = 300.0
@@ -27,8 +27,8 @@ def join(device: torch.device) -> None:
     environment = launcher_environment(os.environ)
     if environment is None:
         raise InputError(
-            "network: 'ranks' needs a process for each agent; start them with torchrun --nproc-per-node N -m "
-            "dimat train ..., with srun, or use 'in_process'"
+            "communication: 'ranks' needs a process for each agent; start them with torchrun "
+            "--nproc-per-node N -m dimat train ..., with srun, or use 'in_process'"
         )
     os.environ.update(environment)
     if not distributed.is_initialized():
@@ -51,7 +51,7 @@ def launcher_environment(environment: Mapping[str, str]) -> dict[str, str] | Non
     }
 
 
-class Ranks(Network):
+class Ranks(Communicator):
     """Links between processes; the agent of this one is its rank."""
 
     def __init__(
@@ -65,60 +65,63 @@ class Ranks(Network):
         super().__init__(matrices, [self.rank])
         if distributed.get_world_size() != self.agents:
             raise InputError(
-                f"network: {distributed.get_world_size()} processes were started for {self.agents} agents; "
-                "valid is one for each"
+                f"communication: {distributed.get_world_size()} processes were started for {self.agents} "
+                "agents; expected one for each"
             )
         self.device = device
         self.seconds = seconds
         self._limit = max(seconds, STARTING)  # until all have said something
 
     @override
-    def mix(self, values: Tensor, kind: str, matrix: numpy.ndarray | None = None) -> Tensor:
-        matrix = self.mixing if matrix is None else matrix
-        receivers = self.receivers(self.rank, matrix)
-        self.count(self.rank, kind, values[0].nbytes * len(receivers), len(receivers))
-        outgoing = dict.fromkeys(receivers, values[0].contiguous())
-        rows = self._swap(outgoing, self.senders(self.rank, matrix), values[0])
-        return weighted_sum(rows | {self.rank: values[0]}, matrix[self.rank])[None]
+    def _rows(self, values: Tensor, matrix: numpy.ndarray) -> tuple[list[int], Tensor]:
+        own = values[0].contiguous()
+        outgoing = dict.fromkeys(self.receivers(self.rank, matrix), own)
+        arriving = {sender: torch.empty_like(own) for sender in self.senders(self.rank, matrix)}
+        self._swap(outgoing, arriving)
+        rows = arriving | {self.rank: own}
+        members = sorted(rows)
+        return members, torch.stack([rows[member] for member in members])
 
     @override
-    def exchange(self, messages: Sequence[State], kind: str) -> list[dict[int, State]]:
-        (own,) = messages
-        packed = pack(own)
-        receivers = self.receivers(self.rank)
-        self.count(self.rank, kind, packed.nbytes * len(receivers), len(receivers))
-        arrived = self._swap(dict.fromkeys(receivers, packed), self.senders(self.rank), packed)
-        return [{sender: unpack(message, own) for sender, message in sorted(arrived.items())}]
+    def _deliver(self, messages: Mapping[Link, Message]) -> dict[Link, Any]:
+        """Neighbours first tell each other how much comes, which may be nothing, and then send it."""
+        packed = {receiver: pack(message).to(self.device) for (_, receiver), message in messages.items()}
+        neighbours = sorted({*self.senders(self.rank), *self.receivers(self.rank)})
+        nothing = torch.zeros(1, dtype=torch.int64, device=self.device)
+        sizes = {other: nothing + len(packed.get(other, ())) for other in neighbours}
+        announced = {other: torch.empty_like(nothing) for other in neighbours}
+        self._swap(sizes, announced)
+        arriving = {
+            other: torch.empty(int(size), dtype=torch.uint8, device=self.device)
+            for other, size in announced.items()
+            if size
+        }
+        self._swap(packed, arriving)
+        return {(sender, self.rank): self._placed(unpack(message)) for sender, message in arriving.items()}
 
-    @override
-    def answer(self, answers: Mapping[Link, Tensor], kind: str) -> dict[Link, Tensor]:
-        outgoing = {to: message.contiguous() for (_, to), message in answers.items()}
-        for message in outgoing.values():
-            self.count(self.rank, kind, message.nbytes, 1)
-        like = next(iter(outgoing.values()), torch.empty(0))
-        arrived = self._swap(outgoing, self.receivers(self.rank), like)
-        return {(sender, self.rank): message for sender, message in arrived.items()}
+    def _placed(self, message: Any) -> Any:
+        """A message on this process's device."""
+        if isinstance(message, Tensor):
+            return message.to(self.device)
+        return {name: tensor.to(self.device) for name, tensor in message.items()}
 
     @override
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
         """All send to the first process, which sends everything back."""
         everything = dict(values)
         if self.rank:
-            self._send_pickled(everything, 0)
-            everything = self._receive_pickled(0, patience=2)
+            self._send_packed(everything, 0)
+            everything = self._receive_packed(0, patience=2)
         else:
             for other in range(1, self.agents):
-                everything |= self._receive_pickled(other)
+                everything |= self._receive_packed(other)
             for other in range(1, self.agents):
-                self._send_pickled(everything, other)
+                self._send_packed(everything, other)
         self._limit = self.seconds
         return everything
 
-    def _swap(
-        self, outgoing: Mapping[int, Tensor], senders: Sequence[int], like: Tensor
-    ) -> dict[int, Tensor]:
-        """Send each message to its receiver, and receive one like ``like`` from each of ``senders``."""
-        arriving = {sender: torch.empty_like(like) for sender in senders}
+    def _swap(self, outgoing: Mapping[int, Tensor], arriving: Mapping[int, Tensor]) -> None:
+        """Send each of ``outgoing`` to its receiver, and fill each of ``arriving`` from its sender."""
         operations = [
             *(distributed.P2POp(distributed.isend, message, to) for to, message in outgoing.items()),
             *(distributed.P2POp(distributed.irecv, message, sender) for sender, message in arriving.items()),
@@ -132,17 +135,16 @@ class Ranks(Network):
             # Some backends give one handle for all of them.
             for position, work in enumerate(works):
                 self._wait(work, [peers[position]] if len(works) == len(peers) else peers)
-        return arriving
 
-    def _send_pickled(self, values: dict[Any, Any], to: int) -> None:
-        message = torch.frombuffer(bytearray(pickle.dumps(values)), dtype=torch.uint8)
+    def _send_packed(self, values: dict[Any, Any], to: int) -> None:
+        message = pack(values)
         for tensor in (torch.tensor([len(message)]), message):
             self._pass(distributed.isend, tensor, to, 1)
 
-    def _receive_pickled(self, sender: int, patience: float = 1) -> dict[Any, Any]:
+    def _receive_packed(self, sender: int, patience: float = 1) -> dict[Any, Any]:
         size = self._pass(distributed.irecv, torch.zeros(1, dtype=torch.int64), sender, patience)
         message = self._pass(distributed.irecv, torch.empty(int(size), dtype=torch.uint8), sender, patience)
-        return pickle.loads(message.numpy().tobytes())  # noqa: S301  from a process of this very job
+        return unpack(message)
 
     def _pass(self, how: Callable[..., Any], tensor: Tensor, peer: int, patience: float) -> Tensor:
         """Send or receive one tensor that is no message of a method."""
@@ -170,17 +172,3 @@ class Ranks(Network):
             f"agent {agents} (rank {agents}) is gone or has not answered agent {self.rank} within "
             f"{self._limit:g} s ({why}); run again to go on from the last checkpoint"
         )
-
-
-def pack(state: State) -> Tensor:
-    """All tensors of a state as bytes."""
-    return torch.cat([tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in state.values()])
-
-
-def unpack(message: Tensor, like: State) -> dict[str, Tensor]:
-    """The tensors of a packed state with the names, shapes and types of ``like``."""
-    parts = message.split([tensor.nbytes for tensor in like.values()])
-    return {
-        name: part.clone().view(tensor.dtype).view(tensor.shape)
-        for (name, tensor), part in zip(like.items(), parts, strict=True)
-    }

@@ -50,7 +50,7 @@ def read_splits(
             )
     if len(classes) < 2:
         raise InputError(
-            f"{tree.path}: {len(classes)} classes found; valid is train/<class>/<image> and "
+            f"{tree.path}: {len(classes)} classes found; expected train/<class>/<image> and "
             "test/<class>/<image> with two classes or more"
         )
     tensors: dict[str, Tensor] = {}

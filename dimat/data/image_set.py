@@ -128,9 +128,7 @@ def first_of_each_class(labels: Tensor, total: int | None, what: str) -> Tensor:
         return torch.arange(len(labels))
     classes = int(labels.max()) + 1
     if not classes <= total <= len(labels):
-        raise InputError(
-            f"{what}: {total} is not valid; valid is {classes} (classes) to {len(labels)} (images)"
-        )
+        raise InputError(f"{what}: {total}; expected {classes} (classes) to {len(labels)} (images)")
     keep = []
     for label in range(classes):
         wanted = total // classes + (label < total % classes)

@@ -80,7 +80,7 @@ def open_tree(path: Path) -> Iterator[ImageTree]:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged directory of an archive is noticed in many ways
         raise InputError(
-            f"{path}: damaged or not a zip archive ({one_line(error)}); valid is a folder or a whole zip"
+            f"{path}: damaged or not a zip archive ({one_line(error)}); expected a folder or a whole zip"
         ) from None
     with archive:
         _check_members(path, archive)
@@ -113,7 +113,7 @@ def _folder(path: Path) -> ImageTree:
     files = {name for name in names if not name.endswith("/")}
     for name in sorted(files ^ expected.keys()):
         raise InputError(
-            f"{path}: {CHECKSUMS} and the folder differ in {name!r}; valid is a list of all files, all "
+            f"{path}: {CHECKSUMS} and the folder differ in {name!r}; expected a list of all files, all "
             "of them there"
         )
 
@@ -132,7 +132,7 @@ def _listed(path: Path) -> dict[str, str]:
         lines = [line.split(maxsplit=1) for line in path.read_text().splitlines()]
         return {name.removeprefix("*").removeprefix("./"): sha256 for sha256, name in lines}
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); valid are lines as of sha256sum") from None
+        raise InputError(f"{path}: damaged ({error}); expected lines as of sha256sum") from None
 
 
 def _read_file(file: Path) -> bytes:
@@ -150,11 +150,9 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     for member in members:
         parts = PurePosixPath(member.filename).parts
         if ".." in parts or parts[:1] == ("/",):
-            raise InputError(
-                f"{path}: {member.filename!r} leads out of the archive; valid are names below it"
-            )
+            raise InputError(f"{path}: {member.filename!r} leads out of the archive; expected names below it")
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{path}: {member.filename!r} is a link; valid are the files themselves")
+            raise InputError(f"{path}: {member.filename!r} is a link; expected the files themselves")
         if DIRECTORY_ENTRY in member.comment + member.extra:  # a damaged length has swallowed the next one
             raise InputError(f"{path}: the entry after {member.filename!r} in its directory is damaged")
         try:
@@ -162,11 +160,11 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         except Exception as error:
             raise InputError(f"{path}: {member.filename!r} is damaged ({one_line(error)})") from None
     if len(set(archive.namelist())) < len(members):
-        raise InputError(f"{path}: holds two files of one name; valid is every name once")
+        raise InputError(f"{path}: holds two files of one name; expected every name once")
     declared = sum(member.file_size for member in members)
     if declared > LARGEST_RATIO * path.stat().st_size:
         raise InputError(
-            f"{path}: declares {declared >> 20} MiB in {path.stat().st_size >> 10} KiB; valid is up to "
+            f"{path}: declares {declared >> 20} MiB in {path.stat().st_size >> 10} KiB; expected up to "
             f"{LARGEST_RATIO} times its size"
         )
 

@@ -30,7 +30,7 @@ def official_validation(tree: ImageTree) -> dict[str, list[str]]:
     """Validation images by class, as listed in val/val_annotations.txt."""
     listing = "val/val_annotations.txt"
     if listing not in tree.names:
-        raise InputError(f"{tree.path}: {listing} is missing; valid is the official tiny-imagenet-200")
+        raise InputError(f"{tree.path}: {listing} is missing; expected the official tiny-imagenet-200")
     by_class: dict[str, list[str]] = {}
     for line in tree.read(listing).decode(errors="replace").splitlines():
         image, label, *_ = [*line.split("\t"), "", ""]

@@ -1,6 +1,6 @@
 """The configuration: one typed schema for validation, defaults, editors and documentation.
 
-A `Study` is what a YAML file holds. Its grid expands into `Run`s, each a `Start` (data, model,
+A `Study` is what a YAML file holds. Its grid expands into `Run`s, each a `Pretrained` start (data, model,
 partition, agents, seed: trained apart) continued by a method. Ids are readable and end in a hash of the
 resolved experiment, so equal ids mean equal experiments.
 """
@@ -12,27 +12,31 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import yaml
 from pydantic import Field, ValidationError, create_model
+from typing_extensions import override
 
 from dimat.agents.training import Training
-from dimat.communication.links import Links
-from dimat.communication.options import IN_PROCESS, AnyNetwork
+from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
+from dimat.experiment.links import Links
 from dimat.experiment.tuning import Tuning
 from dimat.io.files import without_checksum
-from dimat.merging.options import Merge
-from dimat.methods import AnyMethod
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.matching.options import Matching
+from dimat.merging.options import Merging
+from dimat.methods import AnyMethod, known_methods
 from dimat.models import AnyModel
 from dimat.randomness import Randomness
 from dimat.spec import Axis, Many, Spec
+from dimat.tasks import AnyObjective, Classification
 from dimat.topology import AnyGraph
 
-Agents = Annotated[int, Field(ge=1, le=1000)]
+AgentCount = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -50,57 +54,54 @@ class Identified(Spec):
         return "-".join([*self.words(), digest.hexdigest()[:10]])
 
 
-class Source(Identified):
-    """A prepared data set."""
+class Prepared(Identified):
+    """A data set, read and decoded."""
 
     data: AnyDataSet
 
+    @override
     def words(self) -> list[str]:
-        """The data set's name."""
         return [self.data.name]
 
 
-class Deal(Identified):
+class Partitioned(Identified):
     """A data set dealt out to agents; partition `None` gives everything to one agent."""
 
     data: AnyDataSet
     partition: AnyPartition | None
-    agents: Agents
+    agents: AgentCount
     seed: Seed
 
+    @override
     def words(self) -> list[str]:
-        """Data, partition, agents, seed."""
-        return [
-            self.data.name,
-            self.partition.name if self.partition else "whole",
-            str(self.agents),
-            f"seed{self.seed}",
-        ]
+        partition = self.partition.name if self.partition else "whole"
+        return [self.data.name, partition, str(self.agents), f"seed{self.seed}"]
 
     @property
-    def source(self) -> Source:
+    def prepared(self) -> Prepared:
         """The data set that is dealt out."""
-        return Source(data=self.data)
+        return Prepared(data=self.data)
 
 
-class Start(Identified):
+class Pretrained(Identified):
     """Agents trained apart: what all methods of a comparison start from."""
 
+    task: AnyObjective
     data: AnyDataSet
     model: AnyModel
     partition: AnyPartition | None
-    agents: Agents
+    agents: AgentCount
     training: Training
     seed: Seed
 
+    @override
     def words(self) -> list[str]:
-        """Data, model, partition, agents, seed."""
-        return [self.data.name, self.model.name, *self.deal.words()[1:]]
+        return [self.data.name, self.model.name, *self.partitioned.words()[1:]]
 
     @property
-    def deal(self) -> Deal:
+    def partitioned(self) -> Partitioned:
         """Who holds which images."""
-        return Deal(data=self.data, partition=self.partition, agents=self.agents, seed=self.seed)
+        return Partitioned(data=self.data, partition=self.partition, agents=self.agents, seed=self.seed)
 
     @property
     def randomness(self) -> Randomness:
@@ -108,50 +109,61 @@ class Start(Identified):
         return Randomness(f"{self.data.name}/{self.model.name}", self.seed)
 
 
-class Run(Start):
-    """One point of the grid: a start, continued by a method on a graph."""
+class Run(Pretrained):
+    """One point of the grid: a pretrained start, continued by a method on a graph."""
 
     graph: AnyGraph | None
     method: AnyMethod
-    merge: Merge | None
+    matching: Matching | None
+    calibration: Calibration | None
     protocol: str
     tuning: Tuning | None
 
+    @override
     def words(self) -> list[str]:
-        """Data, model, partition, agents, graph, method, merge, seed."""
         *before, seed = super().words()
         graph = [self.graph.name] if self.graph else []
-        merge = [self.merge.images, self.merge.repair] if self.merge else []
-        return [*before, *graph, self.method.name, *merge, seed]
+        images = [self.calibration.images, self.calibration.repair] if self.calibration else []
+        return [*before, *graph, self.method.name, *images, seed]
+
+    @property
+    def merging(self) -> Merging:
+        """How neurons are matched and networks calibrated."""
+        return Merging(self.matching, self.calibration)
 
     def check(self) -> None:
         """`InputError` if the graph cannot be built, or does not suit the method."""
         if self.graph is None:
             return
         graph = f"graph: {self.graph.label()} over {self.agents} agents"
-        if not (self.graph.doubly_stochastic(self.agents) or self.method.pushes):
+        if not (self.graph.doubly_stochastic(self.agents) or self.method.column_stochastic):
+            suited = ", ".join(name for name, known in known_methods.items() if known.column_stochastic)
             raise InputError(
-                f"{graph} has links of one direction, whose weights favour some agents; method "
-                f"{self.method.name} needs doubly stochastic ones, valid with such graphs is sgp"
+                f"{graph} has weights that favour some agents, as links carry messages or fail one way; "
+                f"method {self.method.name} needs doubly stochastic ones, expected one of: {suited}"
             )
-        if self.graph.directed and self.method.answers(self.merge):
+        if self.graph.directed and self.method.needs_undirected(self.matching):
             raise InputError(
                 f"{graph} has links of one direction; method {self.method.name} with these options "
-                "also sends against it, valid is an undirected graph"
+                "also sends against it, expected an undirected graph"
             )
 
+    def parameters(self) -> dict[str, str]:
+        """Every resolved parameter as text, by its key with dots; what the method ignores is absent."""
+        return flattened(self.model_dump(mode="json"))
+
     @property
-    def choice(self) -> "Choice | None":
+    def tuned(self) -> "Tuned | None":
         """The choice of a learning rate that this run depends on, if any; seeds and names share it."""
         if self.tuning is None:
             return None
-        return Choice(
+        return Tuned(
             **{name: getattr(self, name) for name in Run.model_fields}
             | {"seed": self.tuning.seed, "protocol": ""}
         )
 
     @property
-    def start(self) -> Start:
+    def pretrained(self) -> Pretrained:
         """The start alone; rounds and local steps do not matter to it."""
         training = self.training.model_copy(
             update={
@@ -159,10 +171,12 @@ class Run(Start):
                 for name in ("rounds", "epochs", "steps", "optimizer_state")
             }
         )
-        return Start(**{name: getattr(self, name) for name in Start.model_fields} | {"training": training})
+        return Pretrained(
+            **{name: getattr(self, name) for name in Pretrained.model_fields} | {"training": training}
+        )
 
 
-class Choice(Run):
+class Tuned(Run):
     """The choice of a learning rate for all runs that differ only in their seed."""
 
     tuning: Tuning
@@ -171,8 +185,9 @@ class Choice(Run):
         """By factor, the runs among which is chosen."""
         point = {name: getattr(self, name) for name in Run.model_fields}
         held = {"data": self.data.model_copy(update={"validation": self.tuning.validation}), "tuning": None}
+        rate = self.method.rate(self.training)
         return {
-            factor: Run(**point | held | {"method": self.method.faster(factor, self.training)})
+            factor: Run(**point | held | {"method": self.method.with_rate(rate * factor, self.training)})
             for factor in self.tuning.factors
         }
 
@@ -180,6 +195,8 @@ class Choice(Run):
 class Experiment(Spec):
     """A grid: every combination of its axes, each one value or a list."""
 
+    task: Axis[AnyObjective] = (Classification(),)
+    """What networks learn."""
     data: Axis[AnyDataSet]
     """Data sets."""
     model: Axis[AnyModel]
@@ -188,12 +205,14 @@ class Experiment(Spec):
     """How training images are dealt out to the agents."""
     graph: Axis[AnyGraph]
     """Communication graphs."""
-    agents: Axis[Agents] = (5,)
+    agents: Axis[AgentCount] = (5,)
     """Numbers of agents."""
     method: Axis[AnyMethod]
     """Decentralized learning methods."""
-    merge: Axis[Merge] = (Merge(),)
-    """Options of the merge, for the methods that merge."""
+    matching: Axis[Matching] = (Matching(),)
+    """How neurons are matched, for the methods that match."""
+    calibration: Axis[Calibration] = (Calibration(),)
+    """What is repaired after averaging and on whose images, for the methods that communicate."""
     training: Training = Training()
     """Schedule of local training."""
     protocol: Annotated[str, Field(pattern=r"^[a-z -]{0,20}$")] = ""
@@ -205,13 +224,16 @@ class Experiment(Spec):
 
     def grid(self) -> Iterator[Run]:
         """The points of the grid; what a method ignores is `None` in its runs."""
-        axes = ("data", "model", "partition", "graph", "agents", "method", "merge")
-        for values in itertools.product(*(getattr(self, name) for name in axes), self.seeds):
-            point = dict(zip((*axes, "seed"), values, strict=True))
+        for values in itertools.product(*(getattr(self, name) for name in AXES), self.seeds):
+            point = dict(zip((*AXES, "seed"), values, strict=True))
             common = {name: getattr(self, name) for name in ("training", "protocol", "tuning")}
             run = Run(**point["method"].canonical(point) | common)
             run.check()
             yield run
+
+
+AXES = ("task", "data", "model", "partition", "graph", "agents", "method", "matching", "calibration")
+"""The axes of the grid, in the order in which it is gone through; seeds come last."""
 
 
 Variant = create_model(
@@ -235,7 +257,7 @@ class Study(Experiment):
     """Further grids: each is the grid of this file with the given keys replaced."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where agents train: `auto` takes a GPU where there is one."""
-    network: AnyNetwork = IN_PROCESS
+    communication: AnyCommunication = InProcessOptions()
     """Where agents live: `in_process`, all in one program, or `ranks`, each in a process of its own."""
     links: Links | None = None
     """Bandwidth and latency for simulated times in comparisons of methods; null simulates none."""
@@ -258,25 +280,36 @@ class Study(Experiment):
         return runs
 
     @cached_property
-    def choices(self) -> dict[str, Choice]:
+    def tuned(self) -> dict[str, Tuned]:
         """The choices of learning rates that runs depend on, by id."""
-        return {choice.id: choice for choice in (run.choice for run in self.runs.values()) if choice}
+        return {tuned.id: tuned for tuned in (run.tuned for run in self.runs.values()) if tuned}
 
     @cached_property
-    def starts(self) -> dict[str, Start]:
+    def pretrained(self) -> dict[str, Pretrained]:
         """The starts of all runs, and of all trials of tuning, by id."""
-        trials = [trial for choice in self.choices.values() for trial in choice.trials().values()]
-        return {start.id: start for start in (run.start for run in (*self.runs.values(), *trials))}
+        trials = [trial for tuned in self.tuned.values() for trial in tuned.trials().values()]
+        return {start.id: start for start in (run.pretrained for run in (*self.runs.values(), *trials))}
 
     @cached_property
-    def deals(self) -> dict[str, Deal]:
+    def partitioned(self) -> dict[str, Partitioned]:
         """The partitions of all starts by id."""
-        return {deal.id: deal for deal in (start.deal for start in self.starts.values())}
+        return {each.id: each for each in (start.partitioned for start in self.pretrained.values())}
 
     @cached_property
-    def sources(self) -> dict[str, Source]:
+    def prepared(self) -> dict[str, Prepared]:
         """The data sets of all partitions by id."""
-        return {source.id: source for source in (deal.source for deal in self.deals.values())}
+        return {each.id: each for each in (partitioned.prepared for partitioned in self.partitioned.values())}
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested mappings as one, keys joined by dots; text as it is, `None` left out, all else as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value)
+    return flat
 
 
 def read_study(path: Path) -> Study:
@@ -311,18 +344,18 @@ def parse_study(content: object, name: str) -> Study:
 
 
 def describe(error: ValidationError) -> str:
-    """The first mistake of a validation in one line: key, value, what would be valid."""
+    """The first mistake of a validation in one line: key, value, what is expected."""
     first = error.errors(include_url=False)[0]
     kind, value = first["type"], first["input"]
     key = ".".join(str(part) for part in first["loc"])
     if kind == "unknown_key":
         return f"{key}: {first['msg']}" if key else first["msg"]
     if kind == "missing":
-        return f"{key}: missing; it is required"
+        return f"{key}: missing; expected a value"
     if kind.startswith("union_tag"):
         if "expected_tags" not in first["ctx"]:
-            return f"{key}: {value!r} is not valid: it needs a name"
-        return f"{key}: {value['name']!r} is no known name; valid names: {first['ctx']['expected_tags']}"
+            return f"{key}: {value!r} has no name; expected one"
+        return f"{key}: {value['name']!r} is no known name; expected one of {first['ctx']['expected_tags']}"
     message = first["msg"].removeprefix("Value error, ")
     if kind == "float_type" and isinstance(value, str):
         message += " (in YAML, 1e-3 without a dot is text: write 0.001 or 1.0e-3)"

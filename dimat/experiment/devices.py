@@ -31,7 +31,7 @@ def choose_device(wanted: str, locks: Path | None = None) -> torch.device:
     if not names:
         if wanted == "cuda":
             why = "Slurm gave this job none" if in_slurm(os.environ) and count else "torch sees no GPU"
-            raise InputError(f"device: 'cuda' was asked for, but {why}; valid here: auto, cpu")
+            raise InputError(f"device: 'cuda' was asked for, but {why}; expected auto, cpu")
         return torch.device("cpu")
     if "LOCAL_RANK" in os.environ:  # one of several processes of a job: each takes another of its GPUs
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % len(names))

@@ -26,6 +26,11 @@ class Layout:
         return self.root.parent / "gpus"
 
     @property
+    def runs(self) -> Path:
+        """Every run with all of its parameters."""
+        return self.root / "runs.csv"
+
+    @property
     def records(self) -> Path:
         """The records of all runs."""
         return self.root / "records.csv"
@@ -64,19 +69,19 @@ class Layout:
         """The paper."""
         return self.root / "dimat.pdf"
 
-    def source(self, id: str) -> Path:
+    def prepared(self, id: str) -> Path:
         """A decoded data set."""
         return self.root / "data" / f"{id}.safetensors"
 
-    def deal(self, id: str) -> Path:
+    def partitioned(self, id: str) -> Path:
         """A partition among agents."""
         return self.root / "partitions" / f"{id}.json"
 
-    def start(self, id: str) -> Path:
+    def pretrained(self, id: str) -> Path:
         """The networks of agents trained apart."""
         return self.root / "starts" / f"{id}.safetensors"
 
-    def choice(self, id: str) -> Path:
+    def tuned(self, id: str) -> Path:
         """Which learning rate was chosen, and what was tried."""
         return self.root / "tuning" / f"{id}.json"
 

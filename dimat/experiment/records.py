@@ -1,22 +1,29 @@
-"""Tidy records: one row is one measured number."""
+"""Tidy records: ``runs.csv`` has a row for each run with all of its parameters, ``records.csv`` each number.
+
+Nothing in them is made for people: labels are made where figures and tables are drawn (see `cells`).
+"""
 
 import csv
 import io
 import itertools
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dimat.errors import InputError
-from dimat.experiment.config import Run
+from dimat.experiment.config import flattened
 from dimat.io import files
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One number: when, of whom (`None`: the whole fleet), of which layer (empty: the network), what."""
+    """One number: when, of whom (`None`: all agents), of which layer (empty: the network), what."""
 
     round: int
     stage: str
@@ -26,54 +33,22 @@ class Measurement:
     value: float
 
 
-IDENTITY = (
-    "run",
-    "data",
-    "model",
-    "partition",
-    "graph",
-    "agents",
-    "method",
-    "matching",
-    "merge",
-    "protocol",
-    "seed",
-)
-"""Columns that say which run a row belongs to; empty where the method ignores the axis."""
-
-COLUMNS = IDENTITY + tuple(field.name for field in fields(Measurement))
+COLUMNS = ("run", *(field.name for field in fields(Measurement)))
+"""Columns of records."""
+FACTS = ("found.data", "found.learning_rate")
+"""Columns of runs that are no parameters: what was read, and the learning rate, chosen or given."""
 
 
-def identity(run: Run, data: str) -> dict[str, str]:
-    """The identity columns of a run on the data set described by ``data``."""
-    return {
-        "run": run.id,
-        "data": data,
-        "model": run.model.label(),
-        "partition": run.partition.label() if run.partition else "",
-        "graph": run.graph.label() if run.graph else "",
-        "agents": str(run.agents),
-        "method": run.method.legend(),
-        "matching": run.merge.matching_label() if run.merge else "",
-        "merge": run.merge.label() if run.merge else "",
-        "protocol": run.protocol,
-        "seed": str(run.seed),
-    }
-
-
-def write_records(path: Path, run: Run, data: str, measurements: Iterable[Measurement]) -> None:
-    """Write a run's measurements as CSV."""
-    files.write_checked(path, as_csv(run, data, measurements))
-
-
-def as_csv(run: Run, data: str, measurements: Iterable[Measurement]) -> bytes:
+def records_csv(run: str, measurements: Iterable[Measurement]) -> bytes:
     """A run's measurements as CSV; numbers keep all their digits."""
+    rows = ([run, *("" if part is None else part for part in astuple(each))] for each in measurements)
+    return csv_of([COLUMNS, *rows])
+
+
+def csv_of(rows: Iterable[Sequence[object]]) -> bytes:
+    """Rows as CSV with plain line ends."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    who = tuple(identity(run, data).values())
-    for measurement in measurements:
-        writer.writerow(who + tuple("" if value is None else value for value in astuple(measurement)))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
@@ -91,10 +66,10 @@ def first_difference(stored: bytes, again: bytes) -> str | None:
     return None if stored == again else "the columns differ"
 
 
-def final_accuracy(path: Path, round: int) -> float:
-    """Mean test accuracy over agents after the merge of a run's last ``round``."""
+def final_value(path: Path, round: int, metric: str) -> float:
+    """Mean of a ``metric`` over agents after the merge of a run's last ``round``."""
     rows = csv.DictReader(io.StringIO(files.read_checked(path).decode()))
-    last = {"round": str(round), "stage": "merged", "metric": "test_accuracy"}
+    last = {"round": str(round), "stage": "merged", "metric": metric}
     try:
         return statistics.mean(float(row["value"]) for row in rows if row | last == row)
     except (statistics.StatisticsError, KeyError, ValueError):
@@ -112,6 +87,30 @@ def collect_records(paths: Iterable[Path], output: Path) -> None:
     files.write_checked(output, ("\n".join(lines) + "\n").encode())
 
 
+def collect_runs(provenance: Iterable[Path], output: Path) -> None:
+    """Join what made several runs into one row for each: its id, every parameter, and `FACTS`."""
+    rows = [row_of(files.read_json(path)) for path in provenance]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = ["run", *sorted(name for name in names if name != "run" and not _fact(name))]
+    columns += [name for name in names if _fact(name)]
+    files.write_checked(output, csv_of([columns, *([row.get(name, "") for name in columns] for row in rows)]))
+
+
+def row_of(made: Mapping[str, Any]) -> dict[str, str]:
+    """A run's row from what its ``run.json`` says."""
+    return {
+        "run": made["run"],
+        **flattened(made["experiment"]),
+        "found.data": made["data"]["description"],
+        "found.learning_rate": json.dumps(made["learning_rate"]),
+        **flattened({"metric": made["metric"]}),
+    }
+
+
+def _fact(name: str) -> bool:
+    return name.startswith(("found.", "metric."))
+
+
 def collect_provenance(paths: Iterable[Path], output: Path) -> None:
     """Sum up what made the records of several runs: one file with the distinct answers and the totals."""
     runs = [files.read_json(path) for path in paths]
@@ -126,10 +125,28 @@ def collect_provenance(paths: Iterable[Path], output: Path) -> None:
             "seconds": sum(run["seconds"] for run in runs),
             "peak_memory_bytes": max(run["peak_memory_bytes"] for run in runs),
             "resumed": sum(run["resumed"] for run in runs),
-            "by_run": {run["run"]: {key: run[key] for key in ("seconds", "learning_rate")} for run in runs},
+            "by_run": {run["run"]: {"seconds": run["seconds"]} for run in runs},
             "data": distinct("data"),
             "devices": distinct("device"),
             "threads": distinct("threads"),
             "versions": distinct("versions"),
         },
     )
+
+
+def read_runs(path: Path) -> "pandas.DataFrame":
+    """The runs of a study by id: every parameter as text, empty where it is not one of the run's."""
+    import pandas  # here, as jobs that train do not need it
+
+    content = io.BytesIO(files.read_checked(path))
+    return pandas.read_csv(content, dtype=str, keep_default_na=False).set_index("run")
+
+
+def read_records(path: Path) -> "pandas.DataFrame":
+    """The measurements of a study: run, round, stage, agent (none: all agents), layer, metric, value."""
+    import pandas
+
+    content = io.BytesIO(files.read_checked(path))
+    text = dict.fromkeys(("run", "stage", "layer", "metric"), str)
+    types = text | {"round": int, "agent": "Int64", "value": float}
+    return pandas.read_csv(content, dtype=types, keep_default_na=False, na_values={"agent": [""]})

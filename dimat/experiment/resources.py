@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from dimat.experiment.config import Choice, Run, Start, Study
+from dimat.experiment.config import Pretrained, Run, Study, Tuned
 from dimat.models import AnyModel
 
 FLOPS_PER_THREAD = 1e10
@@ -55,7 +55,7 @@ class Cost:
     parameters: int
 
 
-def needs(experiment: Start, study: Study) -> Needs:
+def needs(experiment: Pretrained, study: Study) -> Needs:
     """What it takes to make a start, to carry out a run, or all trials of a choice."""
     images, channels, size = experiment.data.extent
     images = min(images, experiment.data.train_limit or images)
@@ -71,9 +71,9 @@ def needs(experiment: Start, study: Study) -> Needs:
     seen = 3 * passes * images + forward  # backward costs twice the forward pass
     speed = FLOPS_OF_GPU if study.device == "cuda" else FLOPS_PER_THREAD * study.threads
     seconds = seen * cost.operations / speed + seen / training.batch_size * SECONDS_OF_STEP
-    trials = len(experiment.tuning.factors) if isinstance(experiment, Choice) else 1
+    trials = len(experiment.tuning.factors) if isinstance(experiment, Tuned) else 1
 
-    processes = experiment.agents if study.network.name == "ranks" else 1
+    processes = experiment.agents if study.communication.name == "ranks" else 1
     held = images * channels * size**2 * 3  # decoded, and copies of parts
     batch = 3 * training.batch_size * cost.features
     own = experiment.agents * COPIES * cost.parameters

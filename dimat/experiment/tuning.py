@@ -1,11 +1,13 @@
-"""Learning rates, chosen by accuracy on held-out training images within one budget for every method."""
+"""Learning rates, chosen by the primary metric on held-out training images within one budget."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 
 from dimat.spec import Many, Spec
+from dimat.tasks.task import Metric
 
 
 class Tuning(Spec):
@@ -28,11 +30,14 @@ class Tuning(Spec):
     """Seed of the trials; another one than those of the runs."""
 
 
-def best(accuracies: Mapping[float, float | None]) -> float:
-    """The factor with the highest accuracy; of equal ones the smallest. `None` stands for divergence.
+def best(values: Mapping[float, float | None], metric: Metric) -> float:
+    """The factor with the best value of the ``metric``; of equal ones the smallest. `None` is divergence.
 
     All diverged: the smallest factor.
     """
-    return max(
-        sorted(accuracies), key=lambda factor: -1.0 if accuracies[factor] is None else accuracies[factor]
-    )
+
+    def gain(factor: float) -> float:
+        value = values[factor]
+        return -math.inf if value is None else metric.gain(value)
+
+    return max(sorted(values), key=gain)

@@ -34,7 +34,7 @@ def write(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); valid is a folder that can be written, "
+            f"{path}: cannot be written ({error.strerror or error}); expected a folder that can be written, "
             "with room left: then run again"
         ) from None
 

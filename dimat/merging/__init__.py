@@ -1,1 +1,1 @@
-"""Merging: statistics, assignment, average, repair of normalization."""
+"""Merging: match neurons, average, recalibrate; ``merge.py`` in a round, ``api.py`` given networks."""

@@ -1,161 +1,104 @@
-"""One merge of every agent with its neighbours: exchange, match, average, repair.
+"""Algorithm 1 of the paper: one merge of every agent with its neighbours.
 
 All agents merge at once, from the networks as they stood before, each in its own frame: agent i
-re-orders the neurons of each neighbour j like its own, then x_i <- sum_j pi_ij P_ij x_j.
+re-orders the neurons of each neighbour j like its own, then x_i <- sum_j pi_ij P_ij x_j. Without matching,
+all P_ij are the identity: plain averaging. The five steps below are those of the algorithm.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from dimat.agents.networks import Fleet
-from dimat.communication.communicator import Network
-from dimat.merging.api import State, average, compare, with_state
+from dimat.agents.networks import Networks
+from dimat.communication.communicator import Communicator
+from dimat.merging.averaging.merged import average, with_state
+from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import share_images, tuning_images, visible_images
-from dimat.merging.matching.assignment import inverse
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.calibration.repair import repair
 from dimat.merging.matching.diagnostics import Diagnostic, diagnose
-from dimat.merging.matching.frames import Frames, Relative, common_frames, in_place, matched_pair
-from dimat.merging.matching.matcher import Similarity
-from dimat.merging.matching.statistics import Pair
-from dimat.merging.options import Merge
-from dimat.models.symmetry import Permutations, permute
+from dimat.merging.matching.neighbours import Matched, match_neighbours
+from dimat.merging.options import Merging
+from dimat.models.symmetry import permute
+
+State = Mapping[str, Tensor]
 
 
-def merge_with_neighbours(fleet: Fleet, network: Network, merge: Merge, round: int) -> list[Diagnostic]:
-    """Replace every network of ``fleet`` by the merge of its neighbourhood, in place.
+def merge_with_neighbours(
+    agents: Networks, communicator: Communicator, merging: Merging, averaging: Averaging, round: int
+) -> list[Diagnostic]:
+    """Replace the network of every agent by the merge of its neighbourhood, in place.
 
     Returns what there is to say about the matching, layer by layer.
     """
-    network.advance()
-    received = network.exchange(fleet.states(), "models")
-    if round == 1 and merge.uses_images:
-        share_images(fleet, network, merge)
-    met = acquaintances(fleet, received)
-    matching = match_neighbours(fleet, network, merge, round, met)
-    states = {agent: model.state_dict() for agent, model in met.items()}
-    diagnostics = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
-    for row, agent in enumerate(fleet.mine if matching.frames else ()):
-        frame = matching.frames[agent]
-        fleet.reorder(row, frame)
-        size = sum(order.nbytes for order in frame.values())
-        receivers = len(network.receivers(agent))
-        network.count(agent, "frames", matching.exchanges * size * receivers, matching.exchanges * receivers)
+    calibration = merging.calibration or Calibration(repair="none")
+    # 1. Send one's own network to the neighbours, and receive theirs.
+    communicator.advance()
+    received: list[dict[int, State]] = communicator.send_to_receivers(agents.states(), "models")
+    if round == 1 and merging.looks_at_images:
+        share_images(agents, communicator, calibration)
+    # 2. Find the permutations P_ij that bring each neighbour's neurons in the order of one's own.
+    matched, diagnostics = None, []
+    if merging.matching is not None:
+        known = known_models(agents, received)
+        matched = match_neighbours(agents, communicator, merging.matching, calibration, round, known)
+        states = {agent: model.state_dict() for agent, model in known.items()}
+        diagnostics = diagnose(states, agents.symmetry, matched, communicator)
+        move_to_frames(agents, communicator, matched)
 
     merged = []
-    for row, agent in enumerate(fleet.mine):
+    for row, agent in enumerate(agents.local_agents):
+        # 3. Re-order the neighbours' neurons: P_ij x_j.
         aligned = [
-            permute(state, fleet.groups, matching.remaining(agent, neighbour))
-            for neighbour, state in in_their_frames(received[row], fleet, matching.frames).items()
+            state if matched is None else permute(state, agents.symmetry, matched.remaining(agent, other))
+            for other, state in in_their_frames(received[row], agents, matched).items()
         ]
-        weights = [network.mixing[agent, source] for source in (agent, *received[row])]
-        images = visible_images(fleet, network, merge, agent, round)
-        unlabelled = tuning_images(fleet, merge, agent, round)
-        scale = merge.shrink if round == 1 else 1.0
-        own = fleet.models[row].state_dict()
-        merged.append(average(fleet.models[row], [own, *aligned], weights, merge, images, unlabelled, scale))
+        # 4. Average with the mixing weights: x_i <- sum_j pi_ij P_ij x_j.
+        own = agents.models[row].state_dict()
+        weights = [communicator.mixing[agent, source] for source in (agent, *received[row])]
+        unlabelled = tuning_images(agents, averaging.coefficients, agent, round)
+        new = average(agents.models[row], [own, *aligned], weights, averaging, unlabelled, first=round == 1)
+        # 5. Recalibrate the statistics of normalization, which averaging has spoilt.
+        if calibration.repair != "none":
+            images = visible_images(agents, communicator, calibration, agent, round)
+            repair(new, [own, *aligned], weights, calibration.repair, images)
+        merged.append(new)
 
-    for model, other in zip(fleet.models, merged, strict=True):
+    for model, other in zip(agents.models, merged, strict=True):
         model.load_state_dict(other.state_dict())
     return diagnostics
 
 
-def in_their_frames(received: Mapping[int, State], fleet: Fleet, frames: Frames) -> Mapping[int, State]:
-    """What an agent received, with those in the frame they have found since who live in other processes."""
-    if not frames:
-        return received
-    return {
-        sender: state if sender in fleet.mine else permute(state, fleet.groups, frames[sender])
-        for sender, state in received.items()
-    }
-
-
-def acquaintances(fleet: Fleet, received: Sequence[Mapping[int, State]]) -> dict[int, nn.Module]:
+def known_models(agents: Networks, received: Sequence[Mapping[int, State]]) -> dict[int, nn.Module]:
     """The networks that agents of this process know: their own, and those they received."""
-    known = dict(zip(fleet.mine, fleet.models, strict=True))
+    known: dict[int, nn.Module] = dict(zip(agents.local_agents, agents.models, strict=True))
     for messages in received:
         for sender, state in messages.items():
             if sender not in known:
-                known[sender] = with_state(fleet.models[0], state)
+                known[sender] = with_state(agents.models[0], state)
     return known
 
 
-@dataclass(frozen=True)
-class Matching:
-    """What was matched in one round.
-
-    ``permutations`` are the P_ij of every agent i and neighbour j, as networks stood; ``similarities`` are
-    what they were found by. ``frames``, if any, are the orders in which agents put themselves before they
-    average, found in so many ``exchanges`` of frames between neighbours.
-    """
-
-    permutations: Mapping[Pair, Permutations]
-    similarities: Mapping[Pair, Similarity] = field(default_factory=dict)
-    frames: Frames = field(default_factory=dict)
-    exchanges: int = 0
-
-    def remaining(self, i: int, j: int) -> Permutations:
-        """P_ij between networks that have already moved to their frames: Q_i^T P_ij Q_j."""
-        matched = self.permutations[i, j]
-        if not self.frames:
-            return matched
-        return {
-            group: self.frames[j][group].argsort()[order[self.frames[i][group]]]
-            for group, order in matched.items()
-        }
+def move_to_frames(agents: Networks, communicator: Communicator, matched: Matched) -> None:
+    """Let every agent put itself in the frame that was found for it, with all that it keeps."""
+    for agent, frame in matched.frames.items():
+        agents.reorder(agent, frame)
+        if agent in agents.local_agents:
+            size = sum(order.nbytes for order in frame.values())
+            messages = matched.exchanges * len(communicator.receivers(agent))
+            communicator.count(agent, "frames", size * messages, messages)
 
 
-def no_images() -> Iterator[Tensor]:
-    """A pass over nothing, for matchers that look at nothing."""
-    return iter(())
-
-
-def match_neighbours(
-    fleet: Fleet,
-    network: Network,
-    merge: Merge,
-    round: int,
-    models: Mapping[int, nn.Module] | None = None,
-) -> Matching:
-    """P_ij for every agent i and neighbour j, and the common frame if there is one.
-
-    Where all look at the same pooled images, each link is matched once and P_ji = P_ij^T; otherwise
-    every agent matches its neighbours on the images that it may look at. ``models`` are the networks that
-    agents know, by default all of the fleet.
-    """
-    models = dict(enumerate(fleet.models)) if models is None else models
-    links = [(agent, neighbour) for agent in fleet.mine for neighbour in network.neighbours(agent)]
-    if not merge.matches(round):
-        stay = in_place([0], fleet.groups)[0]
-        return Matching(dict.fromkeys(links, stay))
-
-    similarities: dict[Pair, Similarity] = {}
-    if merge.images == "pooled" or not merge.matcher.looks_at_images:
-        images = visible_images(fleet, network, merge, None, round) if merge.images == "pooled" else no_images
-        edges = [edge for edge in network.edges() if edge[0] in fleet.mine or edge[1] in fleet.mine]
-        similarities = compare(models, fleet.groups, edges, images, merge)
-    else:
-        for agent in fleet.mine:
-            pairs = [link for link in links if link[0] == agent]
-            met = {end: models[end] for end in (agent, *network.neighbours(agent))}
-            images = visible_images(fleet, network, merge, agent, round)
-            similarities |= compare(met, fleet.groups, pairs, images, merge)
-
-    reward = merge.rematch.reward(round)
-    anew = round == 1 or not merge.rematch.holds
-    frames: Frames = {}
-    exchanges = 0
-    if merge.alignment == "consistent" or (merge.rematch.holds and round == 1):
-        # Agents would take turns, each from the orders that its neighbours tell it. Processes carry out all
-        # turns at once instead, from what all of them have seen; what agents would send is counted.
-        seen = network.collect(similarities)
-        frames, exchanges = common_frames(seen, fleet.groups, fleet.agents, reward, anew)
-    if merge.alignment == "consistent":
-        found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
-    else:
-        found = {
-            pair: matched_pair(similarity, fleet.groups, reward) for pair, similarity in similarities.items()
-        }
-        found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
-        found = {link: found[link] for link in links}
-    return Matching(found, similarities, frames, exchanges)
+def in_their_frames(
+    received: Mapping[int, State], agents: Networks, matched: Matched | None
+) -> Mapping[int, Any]:
+    """What an agent received, with those in the frame they have found since who live in other processes."""
+    if matched is None or not matched.frames:
+        return received
+    return {
+        sender: state
+        if sender in agents.local_agents
+        else permute(state, agents.symmetry, matched.frames[sender])
+        for sender, state in received.items()
+    }

@@ -1,6 +1,6 @@
 """Decentralized learning methods, one file each."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
@@ -43,4 +43,9 @@ AnyMethod = Annotated[
     OneOf(),
 ]
 
-__all__ = ["AnyMethod", "Method", "Stage"]
+known_methods: dict[str, type[Method]] = {
+    each.model_fields["name"].default: each for each in get_args(get_args(AnyMethod)[0])
+}
+"""All methods by name."""
+
+__all__ = ["AnyMethod", "Method", "Stage", "known_methods"]

@@ -1,12 +1,13 @@
 """CDMSGD: CDSGD with momentum (Jiang, Balu, Hegde and Sarkar 2017)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.communication.communicator import Network
+from dimat.agents.state import Kept, PerAgent
+from dimat.communication.communicator import Communicator
 from dimat.methods.every_step import Synchronous
 
 
@@ -18,22 +19,24 @@ class Cdmsgd(Synchronous):
     """
 
     name: Literal["cdmsgd"] = "cdmsgd"
-    title = "CDMSGD"
+    title: ClassVar[str] = "CDMSGD"
+    every_link: ClassVar[bool] = True
+    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Decay of the velocity."""
     nesterov: bool = False
     """Momentum in the form of the published code."""
 
     @override
-    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+    def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
         gradients = step.gradients(x)
-        kept = agents.recall("momentum", x)
+        kept = agents.state["momentum"]
         if self.nesterov:
             kept = self.momentum * kept + gradients
             move = -rate * (gradients + self.momentum * kept)
         else:
             kept = self.momentum * kept - rate * gradients
             move = kept
-        agents.memory["momentum"] = kept
-        agents.parameters = network.mix(x, "models") + move
+        agents.state["momentum"] = kept
+        agents.parameters = communicator.mix(x, "models") + move

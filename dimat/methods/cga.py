@@ -1,7 +1,7 @@
 """CGA: cross-gradient aggregation (Esfandiari, Tan, Jiang, Balu, Herron, Hegde and Sarkar 2021)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -9,8 +9,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.communication.communicator import Link, Network, weighted_sum
-from dimat.merging.options import Merge
+from dimat.agents.state import Kept, PerAgent, PerLink
+from dimat.communication.communicator import Communicator, Link
+from dimat.communication.product import weighted_sum
+from dimat.merging.matching.options import Matching
 from dimat.methods.every_step import Synchronous
 from dimat.methods.sign_compression import compress, decompress
 
@@ -24,56 +26,56 @@ class Cga(Synchronous):
     """
 
     name: Literal["cga"] = "cga"
-    title = "CGA"
+    title: ClassVar[str] = "CGA"
+    every_link: ClassVar[bool] = True
+    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("velocity"), PerLink("lost", frame="other"))
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Decay of the velocity."""
     compressed: bool = False
     """CompCGA: cross-gradients are sent as signs and one scale; what is lost is made up for in the next."""
 
     @override
-    def legend(self) -> str:
-        return "CompCGA" if self.compressed else self.title
-
-    @override
-    def answers(self, merge: Merge | None) -> bool:
+    def needs_undirected(self, matching: Matching | None) -> bool:
         """Gradients go back to where the networks came from."""
         return True
 
     @override
-    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+    def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
         gradients = step.gradients(x)
-        received = network.exchange([{"parameters": row} for row in x], "models")
+        received = communicator.send_to_receivers(list(x), "models")
         answers = {
-            (agent, asker): agents.gradient(row, step.samples[row], message["parameters"], own=False)
-            for row, agent in enumerate(agents.mine)
-            for asker, message in received[row].items()
+            (agent, asker): agents.gradient(row, step.samples[row], point, own=False)
+            for row, agent in enumerate(agents.local_agents)
+            for asker, point in received[row].items()
         }
-        crossed = self.sent_back(agents, network, answers)
+        crossed = self.sent_back(agents, communicator, answers)
 
-        by_agent = [[answer for (_, to), answer in sorted(crossed.items()) if to == i] for i in agents.mine]
-        projected = project(gradients, [[g, *others] for g, others in zip(gradients, by_agent, strict=True)])
-        velocity = self.momentum * agents.recall("velocity", x) - rate * projected
-        agents.memory["velocity"] = velocity
-        averaged = []
-        for row, agent in enumerate(agents.mine):
-            near = {agent: x[row]}
-            near |= {sender: message["parameters"] for sender, message in received[row].items()}
-            averaged.append(weighted_sum(near, network.mixing[agent]))
+        constraints = [
+            [own, *(answer for (_, to), answer in sorted(crossed.items()) if to == agent)]
+            for agent, own in zip(agents.local_agents, gradients, strict=True)
+        ]
+        velocity = self.momentum * agents.state["velocity"] - rate * project(gradients, constraints)
+        agents.state["velocity"] = velocity
+        averaged = [
+            weighted_sum(received[row] | {agent: x[row]}, communicator.mixing[agent])
+            for row, agent in enumerate(agents.local_agents)
+        ]
         agents.parameters = torch.stack(averaged) + velocity
 
-    def sent_back(self, agents: Agents, network: Network, answers: dict[Link, Tensor]) -> dict[Link, Tensor]:
+    def sent_back(
+        self, agents: Agents, communicator: Communicator, answers: dict[Link, Tensor]
+    ) -> dict[Link, Tensor]:
         """Cross-gradients (d,), by (from, to), as they arrive."""
         if not self.compressed:
-            return network.answer(answers, "gradients")
+            return communicator.send(answers, "gradients")
         packed = {}
-        for (agent, asker), gradient in answers.items():
-            row = agents.mine.index(agent)
-            lost = agents.recall(f"lost to {asker}", agents.parameters)
-            packed[agent, asker] = compress(gradient + lost[row])
-            lost[row] += gradient - decompress(packed[agent, asker], gradient)
+        for link, gradient in answers.items():
+            lost = agents.state["lost", link]
+            packed[link] = compress(gradient + lost)
+            agents.state["lost", link] = lost + (gradient - decompress(packed[link], gradient))
+        arrived = communicator.send(packed, "gradients")
         like = next(iter(answers.values()))
-        arrived = network.answer(packed, "gradients")
         return {link: decompress(message, like) for link, message in arrived.items()}
 
 

@@ -1,32 +1,34 @@
 """What methods have in common that communicate at every gradient step.
 
 They are written in matrix form: X (n, d) has the parameters of an agent in each row, G = step.gradients(X)
-their gradients, and network.mix(X) is W X.
+their gradients, and communicator.mix(X) is W X.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.agents.networks import Fleet
 from dimat.agents.optimizers import Rate
+from dimat.agents.state import Kept, PerAgent
 from dimat.agents.training import Training
-from dimat.communication.communicator import Network
+from dimat.communication.communicator import Communicator
 from dimat.errors import InputError
-from dimat.merging.calibration.images import share_images, visible_images
-from dimat.merging.calibration.recalibration import recalibrate
-from dimat.merging.options import Merge
+from dimat.merging.calibration.calibrate import calibrate
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.options import Merging
 from dimat.methods.method import Method, Stage
 
 
-class Gossip(Method):
+class EveryStep(Method):
     """A method that takes a gradient step and communicates, again and again."""
 
+    ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
+    communicates: ClassVar[Literal["round", "step", "never"]] = "step"
     learning_rate: Rate = 0.01
     """Step size."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -37,59 +39,59 @@ class Gossip(Method):
 
     @override
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        """Of a merge only the calibration of normalization is left."""
-        return super().canonical(point) | {"merge": only_calibration(self.name, point["merge"])}
+        return super().canonical(point) | {"calibration": only_recalibration(self, point["calibration"])}
 
     @override
     def rate(self, training: Training) -> float:
         return self.learning_rate
 
     @override
-    def faster(self, factor: float, training: Training) -> "Gossip":
-        return self.model_copy(update={"learning_rate": self.learning_rate * factor})
+    def with_rate(self, rate: float, training: Training) -> Self:
+        return self.model_copy(update={"learning_rate": rate})
 
     @override
     def rounds(
-        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
+        self, agents: Agents, communicator: Communicator, merging: Merging, first: int, last: int
     ) -> Iterator[Stage]:
         """What is yielded as merged is what communication in the round before gave."""
         for round in range(first, last + 1):
             if round == last:
-                self.finish(fleet, network)
-            calibrate(fleet, network, merge, round)
+                self.finish(agents, communicator)
+            calibrate(agents, communicator, merging.calibration, round)
             yield Stage(round, "merged")
             if round < last:
-                self.learn(fleet, network, round)
-                for row in range(len(fleet.mine)):
-                    fleet.check_finite(row, f"round {round} with {self.label()}")
+                self.learn(agents, communicator, round)
+                agents.check_finite(f"round {round} with {self.label()}")
                 yield Stage(round, "trained")
 
     @abstractmethod
-    def learn(self, agents: Agents, network: Network, round: int) -> None:
+    def learn(self, agents: Agents, communicator: Communicator, round: int) -> None:
         """All steps of a round, with their communication."""
 
-    def finish(self, agents: Agents, network: Network) -> None:
+    def finish(self, agents: Agents, communicator: Communicator) -> None:
         """What is left to do after the last round."""
 
 
-class Synchronous(Gossip):
+class Synchronous(EveryStep):
     """A method whose agents all take a step at the same time."""
 
     @override
-    def learn(self, agents: Agents, network: Network, round: int) -> None:
+    def learn(self, agents: Agents, communicator: Communicator, round: int) -> None:
+        agents.state.declare(self.keeps)
         for step in agents.steps(round):
             agents.frozen = self.normalization == "frozen" and step.epoch > 0
-            network.advance()
-            self.step(agents, network, step, self.learning_rate * self.decay**step.epoch)
+            communicator.advance()
+            self.step(agents, communicator, step, self.learning_rate * self.decay**step.epoch)
 
     @abstractmethod
-    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+    def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         """One gradient step of all agents, with their communication."""
 
 
 class LocalMomentum(Synchronous):
     """A method whose agents may step along a running sum of their own gradients."""
 
+    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the running sum."""
 
@@ -97,28 +99,16 @@ class LocalMomentum(Synchronous):
         """The gradients, or M <- momentum M + G."""
         if not self.momentum:
             return gradients
-        kept = self.momentum * agents.recall("momentum", gradients) + gradients
-        agents.memory["momentum"] = kept
+        kept = self.momentum * agents.state["momentum"] + gradients
+        agents.state["momentum"] = kept
         return kept
 
 
-def only_calibration(method: str, merge: Merge) -> Merge:
-    """What is left of a merge for a ``method`` without parents to match: the calibration of normalization."""
-    if merge.repair not in ("none", "recalibrate"):
+def only_recalibration(method: Method, calibration: Calibration) -> Calibration:
+    """The calibration for a ``method`` without parents to match; `InputError` if it wants to repair some."""
+    if calibration.repair not in ("none", "recalibrate"):
         raise InputError(
-            f"merge.repair: {merge.repair!r} restores the statistics of matched networks; with method "
-            f"{method} valid is 'none' or 'recalibrate'"
+            f"calibration.repair: {calibration.repair!r} restores the statistics of matched networks; with "
+            f"method {method.label()} expected 'none' or 'recalibrate'"
         )
-    plain = merge.without_matching()
-    return Merge(
-        **{key: getattr(plain, key) for key in ("matcher", "repair", "images", "limit", "augmented")}
-    )
-
-
-def calibrate(fleet: Fleet, network: Network, merge: Merge, round: int) -> None:
-    """Recalibrate normalization for evaluation, on the images that each agent may look at."""
-    if merge.repair == "recalibrate":
-        if round == 1:
-            share_images(fleet, network, merge)
-        for agent, model in zip(fleet.mine, fleet.models, strict=True):
-            recalibrate(model, visible_images(fleet, network, merge, agent, round)())
+    return calibration.without_images()

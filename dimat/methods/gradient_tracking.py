@@ -1,11 +1,12 @@
 """Gradient tracking (Nedic, Olshevsky and Shi 2017, DIGing; stochastic: Pu and Nedic 2021)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.communication.communicator import Network
+from dimat.agents.state import Kept, PerAgent
+from dimat.communication.communicator import Communicator
 from dimat.methods.every_step import Synchronous
 
 
@@ -17,15 +18,17 @@ class GradientTracking(Synchronous):
     """
 
     name: Literal["gradient_tracking"] = "gradient_tracking"
-    title = "gradient tracking"
+    title: ClassVar[str] = "gradient tracking"
+    every_link: ClassVar[bool] = True
+    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("trackers"), PerAgent("gradients"))
 
     @override
-    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+    def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
         gradients = step.gradients(x)
-        trackers = agents.recall("trackers", x)
+        trackers = agents.state["trackers"]
         if step.number:
-            trackers = network.mix(trackers, "trackers")
-        trackers = trackers + gradients - agents.recall("gradients", x)
-        agents.memory |= {"trackers": trackers, "gradients": gradients}
-        agents.parameters = network.mix(x, "models") - rate * trackers
+            trackers = communicator.mix(trackers, "trackers")
+        trackers = trackers + gradients - agents.state["gradients"]
+        agents.state["trackers"], agents.state["gradients"] = trackers, gradients
+        agents.parameters = communicator.mix(x, "models") - rate * trackers

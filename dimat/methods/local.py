@@ -1,27 +1,32 @@
 """No communication: every agent trains alone."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from dimat.agents.networks import Fleet
-from dimat.communication.communicator import Network
+from dimat.agents.networks import Networks
+from dimat.communication.communicator import Communicator
 from dimat.merging.matching.diagnostics import Diagnostic
-from dimat.merging.options import Merge
+from dimat.merging.options import Merging
 from dimat.methods.method import LocalTraining
 
 
-class Local(LocalTraining):
-    """The lower bound: agents train on their own images and never merge."""
+class Alone(LocalTraining):
+    """A method without communication: what is yielded as merged is the unchanged network."""
 
-    name: Literal["local"] = "local"
-    title = "no communication"
-    ignores = frozenset({"graph", "merge"})
+    ignores: ClassVar[frozenset[str]] = frozenset({"graph", "matching", "calibration"})
+    communicates: ClassVar[Literal["round", "step", "never"]] = "never"
 
     @override
     def communicate(
-        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+        self, agents: Networks, communicator: Communicator, merging: Merging, round: int
     ) -> Sequence[Diagnostic]:
-        """Nothing. What is yielded as merged is the unchanged network."""
         return ()
+
+
+class Local(Alone):
+    """The lower bound: agents train on their own images and never merge."""
+
+    name: Literal["local"] = "local"
+    title: ClassVar[str] = "no communication"

@@ -1,7 +1,7 @@
 """MATCHA: matchings of links, switched on at random (Wang, Sahu, Yang, Joshi and Kar 2019)."""
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import networkx
 import numpy
@@ -9,8 +9,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.communication.communicator import Link, Network
-from dimat.merging.options import Merge
+from dimat.communication.communicator import Communicator, Link
+from dimat.merging.matching.options import Matching
 from dimat.methods.every_step import LocalMomentum
 from dimat.topology.matchings import activation_probabilities, matchings, mixing_step
 
@@ -23,27 +23,29 @@ class Matcha(LocalMomentum):
     """
 
     name: Literal["matcha"] = "matcha"
-    title = "MATCHA"
+    title: ClassVar[str] = "MATCHA"
     budget: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Expected share of the matchings that are switched on in a step."""
 
     @override
-    def answers(self, merge: Merge | None) -> bool:
+    def needs_undirected(self, matching: Matching | None) -> bool:
         """Both ends of a link receive."""
         return True
 
     @override
-    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+    def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         generator = agents.randomness.numpy("matchings", round=step.number)
         x = agents.parameters
         x = x - rate * self.direction(agents, step.gradients(x))
-        links = self.links(network, generator)
-        agents.parameters = network.mix(x, "models", links)
+        links = self.links(communicator, generator)
+        agents.parameters = communicator.mix(x, "models", links)
 
-    def links(self, network: Network, generator: numpy.random.Generator) -> numpy.ndarray:
+    def links(self, communicator: Communicator, generator: numpy.random.Generator) -> numpy.ndarray:
         """The mixing matrix I - alpha sum_j B_j L_j, with B_j drawn, over the links in use."""
-        parts, probabilities, alpha = decomposition(tuple(network.edges()), network.agents, self.budget)
-        matrix = numpy.eye(network.agents)
+        parts, probabilities, alpha = decomposition(
+            tuple(communicator.edges()), communicator.agents, self.budget
+        )
+        matrix = numpy.eye(communicator.agents)
         for matching, active in zip(parts, generator.random(len(parts)) < probabilities, strict=True):
             for i, j in matching if active else ():
                 matrix[i, j] = matrix[j, i] = alpha

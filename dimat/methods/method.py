@@ -1,17 +1,21 @@
-"""What every decentralized method is: a generator over rounds."""
+"""What a method is: a generator over rounds."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from typing_extensions import override
 
-from dimat.agents.networks import Fleet
+from dimat.agents.agents import Agents
+from dimat.agents.networks import Networks
 from dimat.agents.optimizers import AnyOptimizer
+from dimat.agents.state import Kept
 from dimat.agents.training import Training
-from dimat.communication.communicator import Network
+from dimat.communication.communicator import Communicator
+from dimat.errors import InputError
 from dimat.merging.matching.diagnostics import Diagnostic
-from dimat.merging.options import Merge
+from dimat.merging.matching.options import Matching
+from dimat.merging.options import Merging
 from dimat.spec import Spec
 
 
@@ -24,30 +28,26 @@ class Stage(NamedTuple):
 
 
 class Method(Spec):
-    """A decentralized learning method.
-
-    ``title`` is its name in figures. ``ignores`` are the axes of the grid that do not matter to it;
-    runs that differ only there are one run. ``pushes`` says that links need only be column-stochastic.
-    """
+    """A decentralized learning method, and what it declares about itself."""
 
     title: ClassVar[str]
+    """Its name in figures and tables."""
     ignores: ClassVar[frozenset[str]] = frozenset()
-    pushes: ClassVar[bool] = False
+    """Axes of the grid that do not matter to it; runs that differ only there are one run."""
+    communicates: ClassVar[Literal["round", "step", "never"]]
+    """When agents exchange models: once in a round, at gradient steps, or never."""
+    every_link: ClassVar[bool] = False
+    """Whether each communication, once in a round or at every step, sends a model over every link, once."""
+    column_stochastic: ClassVar[bool] = False
+    """Whether weights need only be column-stochastic, as where links carry messages one way."""
+    keeps: ClassVar[tuple[Kept, ...]] = ()
+    """The blocks that it keeps of each agent or link from step to step."""
 
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
         """The grid point with what the method ignores set to `None`."""
         return {axis: None if axis in self.ignores else value for axis, value in point.items()}
 
-    def legend(self) -> str:
-        """The title, and what differs from the defaults but for step sizes, for legends and tables."""
-        changed = [
-            getattr(value, "name", None) or f"{key.replace('_', ' ')} {value}"
-            for key, value in self
-            if key not in ("name", "learning_rate", "decay") and value != type(self).model_fields[key].default
-        ]
-        return ", ".join([self.title, *changed])
-
-    def answers(self, merge: Merge | None) -> bool:
+    def needs_undirected(self, matching: Matching | None) -> bool:
         """Whether agents also send to those whom they receive from, so that links need both directions."""
         return False
 
@@ -60,17 +60,17 @@ class Method(Spec):
         return training.optimizer
 
     @abstractmethod
-    def faster(self, factor: float, training: Training) -> "Method":
-        """The same method with ``factor`` times its learning rate; ``training`` has what it does not say."""
+    def with_rate(self, rate: float, training: Training) -> Self:
+        """The same method with another learning rate; ``training`` has what it does not say."""
 
     @abstractmethod
     def rounds(
-        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
+        self, agents: Agents, communicator: Communicator, merging: Merging, first: int, last: int
     ) -> Iterator[Stage]:
         """Carry out rounds ``first`` to ``last``: each merges, yields, trains and yields again.
 
-        The last round ends after its merge. All state lies in ``fleet``: a generator started at round k
-        with the fleet of an interrupted run continues that run.
+        The last round ends after its merge. All state lies in ``agents``: a generator started at round k
+        with the agents of an interrupted run continues that run.
         """
 
 
@@ -82,18 +82,21 @@ class LocalTraining(Method):
 
     @override
     def rounds(
-        self, fleet: Fleet, network: Network, merge: Merge | None, first: int, last: int
+        self, agents: Agents, communicator: Communicator, merging: Merging, first: int, last: int
     ) -> Iterator[Stage]:
+        if not isinstance(agents, Networks):
+            raise InputError(f"method {self.label()} trains networks; expected a task of networks")
+        agents.state.declare(self.keeps)
         for round in range(first, last + 1):
-            diagnostics = self.communicate(fleet, network, merge, round)
+            diagnostics = self.communicate(agents, communicator, merging, round)
             yield Stage(round, "merged", diagnostics)
             if round < last:
-                fleet.train(round)
+                agents.train(round)
                 yield Stage(round, "trained")
 
     @abstractmethod
     def communicate(
-        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+        self, agents: Networks, communicator: Communicator, merging: Merging, round: int
     ) -> Sequence[Diagnostic]:
         """What agents do with each other's networks in a round, and what there is to say about it."""
 
@@ -106,7 +109,6 @@ class LocalTraining(Method):
         return self.optimizer_of(training).learning_rate
 
     @override
-    def faster(self, factor: float, training: Training) -> "LocalTraining":
-        optimizer = self.optimizer_of(training)
-        rate = optimizer.learning_rate * factor
-        return self.model_copy(update={"optimizer": optimizer.model_copy(update={"learning_rate": rate})})
+    def with_rate(self, rate: float, training: Training) -> Self:
+        optimizer = self.optimizer_of(training).model_copy(update={"learning_rate": rate})
+        return self.model_copy(update={"optimizer": optimizer})

@@ -1,12 +1,13 @@
 """Quasi-global momentum: QG-DSGDm (Lin, Karimireddy, Stich and Jaggi 2021, algorithm 1)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.communication.communicator import Network
+from dimat.agents.state import Kept, PerAgent
+from dimat.communication.communicator import Communicator
 from dimat.methods.every_step import Synchronous
 
 
@@ -17,14 +18,16 @@ class QuasiGlobal(Synchronous):
     """
 
     name: Literal["quasi_global"] = "quasi_global"
-    title = "quasi-global momentum"
+    title: ClassVar[str] = "quasi-global momentum"
+    every_link: ClassVar[bool] = True
+    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Weight of the momentum in a step, and its decay."""
 
     @override
-    def step(self, agents: Agents, network: Network, step: Step, rate: float) -> None:
+    def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        kept = agents.recall("momentum", x)
-        moved = network.mix(x - rate * (self.momentum * kept + step.gradients(x)), "models")
-        agents.memory["momentum"] = self.momentum * kept + (1 - self.momentum) * (x - moved) / rate
+        kept = agents.state["momentum"]
+        moved = communicator.mix(x - rate * (self.momentum * kept + step.gradients(x)), "models")
+        agents.state["momentum"] = self.momentum * kept + (1 - self.momentum) * (x - moved) / rate
         agents.parameters = moved

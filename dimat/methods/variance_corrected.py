@@ -1,17 +1,18 @@
 """Variance-corrected averaging (Tian, Al-Ars, Kitsak and Hofstee 2024, arXiv 2404.04616)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from typing_extensions import override
 
-from dimat.agents.networks import Fleet
-from dimat.communication.communicator import Network
+from dimat.agents.networks import Networks
+from dimat.communication.communicator import Communicator
 from dimat.merging.averaging.average import weighted_average
+from dimat.merging.calibration.calibrate import calibrate
 from dimat.merging.matching.diagnostics import Diagnostic
-from dimat.merging.options import Merge
-from dimat.methods.every_step import calibrate, only_calibration
+from dimat.merging.options import Merging
+from dimat.methods.every_step import only_recalibration
 from dimat.methods.method import LocalTraining
 
 
@@ -23,28 +24,30 @@ class VarianceCorrected(LocalTraining):
     """
 
     name: Literal["variance_corrected"] = "variance_corrected"
-    title = "variance-corrected WA"
+    title: ClassVar[str] = "variance-corrected WA"
+    ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
+    communicates: ClassVar[Literal["round", "step", "never"]] = "round"
+    every_link: ClassVar[bool] = True
 
     @override
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        """Of a merge only the calibration of normalization is left."""
-        return super().canonical(point) | {"merge": only_calibration(self.name, point["merge"])}
+        return super().canonical(point) | {"calibration": only_recalibration(self, point["calibration"])}
 
     @override
     def communicate(
-        self, fleet: Fleet, network: Network, merge: Merge | None, round: int
+        self, agents: Networks, communicator: Communicator, merging: Merging, round: int
     ) -> Sequence[Diagnostic]:
-        network.advance()
-        received = network.exchange(fleet.states(), "models")
-        trained = [name for name, _ in fleet.models[0].named_parameters()]
+        communicator.advance()
+        received = communicator.send_to_receivers(agents.states(), "models")
+        trained = [name for name, _ in agents.models[0].named_parameters()]
         averages = []
-        for row, agent in enumerate(fleet.mine):
-            states = [fleet.models[row].state_dict(), *received[row].values()]
-            weights = [network.mixing[agent, source] for source in (agent, *received[row])]
+        for row, agent in enumerate(agents.local_agents):
+            states = [agents.models[row].state_dict(), *received[row].values()]
+            weights = [communicator.mixing[agent, source] for source in (agent, *received[row])]
             averages.append(corrected_average(states, weights, trained))
-        for model, state in zip(fleet.models, averages, strict=True):
+        for model, state in zip(agents.models, averages, strict=True):
             model.load_state_dict(state)
-        calibrate(fleet, network, merge, round)
+        calibrate(agents, communicator, merging.calibration, round)
         return ()
 
 

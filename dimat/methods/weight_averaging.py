@@ -1,16 +1,20 @@
 """WA: periodic averaging of the neighbours' weights, without matching."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from dimat.methods.dimat import Dimat
+from typing_extensions import override
+
+from dimat.methods.neighbourhood import NeighbourhoodMerging
 
 
-class WeightAveraging(Dimat):
+class WeightAveraging(NeighbourhoodMerging):
     """The rounds of DIMAT, with every neuron left in its place."""
 
     name: Literal["wa"] = "wa"
-    title = "WA"
+    title: ClassVar[str] = "WA"
+    ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
 
+    @override
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        """Whatever the grid says, nothing is matched."""
-        return point | {"merge": point["merge"].without_matching()}
+        """If nothing is repaired, no image is looked at."""
+        return super().canonical(point) | {"calibration": point["calibration"].without_images()}

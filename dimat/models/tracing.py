@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.proxy import TraceError
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -96,7 +97,11 @@ class Tracer:
     """Walks the traced graph once, in order, with example shapes at hand."""
 
     def __init__(self, model: nn.Module, image: Tensor) -> None:
-        self.graph_module = fx.symbolic_trace(model)
+        try:
+            self.graph_module = fx.symbolic_trace(model)
+        except (TraceError, TypeError) as error:
+            name, why = type(model).__name__, str(error).splitlines()[0]
+            raise UnsupportedOperation(f"{name} cannot be traced ({why})") from None
         self.modules = dict(self.graph_module.named_modules())
         self.shapes: dict[fx.Node, torch.Size] = {}
         self.values: dict[fx.Node, Value] = {}

@@ -20,5 +20,5 @@ class BarabasiAlbert(RandomGraph):
     @override
     def sample(self, agents: int, seed: int) -> networkx.Graph:
         if self.links >= agents:
-            raise InputError(f"graph.links: {self.links} are too many for {agents} agents; valid is less")
+            raise InputError(f"graph.links: {self.links} are too many for {agents} agents; expected less")
         return networkx.barabasi_albert_graph(agents, self.links, seed)

@@ -30,9 +30,6 @@ class EdgeFile(Graph):
             raise ValueError("a directed graph has weights of its own; leave out 'weights'")
         return self
 
-    def __str__(self) -> str:
-        return f"file {self.path}"
-
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """The edges in the file, checked to name existing, distinct agents."""
         try:
@@ -49,7 +46,7 @@ class EdgeFile(Graph):
                 if len(words) != 2 or len(set(edge)) != 2:
                     raise InputError(
                         f"graph.path: {self.path}, line {number}: {line.strip()!r} is no edge between two of "
-                        f"the agents 0 to {agents - 1}; valid is `i j`"
+                        f"the agents 0 to {agents - 1}; expected `i j`"
                     )
                 edges.add(edge)
         return sorted(edges) if self.directed else sorted_pairs(edges)

@@ -16,21 +16,21 @@ PERIODS = 500
 
 def with_failures(
     matrix: numpy.ndarray,
-    directed: bool,
+    one_way: bool,
     link_failures: float,
     agent_failures: float,
     generator: numpy.random.Generator,
 ) -> numpy.ndarray:
     """A mixing matrix (N, N) after failures drawn with ``generator``.
 
-    Each link fails with probability ``link_failures`` (each arc, if ``directed``), and all links of an agent
+    Each link fails with probability ``link_failures`` (each arc, if ``one_way``), and all links of an agent
     with ``agent_failures``. Lost weights go to the sender's diagonal: columns still sum to 1, and a symmetric
     matrix stays symmetric, since its links fail in both directions.
     """
     agents = len(matrix)
     out_of_reach = generator.random(agents) < agent_failures
     failed = generator.random((agents, agents)) < link_failures
-    if not directed:
+    if not one_way:
         failed = numpy.triu(failed)
         failed |= failed.T
     failed |= out_of_reach[:, None] | out_of_reach
@@ -40,20 +40,21 @@ def with_failures(
 
 
 def contraction_with_failures(
-    matrices: Sequence[numpy.ndarray], directed: bool, link_failures: float, agent_failures: float
+    matrices: Sequence[numpy.ndarray], one_way: bool, link_failures: float, agent_failures: float
 ) -> float:
     """The contraction factor of one period with mixing ``matrices`` (N, N), in mean square.
 
-    Undirected: sqrt of ||E[P^T P] - J||_2, with P the product of the period's random matrices; exact for a
-    period of one. Directed, where failures leave only the columns stochastic: sqrt of the spectral radius of
-    S -> E[P S P^T] on the second moments S of values that sum to 0, the factor of many periods, by power
-    iteration. Expectations that are not exact are means over `DRAWS` fixed draws for each communication.
+    Links that fail as a whole: sqrt of ||E[P^T P] - J||_2, with P the product of the period's random
+    matrices; exact for a period of one. One-way, where failures leave only the columns stochastic: sqrt of
+    the spectral radius of S -> E[P S P^T] on the second moments S of values that sum to 0, the factor of many
+    periods, by power iteration. Expectations that are not exact are means over `DRAWS` fixed draws for each
+    communication.
     """
     agents = len(matrices[0])
     average = numpy.full((agents, agents), 1 / agents)
     if agents == 1:
         return 0.0
-    if len(matrices) == 1 and not directed:
+    if len(matrices) == 1 and not one_way:
         moment = expected_square(matrices[0], link_failures, agent_failures)
         return float(numpy.sqrt(numpy.linalg.norm(moment - average, 2)))
 
@@ -62,10 +63,10 @@ def contraction_with_failures(
     for time, matrix in enumerate(matrices):
         generator = randomness.numpy("links", round=time)
         draws = [
-            with_failures(matrix, directed, link_failures, agent_failures, generator) for _ in range(DRAWS)
+            with_failures(matrix, one_way, link_failures, agent_failures, generator) for _ in range(DRAWS)
         ]
         drawn.append(numpy.stack(draws))
-    if not directed:
+    if not one_way:
         moment = numpy.eye(agents)
         for draws in reversed(drawn):
             moment = (draws.transpose(0, 2, 1) @ moment @ draws).mean(axis=0)

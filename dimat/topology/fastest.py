@@ -23,7 +23,7 @@ def fastest_mixing_matrix(graph: networkx.Graph) -> numpy.ndarray:
     if agents > MOST_AGENTS:
         raise InputError(f"graph.weights: 'fastest' is for at most {MOST_AGENTS} agents, not for {agents}")
     if not networkx.is_connected(graph):
-        raise InputError("graph.weights: 'fastest' is for connected graphs; valid here: metropolis, uniform")
+        raise InputError("graph.weights: 'fastest' is for connected graphs; expected metropolis, uniform")
     if agents == 1:
         return numpy.ones((1, 1))
     edges = numpy.array(sorted(tuple(sorted(edge)) for edge in graph.edges))

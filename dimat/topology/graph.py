@@ -7,11 +7,11 @@ them. Matrices follow one convention: entry [i, j] is the weight of receiver i f
 from abc import abstractmethod
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import networkx
 import numpy
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dimat.errors import InputError
 from dimat.randomness import Randomness
@@ -30,6 +30,10 @@ class Graph(Spec):
     stays with its sender."""
     agent_failures: Probability = 0.0
     """Probability that an agent is out of reach, independently at each communication: all its links fail."""
+
+    one_way: bool = False
+    """Whether a link fails in each of its directions by itself, not in both at once. Weights are then
+    column-stochastic, which not every method can do with."""
 
     directed: ClassVar[bool]
     """Whether a link carries messages in one direction only."""
@@ -59,12 +63,12 @@ class Graph(Spec):
         graph.add_nodes_from(range(agents))
         graph.add_edges_from(self.edges(agents))
         if networkx.number_of_selfloops(graph) or set(graph) != set(range(agents)):
-            raise InputError(f"graph: {self} is not a simple graph over agents 0 to {agents - 1}")
+            raise InputError(f"graph: {self.label()} is not a simple graph over agents 0 to {agents - 1}")
         parts = networkx.strongly_connected_components if self.directed else networkx.connected_components
         if len(found := [sorted(part) for part in parts(graph)]) > 1:
             raise InputError(
-                f"graph: {self} over {agents} agents is disconnected: {found} cannot "
-                f"{'all ' * self.directed}reach each other; valid is a "
+                f"graph: {self.label()} over {agents} agents is disconnected: {found} cannot "
+                f"{'all ' * self.directed}reach each other; expected a "
                 f"{'strongly ' * self.directed}connected graph"
             )
         return graph
@@ -88,7 +92,9 @@ class Graph(Spec):
         if not (self.link_failures or self.agent_failures):
             return matrix
         generator = randomness.numpy("links", round=time)
-        matrix = with_failures(matrix, self.directed, self.link_failures, self.agent_failures, generator)
+        matrix = with_failures(
+            matrix, self._fails_one_way, self.link_failures, self.agent_failures, generator
+        )
         matrix.setflags(write=False)
         return matrix
 
@@ -97,7 +103,7 @@ class Graph(Spec):
 
         Where links have one direction, a failure leaves weight with its sender that its receiver lacks.
         """
-        if self.directed and (self.link_failures or self.agent_failures):
+        if (self.directed and self.agent_failures) or (self._fails_one_way and self.link_failures):
             return False
         return all(is_doubly_stochastic(matrix) for matrix in _checked_matrices(self, agents))
 
@@ -110,7 +116,7 @@ class Graph(Spec):
         matrices = _checked_matrices(self, agents)
         if self.link_failures or self.agent_failures:
             factor = contraction_with_failures(
-                matrices, self.directed, self.link_failures, self.agent_failures
+                matrices, self._fails_one_way, self.link_failures, self.agent_failures
             )
         else:
             product = numpy.eye(agents)
@@ -121,8 +127,15 @@ class Graph(Spec):
                 factor = 0.0
         return factor ** (1 / len(matrices))
 
-    def __str__(self) -> str:
-        return self.name  # type: ignore[attr-defined]  # every registered graph has one
+    @property
+    def _fails_one_way(self) -> bool:
+        return self.directed or self.one_way
+
+    @model_validator(mode="after")
+    def _one_way_failures(self) -> Self:
+        if self.one_way and not self.link_failures:
+            raise ValueError("one_way says how links fail; expected link_failures above 0 beside it")
+        return self
 
 
 def sorted_edges(graph: networkx.Graph) -> list[tuple[int, int]]:

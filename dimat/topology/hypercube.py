@@ -14,6 +14,6 @@ class Hypercube(UndirectedGraph):
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """Edges (i, i + 2^k) where digit k of i is 0."""
         if agents.bit_count() != 1:
-            raise InputError(f"agents: {agents} make no hypercube; valid is a power of two")
+            raise InputError(f"agents: {agents} make no hypercube; expected a power of two")
         dimensions = agents.bit_length() - 1
         return [(i, i | 1 << k) for i in range(agents) for k in range(dimensions) if not i & 1 << k]

@@ -28,7 +28,7 @@ class RandomGraph(UndirectedGraph):
         """The edges of the first connected graph among a fixed number of draws."""
         randomness = Randomness("graphs", self.draw)
         for attempt in range(ATTEMPTS):
-            generator = randomness.numpy(self.name, round=attempt)  # type: ignore[attr-defined]
+            generator = randomness.numpy(str(self.model_dump()["name"]), round=attempt)
             graph = self.sample(agents, int(generator.integers(2**32)))
             if networkx.is_connected(graph):
                 return sorted_edges(graph)

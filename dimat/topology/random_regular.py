@@ -21,7 +21,7 @@ class RandomRegular(RandomGraph):
     def sample(self, agents: int, seed: int) -> networkx.Graph:
         if self.degree >= agents or self.degree * agents % 2:
             raise InputError(
-                f"graph.degree: {self.degree} neighbours for each of {agents} agents make no graph; valid is "
+                f"graph.degree: {self.degree} neighbours for each of {agents} agents make no graph; expected "
                 "a degree below the number of agents, with one of the two even"
             )
         return networkx.random_regular_graph(self.degree, agents, seed)

@@ -34,8 +34,10 @@ class Sequence(Graph):
     @override
     def label(self) -> str:
         graphs = " / ".join(graph.label() for graph in self.graphs)
-        failures = self.model_dump(include={"link_failures", "agent_failures"}, exclude_defaults=True)
-        changed = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in failures.items())
+        failures = self.model_dump(
+            include={"link_failures", "agent_failures", "one_way"}, exclude_defaults=True
+        )
+        changed = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in failures.items())
         return f"sequence {graphs} {changed}".strip()
 
     def edges(self, agents: int) -> list[tuple[int, int]]:

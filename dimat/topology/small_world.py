@@ -23,6 +23,6 @@ class SmallWorld(RandomGraph):
     def sample(self, agents: int, seed: int) -> networkx.Graph:
         if self.neighbours >= agents:
             raise InputError(
-                f"graph.neighbours: {self.neighbours} are too many for {agents} agents; valid is less"
+                f"graph.neighbours: {self.neighbours} are too many for {agents} agents; expected less"
             )
         return networkx.watts_strogatz_graph(agents, self.neighbours, self.rewiring, seed)

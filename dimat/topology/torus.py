@@ -31,7 +31,7 @@ class Torus(UndirectedGraph):
             if divisors := [rows for rows in range(2, isqrt(agents) + 1) if agents % rows == 0]:
                 return divisors[-1]
             raise InputError(
-                f"agents: {agents} make no torus of two rows or more; valid is a product of two such numbers "
+                f"agents: {agents} make no torus of two rows or more; expected a product of two such numbers "
                 "(or graph.rows: 1, a ring)"
             )
         if agents % self.rows:

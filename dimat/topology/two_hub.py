@@ -20,5 +20,5 @@ class TwoHub(UndirectedGraph):
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """Each leaf with each hub."""
         if agents < 3:
-            raise InputError(f"agents: {agents} is too few for the graph two_hub; valid is 3 or more")
+            raise InputError(f"agents: {agents} is too few for the graph two_hub; expected 3 or more")
         return [(leaf, hub) for leaf in range(agents - 2) for hub in (agents - 2, agents - 1)]

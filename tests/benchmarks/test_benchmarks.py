@@ -11,14 +11,18 @@ from torch import nn
 from benchmarks import train as training
 from benchmarks.agents import MODEL as AGENT
 from benchmarks.agents import run as run_agents
-from benchmarks.merge import GRAPHS, MERGES, Case, build
+from benchmarks.merge import GRAPHS, MERGES, MergeCase, build
 from benchmarks.plain_training import PlainTraining
 from benchmarks.reference import merge_naively
 from benchmarks.side_by_side import train_by_vmap, train_in_turns
 from dimat.agents.optimizers import Sgd
+from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import visible_images
-from dimat.merging.merge import match_neighbours, merge_with_neighbours
-from dimat.merging.options import Merge
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.matching.neighbours import match_neighbours
+from dimat.merging.matching.options import Matching
+from dimat.merging.merge import known_models, merge_with_neighbours
+from dimat.merging.options import Merging
 
 TINY = ["--images", "16", "--size", "8", "--batch", "8", "--threads", "1", "--agents", "3"]
 
@@ -26,20 +30,22 @@ TINY = ["--images", "16", "--size", "8", "--batch", "8", "--threads", "1", "--ag
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_the_reference_finds_the_same_permutations_and_networks(graph, randomize):
     # One batch: agents draw images in an order of their own, on which batch statistics would depend.
-    fleet, network = build(Case("resnet20", graph, 4, images=64, size=16, batch=64, threads=1, device="cpu"))
-    for agent, model in enumerate(fleet.models):
+    case = MergeCase("resnet20", graph, 4, images=64, size=16, batch=64, threads=1, device="cpu")
+    agents, communicator = build(case)
+    for agent, model in enumerate(agents.models):
         randomize(model, agent)
-    other = copy.deepcopy(fleet)
-    images = visible_images(fleet, network, Merge(), None, round=1)
-    expected = match_neighbours(fleet, network, Merge(), round=1).permutations
-    found = merge_naively(other, network, images)
+    other = copy.deepcopy(agents)
+    images = visible_images(agents, communicator, Calibration(), None, round=1)
+    known = known_models(agents, communicator.send_to_receivers(agents.states(), "models"))
+    expected = match_neighbours(agents, communicator, Matching(), Calibration(), 1, known).permutations
+    found = merge_naively(other, communicator, images)
     assert set(found) == set(expected)
     for pair, by_group in found.items():
         for name, order in by_group.items():
             assert torch.equal(order, expected[pair][name])
 
-    merge_with_neighbours(fleet, network, Merge(), round=1)
-    for one, naive in zip(fleet.models, other.models, strict=True):
+    merge_with_neighbours(agents, communicator, Merging(Matching(), Calibration()), Averaging(), round=1)
+    for one, naive in zip(agents.models, other.models, strict=True):
         for name, tensor in one.state_dict().items():
             if tensor.is_floating_point():
                 torch.testing.assert_close(tensor, naive.state_dict()[name], atol=1e-4, rtol=1e-4)
@@ -54,13 +60,13 @@ def test_networks_run_as_often_as_their_passes_say(monkeypatch):
     monkeypatch.setattr(
         nn.BatchNorm2d, "forward", lambda layer, features: (runs.append(1), original(layer, features))[1]
     )
-    case = Case("resnet20", "ring", 4, images=16, size=8, batch=8, threads=1, device="cpu")
+    case = MergeCase("resnet20", "ring", 4, images=16, size=8, batch=8, threads=1, device="cpu")
     passes = {}
     for method in (benchmark.BARE, *MERGES, benchmark.REFERENCE):
-        fleet, network = build(case)
-        layers = sum(isinstance(module, nn.BatchNorm2d) for module in fleet.models[0].modules())
+        agents, communicator = build(case)
+        layers = sum(isinstance(module, nn.BatchNorm2d) for module in agents.models[0].modules())
         runs.clear()
-        benchmark.run(method, fleet, network)
+        benchmark.run(method, agents, communicator)
         passes[method] = len(runs) / layers / 2
     assert passes == {"bare passes": 12, "merge": 12, "merge, 2 passes": 8, "reference": 28}
 
@@ -81,34 +87,34 @@ def test_the_command_prints_a_table_and_writes_it(dimat, tmp_path):
 
 # Training.
 
-CASE = training.Case("plain", agents=3, images=24, size=8, batch=4, threads=1, device="cpu")
+CASE = training.TrainingCase("plain", agents=3, images=24, size=8, batch=4, threads=1, device="cpu")
 
 
 def test_the_plain_loop_sees_each_image_once_an_epoch():
-    fleet = training.build(CASE, "float32")
-    plain = PlainTraining(fleet, training.MODELS[CASE.model])
+    agents = training.build(CASE, "float32")
+    plain = PlainTraining(agents, training.MODELS[CASE.model])
     seen = [[] for _ in plain.networks]
     for network, loader, images in zip(plain.networks, plain.loaders, seen, strict=True):
         loader.dataset.transform = lambda image: image.float()
         network.register_forward_pre_hook(lambda _, inputs, images=images: images.extend(inputs[0]))
     plain.epoch()
-    for images, held in zip(seen, fleet.holdings, strict=True):
-        expected = sorted(image.flatten().tolist() for image in fleet.data.train_images[held])
+    for images, held in zip(seen, agents.task.holdings, strict=True):
+        expected = sorted(image.flatten().tolist() for image in agents.task.data.train_images[held])
         assert sorted(image.flatten().tolist() for image in images) == expected
 
 
 def test_the_plain_loop_has_the_same_networks_and_normalizes_alike():
-    fleet = training.build(CASE, "float32")
-    plain = PlainTraining(fleet, training.MODELS[CASE.model])
+    agents = training.build(CASE, "float32")
+    plain = PlainTraining(agents, training.MODELS[CASE.model])
     images = torch.stack([image for image, _ in plain.loaders[0].dataset])
     assert images.shape == (8, 3, 8, 8)
     assert images.is_contiguous()
     extremes = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
-    darkest, brightest = fleet.data.normalized(extremes)
+    darkest, brightest = agents.task.data.normalized(extremes)
     assert (images >= darkest - 1e-5).all()
     assert (images <= brightest + 1e-5).all()
     batch = images[:4]
-    assert torch.allclose(plain.networks[2](batch), fleet.models[2](batch), atol=1e-6)
+    assert torch.allclose(plain.networks[2](batch), agents.models[2](batch), atol=1e-6)
 
 
 @pytest.mark.parametrize("train", [train_by_vmap, train_in_turns])
@@ -116,22 +122,22 @@ def test_the_plain_loop_has_the_same_networks_and_normalizes_alike():
 def test_training_side_by_side_gives_the_networks_of_the_loop(train, model):
     """With SGD: Adam divides by the gradient's size, also where that is round-off."""
     case = replace(CASE, model=model, size=16)
-    fleet, other = (training.build(case, "float32") for _ in range(2))
-    for each in (fleet, other):
+    agents, other = (training.build(case, "float32") for _ in range(2))
+    for each in (agents, other):
         each.optimizer = Sgd(learning_rate=0.01)
-    start = copy.deepcopy(fleet.states())
-    fleet.train(round=1)
+    start = copy.deepcopy(agents.states())
+    agents.train(round=1)
     train(other, round=1)
-    for agent, state in enumerate(fleet.states()):
+    for agent, state in enumerate(agents.states()):
         for name, tensor in state.items():
             torch.testing.assert_close(other.states()[agent][name], tensor, atol=1e-4, rtol=1e-3)
         assert (state["classifier.weight"] - start[agent]["classifier.weight"]).abs().max() > 1e-3
 
 
 def test_bare_steps_are_as_many_as_batches_in_an_epoch():
-    fleet = training.build(CASE, "float32")
-    training.bare_steps(fleet)()
-    steps = [int(network.features[1].num_batches_tracked) for network in fleet.models]
+    agents = training.build(CASE, "float32")
+    training.bare_steps(agents)()
+    steps = [int(network.features[1].num_batches_tracked) for network in agents.models]
     assert steps == [2, 2, 2]
 
 
@@ -144,8 +150,8 @@ def test_training_prints_a_table_and_writes_it(dimat, tmp_path):
     assert "images/s" in header
     table = pandas.read_csv(tmp_path / "table.csv")
     assert len(lines) == len(table)
-    half = [("bare step", "bfloat16"), ("fleet", "bfloat16")]
-    one = [("plain loop", "float32"), ("bare step", "float32"), ("fleet", "float32")]
+    half = [("bare step", "bfloat16"), ("networks", "bfloat16")]
+    one = [("plain loop", "float32"), ("bare step", "float32"), ("networks", "float32")]
     for agents, images, expected in ((1, 20, one + half), (2, 16, [*one, ("vmap", "float32"), *half])):
         rows = table[table["agents"] == agents]
         assert list(zip(rows["method"], rows["precision"], strict=True)) == expected
@@ -177,10 +183,10 @@ def test_memory_of_agents_is_a_table(dimat, tmp_path):
 
 
 @pytest.mark.parametrize("state", ["reset", "kept"])
-def test_agents_hold_nothing_between_trainings_that_they_do_not_need(state, make_fleet):
-    fleet = make_fleet(agents=2, epochs=1, optimizer_state=state)
-    fleet.train(round=1)
-    for network, optimizer in zip(fleet.models, fleet.optimizers, strict=True):
+def test_agents_hold_nothing_between_trainings_that_they_do_not_need(state, make_agents):
+    agents = make_agents(agents=2, epochs=1, optimizer_state=state)
+    agents.train(round=1)
+    for network, optimizer in zip(agents.models, agents.optimizers, strict=True):
         assert all(parameter.grad is None for parameter in network.parameters())
         assert bool(optimizer.state) == (state == "kept")
 
@@ -193,18 +199,18 @@ def test_parameters_of_agents_are_counted():
 @pytest.mark.parametrize(
     ("command", "arguments", "complaint"),
     [
-        ("train", ["--model", "vgg16"], "--model: 'vgg16' is not valid; valid: resnet20, plain"),
-        ("train", ["--agents", "0"], "--agents: 0 is not valid here; valid is 1 or more"),
-        ("train", ["--images", "499"], "--images: 499 is not valid here; valid is 500 or more"),
-        ("train", ["--size", "4"], "--size: 4 is not valid here; valid is 8 or more"),
-        ("train", ["--batch", "1"], "--batch: 1 is not valid here; valid is 2 or more"),
-        ("train", ["--repeats", "0"], "--repeats: 0 is not valid here; valid is 1 or more"),
-        ("train", ["--threads", "0"], "--threads: 0 is not valid here; valid is 1 or more"),
-        ("train", ["--device", "tpu"], "--device: 'tpu' is not valid; valid: auto, cpu, cuda"),
-        ("train", ["--output", "."], "--output: . is a folder; valid is a file"),
-        ("agents", ["--agents", "2"], "--agents: 2 is not valid here; valid is 3 or more"),
-        ("agents", ["--rounds", "0"], "--rounds: 0 is not valid here; valid is 1 or more"),
-        ("agents", ["--output", "."], "--output: . is a folder; valid is a file"),
+        ("train", ["--model", "vgg16"], "--model: 'vgg16' is not one of resnet20, plain"),
+        ("train", ["--agents", "0"], "--agents: 0; expected 1 or more"),
+        ("train", ["--images", "499"], "--images: 499; expected 500 or more"),
+        ("train", ["--size", "4"], "--size: 4; expected 8 or more"),
+        ("train", ["--batch", "1"], "--batch: 1; expected 2 or more"),
+        ("train", ["--repeats", "0"], "--repeats: 0; expected 1 or more"),
+        ("train", ["--threads", "0"], "--threads: 0; expected 1 or more"),
+        ("train", ["--device", "tpu"], "--device: 'tpu' is not one of auto, cpu, cuda"),
+        ("train", ["--output", "."], "--output: . is a folder; expected a file"),
+        ("agents", ["--agents", "2"], "--agents: 2; expected 3 or more"),
+        ("agents", ["--rounds", "0"], "--rounds: 0; expected 1 or more"),
+        ("agents", ["--output", "."], "--output: . is a folder; expected a file"),
     ],
 )
 def test_bad_values_of_training_and_agents_are_one_line(command, arguments, complaint, dimat):
@@ -217,16 +223,16 @@ def test_bad_values_of_training_and_agents_are_one_line(command, arguments, comp
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--model", "resnet21"], "--model: 'resnet21' is not valid; valid: resnet20, vgg16"),
-        (["--graph", "star"], "--graph: 'star' is not valid; valid: ring, complete"),
-        (["--device", "tpu"], "--device: 'tpu' is not valid; valid: auto, cpu, cuda"),
-        (["--agents", "2"], "--agents: 2 is not valid here; valid is 3 or more"),
-        (["--images", "9"], "--images: 9 is not valid here; valid is 10 or more"),
-        (["--batch", "1"], "--batch: 1 is not valid here; valid is 2 or more"),
-        (["--threads", "0"], "--threads: 0 is not valid here; valid is 1 or more"),
-        (["--repeats", "0"], "--repeats: 0 is not valid here; valid is 1 or more"),
-        (["--model", "vgg16", "--size", "16"], "--size: 16 is not valid here; valid is 32 or more"),
-        (["--output", "."], "--output: . is a folder; valid is a file"),
+        (["--model", "resnet21"], "--model: 'resnet21' is not one of resnet20, vgg16"),
+        (["--graph", "star"], "--graph: 'star' is not one of ring, complete"),
+        (["--device", "tpu"], "--device: 'tpu' is not one of auto, cpu, cuda"),
+        (["--agents", "2"], "--agents: 2; expected 3 or more"),
+        (["--images", "9"], "--images: 9; expected 10 or more"),
+        (["--batch", "1"], "--batch: 1; expected 2 or more"),
+        (["--threads", "0"], "--threads: 0; expected 1 or more"),
+        (["--repeats", "0"], "--repeats: 0; expected 1 or more"),
+        (["--model", "vgg16", "--size", "16"], "--size: 16; expected 32 or more"),
+        (["--output", "."], "--output: . is a folder; expected a file"),
     ],
 )
 def test_bad_values_are_one_line(arguments, complaint, dimat):

@@ -11,7 +11,7 @@ import torch
 from dimat.agents.checkpoint import Checkpoint
 from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
-from dimat.experiment.runner import Driver
+from dimat.experiment.runner import Runner
 from dimat.io.files import read_tensors, write_tensors
 
 STEPS = ["prepare", "partition", "pretrain", "train"]
@@ -20,14 +20,16 @@ COMMANDS = [*STEPS, "collect", "ids", "schema"]
 
 @pytest.fixture
 def made(small, tmp_path):
-    """The small study below ``tmp_path``/results, pre-trained but not yet trained: (driver, start, run)."""
-    driver = Driver(parse_study(small, "small"), Layout(tmp_path / "results" / "small"))
-    study = driver.study
-    (source,), (deal,), (start,) = (items.values() for items in (study.sources, study.deals, study.starts))
-    driver.prepare(source)
-    driver.partition(deal)
-    driver.pretrain(start)
-    return driver, start, *study.runs.values()
+    """The small study below ``tmp_path``/results, pre-trained but not yet trained: (runner, start, run)."""
+    runner = Runner(parse_study(small, "small"), Layout(tmp_path / "results" / "small"))
+    study = runner.study
+    (prepared,), (partitioned,), (start,) = (
+        items.values() for items in (study.prepared, study.partitioned, study.pretrained)
+    )
+    runner.prepare(prepared)
+    runner.partition(partitioned)
+    runner.pretrain(start)
+    return runner, start, *study.runs.values()
 
 
 def assert_mistake(done, *words):
@@ -101,9 +103,9 @@ def test_ids_are_those_that_only_accepts(dimat, small, write_config):
     listed = [line.split() for line in dimat("ids", config).stdout.splitlines()]
     study = parse_study(small, "small")
     assert {id for kind, id in listed if kind == "run"} == set(study.runs)
-    assert {id for kind, id in listed if kind == "start"} == set(study.starts)
-    (source,) = (id for kind, id in listed if kind == "source")
-    assert dimat("prepare", config, "--only", source).returncode == 0
+    assert {id for kind, id in listed if kind == "pretrained"} == set(study.pretrained)
+    (prepared,) = (id for kind, id in listed if kind == "prepared")
+    assert dimat("prepare", config, "--only", prepared).returncode == 0
 
 
 @pytest.mark.parametrize("command", [*STEPS, "collect"])
@@ -163,30 +165,30 @@ def damage(path, how):
 
 @pytest.mark.parametrize("how", ["truncated", "flipped bit"])
 def test_a_damaged_start(dimat, made, small, write_config, how):
-    driver, start, run = made
-    path = driver.layout.start(start.id)
+    runner, start, run = made
+    path = runner.layout.pretrained(start.id)
     damage(path, how)
     assert_mistake(dimat("train", write_config(small)), path.name, "delete it")
-    assert not driver.layout.run(run.id).exists()
+    assert not runner.layout.run(run.id).exists()
 
 
 def test_a_missing_start(dimat, made, small, write_config):
-    driver, start, _ = made
-    driver.layout.start(start.id).unlink()
+    runner, start, _ = made
+    runner.layout.pretrained(start.id).unlink()
     assert_mistake(dimat("train", write_config(small)), start.id, "no such file")
 
 
 def test_the_start_of_another_experiment(dimat, made, small, write_config):
-    driver, start, _ = made
-    path = driver.layout.start(start.id)
+    runner, start, _ = made
+    path = runner.layout.pretrained(start.id)
     tensors, _ = read_tensors(path)
     write_tensors(path, tensors, {"start": "another"})
     assert_mistake(dimat("train", write_config(small)), path.name, "another experiment")
 
 
 def test_a_start_with_other_networks(dimat, made, small, write_config):
-    driver, start, _ = made
-    path = driver.layout.start(start.id)
+    runner, start, _ = made
+    path = runner.layout.pretrained(start.id)
     tensors, about = read_tensors(path)
     tensors["0/network/classifier.bias"] = torch.zeros(7)
     write_tensors(path, tensors, about)
@@ -196,10 +198,10 @@ def test_a_start_with_other_networks(dimat, made, small, write_config):
 @pytest.mark.parametrize("how", ["truncated", "flipped bit"])
 @pytest.mark.parametrize("step", ["pretrain", "train"])
 def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
-    driver, start, run = made
+    runner, start, run = made
     job = start if step == "pretrain" else run
-    driver.layout.start(start.id).rename(driver.layout.checkpoint(job.id).with_name("unused"))
-    path = driver.layout.checkpoint(job.id)
+    runner.layout.pretrained(start.id).rename(runner.layout.checkpoint(job.id).with_name("unused"))
+    path = runner.layout.checkpoint(job.id)
     Checkpoint(path, job.model_dump(mode="json"), 0).save(
         {"0/network/x": torch.zeros(1000)}, {"epochs": 1, "rounds": 1}
     )
@@ -209,27 +211,27 @@ def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
 
 @pytest.mark.parametrize("step", ["pretrain", "train"])
 def test_the_checkpoint_of_another_experiment(dimat, made, small, write_config, step):
-    driver, start, run = made
+    runner, start, run = made
     job, other = (start, run) if step == "pretrain" else (run, start)
-    path = driver.layout.checkpoint(job.id)
+    path = runner.layout.checkpoint(job.id)
     Checkpoint(path, other.model_dump(mode="json"), 0).save({}, {"epochs": 1, "rounds": 1})
     if step == "pretrain":
-        driver.layout.start(start.id).unlink()
+        runner.layout.pretrained(start.id).unlink()
     assert_mistake(dimat(step, write_config(small)), path.name, "another experiment")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
 def test_a_damaged_partition(dimat, made, small, write_config, content):
-    driver, start, _ = made
-    path = driver.layout.deal(start.deal.id)
+    runner, start, _ = made
+    path = runner.layout.partitioned(start.partitioned.id)
     path.write_text(content)
     assert_mistake(dimat("train", write_config(small)), path.name, "delete it")
 
 
 def test_damaged_records(dimat, made, small, write_config):
-    driver, _, run = made
-    path = driver.layout.run(run.id)
-    driver.train(run)
+    runner, _, run = made
+    path = runner.layout.run(run.id)
+    runner.train(run)
     content = path.read_text()
     path.write_text(content[: len(content) // 2].rsplit(",", 1)[0])
     assert_mistake(dimat("collect", write_config(small)), run.id, "damaged")
@@ -237,9 +239,9 @@ def test_damaged_records(dimat, made, small, write_config):
 
 @pytest.mark.parametrize("content", ["", "run,data\n", "\udcff"])
 def test_records_that_are_none(dimat, made, small, write_config, content):
-    driver, _, run = made
-    driver.train(run)
-    path = driver.layout.run(run.id)
+    runner, _, run = made
+    runner.train(run)
+    path = runner.layout.run(run.id)
     path.write_bytes(os.fsencode(content))
     assert_mistake(dimat("collect", write_config(small)), run.id)
 
@@ -248,15 +250,15 @@ def test_records_that_are_none(dimat, made, small, write_config, content):
 
 
 def test_training_that_diverges_names_the_agent_and_the_setting(dimat, made, small, write_config, tmp_path):
-    driver, *_ = made
+    runner, *_ = made
     # A weight decay of 1 multiplies every weight by -999 in each step, until it overflows.
     small["training"]["optimizer"] = {"name": "sgd", "learning_rate": 1000.0, "weight_decay": 1.0}
     small["training"]["pretrain_epochs"] = 20
     done = dimat("pretrain", write_config(small))
     assert_mistake(done, "agent 0", "learning_rate")
-    shutil.rmtree(driver.layout.root / "checkpoints", ignore_errors=True)
+    shutil.rmtree(runner.layout.root / "checkpoints", ignore_errors=True)
     study = parse_study(small, "small")
-    assert not driver.layout.start(*study.starts).exists()
+    assert not runner.layout.pretrained(*study.pretrained).exists()
 
 
 @pytest.mark.parametrize("method", ["dimat", "wa", "local"])

@@ -51,7 +51,7 @@ def test_two_networks_become_one(dimat, networks, tmp_path):
     [
         ("--matcher", "weight", "--repair", "repair"),
         ("--matcher", "{name: activation-weight, weights: 0.2}", "--alignment", "per_edge"),
-        ("--matcher", "identity", "--repair", "none"),
+        ("--matcher", "weight", "--repair", "none"),
         ("--coefficients", "{name: entropy, steps: 3}", "--images", "100"),
     ],
     ids=str,
@@ -97,7 +97,7 @@ def one_too_many(path, tmp_path):
         (damaged, "bad.safetensors: damaged"),
         (not_a_file, "bad.safetensors: damaged"),
         (another_architecture, "bad.safetensors: lacks 'features.0.weight'"),
-        (another_width, r"'features.0.weight' has shape \(7, 1, 3, 3\); .*valid is \(3, 1, 3, 3\)"),
+        (another_width, r"'features.0.weight' has shape \(7, 1, 3, 3\); .*expected \(3, 1, 3, 3\)"),
         (not_finite, "'features.0.weight' holds values that are not finite"),
         (one_too_many, "holds 'extra', which the architecture"),
     ],
@@ -114,7 +114,7 @@ def test_files_that_do_not_fit_are_named(spoil, message, dimat, networks, tmp_pa
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        ("a", (), "a.safetensors: a single network; valid are two or more"),
+        ("a", (), "a.safetensors: a single network; expected two or more"),
         (("a", "none"), (), "none.safetensors: no such file"),
         (("a", "m"), (), "--output: m.safetensors is one of the networks"),
         ("ab", ("--matcher", "magic"), "'magic' is no known name"),

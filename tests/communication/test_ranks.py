@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
-from dimat.communication.ranks import launcher_environment, pack, unpack
+from dimat.communication.ranks import launcher_environment
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
@@ -95,15 +94,18 @@ def assert_same(folder, other):
 
 
 def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path):
-    merges = [{"images": "own"}, {"images": "pooled"}]
-    methods = STUDY | {"method": METHODS, "merge": merges[0]}
+    images = [{"images": "own"}, {"images": "pooled"}]
+    methods = STUDY | {"method": METHODS, "calibration": images[0]}
     common = {"alignment": "consistent", "rematch": "sticky"}
-    methods["variants"] = [{"method": "dimat", "merge": [merges[1], common | {"images": "own"}, common]}]
+    methods["variants"] = [
+        {"method": "dimat", "calibration": images[1]},
+        {"method": "dimat", "matching": common, "calibration": images},
+    ]
     inside = write_config(methods, "inside.yaml")
     make_start(dimat, inside)
     shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
     assert dimat("train", inside).returncode == 0
-    apart = write_config(methods | {"name": "apart", "network": "ranks"}, "apart.yaml")
+    apart = write_config(methods | {"name": "apart", "communication": "ranks"}, "apart.yaml")
     process = launch(apart)
     assert process.wait(300) == 0, output(tmp_path)
     assert_same(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
@@ -139,8 +141,8 @@ def test_a_lost_rank_ends_the_job_is_named_and_the_job_resumes(how, dimat, launc
     shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
     assert dimat("train", inside).returncode == 0
 
-    network = {"name": "ranks", "timeout": 5}
-    apart = write_config(long | {"name": "apart", "network": network}, "apart.yaml")
+    communication = {"name": "ranks", "timeout": 5}
+    apart = write_config(long | {"name": "apart", "communication": communication}, "apart.yaml")
     process = launch(apart)
     wait_for(tmp_path / "results" / "apart" / "checkpoints" / "*.safetensors", process)
     os.kill(process_of(process, 2), getattr(signal, how))
@@ -160,7 +162,7 @@ def test_a_lost_rank_ends_the_job_is_named_and_the_job_resumes(how, dimat, launc
 def test_ranks_need_a_launcher(dimat, write_config, monkeypatch):
     for name in ("RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
-    path = write_config(STUDY | {"method": "dpsgd", "network": "ranks"})
+    path = write_config(STUDY | {"method": "dpsgd", "communication": "ranks"})
     make_start(dimat, path)
     done = dimat("train", path)
     assert done.returncode == 2
@@ -169,7 +171,7 @@ def test_ranks_need_a_launcher(dimat, write_config, monkeypatch):
 
 
 def test_as_many_processes_as_agents(dimat, launch, write_config, tmp_path):
-    path = write_config(STUDY | {"method": "dpsgd", "network": "ranks"})
+    path = write_config(STUDY | {"method": "dpsgd", "communication": "ranks"})
     make_start(dimat, path)
     assert launch(path, ranks=2).wait(120) != 0
     assert "2 processes were started for 4 agents" in output(tmp_path)
@@ -192,14 +194,3 @@ def test_what_slurm_says_is_understood():
     }
     assert launcher_environment(slurm | {"RANK": "0"}) == {}
     assert launcher_environment({}) is None
-
-
-def test_states_survive_packing():
-    state = {
-        "weight": torch.randn(3, 2, 2, 2).to(memory_format=torch.channels_last),
-        "count": torch.tensor(7),
-        "half": torch.randn(3).half(),
-    }
-    found = unpack(pack(state), state)
-    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
-    assert pack(state).nbytes == 24 * 4 + 8 + 6

@@ -74,7 +74,7 @@ def test_statistics_equal_those_of_numpy(digits, tmp_path):
         numpy.testing.assert_allclose(deviation.numpy(), pixels.std((0, 2, 3)), rtol=1e-6)
 
 
-def test_normalized_images_have_mean_0_and_deviation_1(make_fleet, digits):
+def test_normalized_images_have_mean_0_and_deviation_1(digits):
     pixels = digits.normalized(digits.train_images)
     assert float(pixels.mean()) == pytest.approx(0, abs=1e-4)
     assert float(pixels.std()) == pytest.approx(1, abs=1e-4)

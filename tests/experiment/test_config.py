@@ -41,23 +41,23 @@ def test_every_configuration_that_comes_along_is_valid(path):
 COMPARISON = {
     "partition": ["iid", {"name": "dirichlet", "alpha": 0.1}, "classes"],
     "method": ["dimat", "wa", "local", "pooled"],
-    "merge": [{"images": "pooled"}, {"images": "own"}, {"repair": "none"}],
+    "calibration": [{"images": "pooled"}, {"images": "own"}, {"repair": "none"}],
     "seeds": [0, 1, 2],
 }
 
 
 def test_a_comparison_of_everything(small):
     study = study_of(small | COMPARISON)
-    # three partitions and seeds; DIMAT: 3 merges, WA: 3, local: 1; and pooled training once for each seed
+    # three partitions and seeds; DIMAT: 3 calibrations, WA: 3, local: 1; and pooled once for each seed
     assert len(study.runs) == 3 * 3 * (3 + 3 + 1) + 3
-    assert len(study.starts) == 3 * 3 + 3
-    assert len(study.deals) == 3 * 3 + 3
-    assert len(study.sources) == 1
+    assert len(study.pretrained) == 3 * 3 + 3
+    assert len(study.partitioned) == 3 * 3 + 3
+    assert len(study.prepared) == 1
 
 
 def test_ids_are_unique_and_readable():
     study = read_study(QUICK)
-    for items in (study.runs, study.starts, study.deals, study.sources):
+    for items in (study.runs, study.pretrained, study.partitioned, study.prepared):
         assert len({item.model_dump_json() for item in items.values()}) == len(items)
         for id, item in items.items():
             assert id == item.id
@@ -80,7 +80,8 @@ def test_ids_do_not_depend_on_the_order_of_keys(generator):
 def test_a_default_written_out_is_the_same_experiment(small):
     written = small | {
         "graph": {"name": "ring", "weights": "metropolis"},
-        "merge": {"repair": "recalibrate"},
+        "calibration": {"repair": "recalibrate"},
+        "matching": {"alignment": "per_edge"},
         "partition": [{"name": "iid"}],
     }
     assert set(study_of(written).runs) == set(study_of(small).runs)
@@ -94,7 +95,8 @@ def test_a_default_written_out_is_the_same_experiment(small):
         {"graph": "complete"},
         {"partition": "classes"},
         {"method": "wa"},
-        {"merge": {"images": "own"}},
+        {"calibration": {"images": "own"}},
+        {"matching": {"matcher": "weight"}},
         {"model": {"name": "plain", "widths": [3, 5]}},
         {"data": {"name": "digits", "train_limit": 149}},
         {"training": {"rounds": 5}},
@@ -122,13 +124,18 @@ def test_how_a_study_is_executed_is_no_part_of_the_experiment(small, change):
 # Which runs there are.
 
 
-GRID = {"graph": ["ring", "complete"], "merge": [{"images": "own"}, {"images": "pooled"}], "seeds": [0, 1]}
+GRID = {
+    "graph": ["ring", "complete"],
+    "matching": [{"matcher": "weight"}, {"matcher": "activation"}],
+    "calibration": [{"images": "own"}, {"images": "pooled"}],
+    "seeds": [0, 1],
+}
 
 
-def test_no_communication_ignores_graph_and_merge(small):
+def test_no_communication_ignores_graph_matching_and_calibration(small):
     runs = runs_of(small | GRID | {"method": "local"})
     assert [run.seed for run in runs] == [0, 1]
-    assert all(run.graph is None and run.merge is None for run in runs)
+    assert all(run.graph is None and run.matching is None and run.calibration is None for run in runs)
 
 
 def test_pooled_training_is_one_run_for_each_data_model_and_seed(small):
@@ -141,27 +148,27 @@ def test_pooled_training_is_one_run_for_each_data_model_and_seed(small):
 
 
 def test_averaging_without_repair_uses_no_images(small):
-    merges = [
+    calibrations = [
         {"images": "own", "repair": "none"},
         {"images": "pooled", "repair": "none", "limit": 5},
         {"images": "own"},
         {"images": "pooled"},
     ]
-    assert len(runs_of(small | {"method": "wa", "merge": merges})) == 3
-    assert len(runs_of(small | {"method": "dimat", "merge": merges})) == 4
+    assert len(runs_of(small | {"method": "wa", "calibration": calibrations})) == 3
+    assert len(runs_of(small | {"method": "dimat", "calibration": calibrations})) == 4
 
 
 def test_methods_of_a_comparison_share_a_start(small):
     methods = ["dimat", "wa", "local"]
     runs = runs_of(small | GRID | {"method": methods, "seeds": 0})
     assert {run.method.name for run in runs} == set(methods)
-    assert len({run.start.id for run in runs}) == 1
+    assert len({run.pretrained.id for run in runs}) == 1
 
 
 def test_rounds_do_not_matter_to_a_start_but_pretraining_does(small):
     def start(**training):
         (run,) = runs_of(small | {"training": training})
-        return run.start.id
+        return run.pretrained.id
 
     assert start(rounds=3) == start(rounds=4) == start(epochs=7) == start(optimizer_state="kept")
     assert len({start(), start(pretrain_epochs=1), start(batch_size=7), start(start="same")}) == 4
@@ -302,7 +309,9 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=5,
     ),
-    st.sampled_from(["name", "data", "model", "graph", "agents", "merge", "training", "seeds", "variants"]),
+    st.sampled_from(
+        ["name", "data", "model", "graph", "agents", "matching", "training", "seeds", "variants"]
+    ),
 )
 def test_whatever_is_written_is_accepted_or_refused_in_one_line(value, key):
     content = yaml.safe_load(QUICK.read_text()) | {"seeds": [0], key: value}
@@ -328,7 +337,9 @@ def test_the_schema_knows_every_key():
     schema = json.loads(json_schema())
     definitions = schema["$defs"]
     assert set(yaml.safe_load(QUICK.read_text())) <= set(schema["properties"])
-    assert {"Ring", "Dirichlet", "Dimat", "ResNet20", "Merge", "Training"} <= set(definitions)
+    assert {"Ring", "Dirichlet", "Dimat", "ResNet20", "Matching", "Calibration", "Training"} <= set(
+        definitions
+    )
     for definition in (schema, *definitions.values()):
         assert definition["additionalProperties"] is False
         for key, field in definition["properties"].items():
@@ -388,10 +399,11 @@ def test_constraints_pin_every_requirement():
             assert part.operator == "==", text
             pins[requirement.name.lower().replace("_", "-")] = part.version
     for name, specifier in project_requirements().items():
-        assert specifier.contains(pins[name]), name
+        assert specifier.contains(pins[name.lower().replace("_", "-")]), name
 
 
-def test_dimat_without_matching_is_refused_by_name(small):
-    with pytest.raises(InputError, match="'identity' makes dimat what method wa is"):
-        parse_study(small | {"merge": {"matcher": "identity"}}, "study")
-    assert parse_study(small | {"method": "wa", "merge": {"matcher": "identity"}}, "study").runs
+def test_there_is_no_matcher_that_matches_nothing(small):
+    with pytest.raises(InputError, match=r"matching.*'identity' is no known name"):
+        parse_study(small | {"matching": {"matcher": "identity"}}, "study")
+    (run,) = parse_study(small | {"method": "wa"}, "study").runs.values()
+    assert run.matching is None

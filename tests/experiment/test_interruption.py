@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support.jobs import assert_nothing_left_over, only_run, only_start, open_driver
+from support.jobs import assert_nothing_left_over, only_run, only_start, open_runner
 from support.small import command
 
 from dimat.experiment.interruption import EXIT_CODE
@@ -37,16 +37,16 @@ def test_a_job_that_is_asked_to_leave(tmp_path, small, write_config, step, numbe
     small["checkpoint_seconds"] = 1000  # no other checkpoint than that of the signal
     if step == "tune":
         small["tuning"] = {"factors": [1.0]}
-    driver = open_driver(small, tmp_path)
-    study, layout = driver.study, driver.layout
+    runner = open_runner(small, tmp_path)
+    study, layout = runner.study, runner.layout
     if step != "pretrain":
-        for start in study.starts.values():
-            driver.pretrain(start)
-    choice = next(iter(study.choices.values()), None)
+        for start in study.pretrained.values():
+            runner.pretrain(start)
+    tuned = next(iter(study.tuned.values()), None)
     output = {
-        "pretrain": lambda: layout.start(only_start(driver).id),
-        "train": lambda: layout.run(only_run(driver).id),
-        "tune": lambda: layout.choice(choice.id),
+        "pretrain": lambda: layout.pretrained(only_start(runner).id),
+        "train": lambda: layout.run(only_run(runner).id),
+        "tune": lambda: layout.tuned(tuned.id),
     }[step]()
 
     arguments = [step, write_config(small), "--results", "."]
@@ -57,9 +57,9 @@ def test_a_job_that_is_asked_to_leave(tmp_path, small, write_config, step, numbe
     assert list((layout.root / "checkpoints").glob("*.safetensors"))
 
     jobs = {
-        "pretrain": lambda: driver.pretrain(only_start(driver)),
-        "train": lambda: driver.train(only_run(driver)),
-        "tune": lambda: driver.tune(choice),
+        "pretrain": lambda: runner.pretrain(only_start(runner)),
+        "train": lambda: runner.train(only_run(runner)),
+        "tune": lambda: runner.tune(tuned),
     }
     jobs[step]()
     assert_nothing_left_over(layout)
@@ -75,7 +75,8 @@ def test_no_further_run_is_begun(tmp_path):
     program = """
 import os, signal, sys
 from pathlib import Path
-from dimat.cli.main import main as cli, interruption
+from dimat.cli import main as cli
+from dimat.experiment import interruption
 
 interruption.listen()
 os.kill(os.getpid(), signal.SIGTERM)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dimat import slurm
+from dimat.experiment import slurm
 from dimat.experiment.config import parse_study, read_study
 from dimat.experiment.resources import cost_of, needs
 
@@ -50,7 +50,7 @@ def test_a_second_attempt_is_given_twice_as_much(small):
 
 
 def test_a_process_for_each_agent_needs_memory_for_each(small):
-    assert of(small | {"network": "ranks"}).megabytes > 2 * of(small).megabytes
+    assert of(small | {"communication": "ranks"}).megabytes > 2 * of(small).megabytes
 
 
 def test_runs_of_the_default_study_are_short_and_published_ones_are_not():

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from support.jobs import assert_nothing_left_over, only_run, only_start, open_driver
+from support.jobs import assert_nothing_left_over, only_run, only_start, open_runner
 from support.small import command
 
 
@@ -58,42 +58,42 @@ OPTIMIZERS = [
 @pytest.mark.parametrize(("state", "optimizer"), OPTIMIZERS[1:])
 def test_a_start_resumed_after_every_epoch(tmp_path, small, interrupted, state, optimizer):
     small["training"] |= {"optimizer": optimizer, "optimizer_state": state}
-    driver = open_driver(small, tmp_path)
-    start = only_start(driver)
-    driver.pretrain(start)
-    path = driver.layout.start(start.id)
+    runner = open_runner(small, tmp_path)
+    start = only_start(runner)
+    runner.pretrain(start)
+    path = runner.layout.pretrained(start.id)
     undisturbed = path.read_bytes()
     for messages in range(small["training"]["pretrain_epochs"]):
         path.unlink()
-        assert interrupted(lambda: driver.pretrain(start), messages)
+        assert interrupted(lambda: runner.pretrain(start), messages)
         assert not path.exists()
-        driver.pretrain(start)
+        runner.pretrain(start)
         assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
-    assert_nothing_left_over(driver.layout)
+    assert_nothing_left_over(runner.layout)
 
 
 @pytest.mark.parametrize(("state", "optimizer"), OPTIMIZERS)
 def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, state, optimizer):
     small["training"] |= {"optimizer": optimizer, "optimizer_state": state}
-    small["merge"] = {"limit": 40, "augmented": True}  # with random choices in the merge, too
+    small["calibration"] = {"limit": 40, "augmented": True}  # with random choices in the merge, too
     small["data"]["crop"] = 1
-    driver = open_driver(small, tmp_path)
-    driver.pretrain(only_start(driver))
-    run = only_run(driver)
-    driver.train(run)
-    path = driver.layout.run(run.id)
+    runner = open_runner(small, tmp_path)
+    runner.pretrain(only_start(runner))
+    run = only_run(runner)
+    runner.train(run)
+    path = runner.layout.run(run.id)
     undisturbed = path.read_bytes()
     messages = 0
     while True:
         path.unlink()
-        if not interrupted(lambda: driver.train(run), messages):
+        if not interrupted(lambda: runner.train(run), messages):
             break
         assert not path.exists()
-        driver.train(run)
+        runner.train(run)
         assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
         messages += 1
     assert messages >= 2 * small["training"]["rounds"] - 1  # each merge and each training was interrupted
-    assert_nothing_left_over(driver.layout)
+    assert_nothing_left_over(runner.layout)
 
 
 @pytest.mark.parametrize(
@@ -110,32 +110,32 @@ def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, state, optim
 )
 def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):
     graph = {"name": "ring", "link_failures": 0.3}  # the clock of communications goes on, too
-    driver = open_driver(small | {"method": method, "graph": graph}, tmp_path)
-    driver.pretrain(only_start(driver))
-    run = only_run(driver)
-    driver.train(run)
-    path = driver.layout.run(run.id)
+    runner = open_runner(small | {"method": method, "graph": graph}, tmp_path)
+    runner.pretrain(only_start(runner))
+    run = only_run(runner)
+    runner.train(run)
+    path = runner.layout.run(run.id)
     undisturbed = path.read_bytes()
     for messages in (1, 3, 5):  # in the first round, the second, the third
         path.unlink()
-        assert interrupted(lambda: driver.train(run), messages)
-        driver.train(run)
+        assert interrupted(lambda: runner.train(run), messages)
+        runner.train(run)
         assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
 
 
 def test_a_run_interrupted_in_every_round(tmp_path, small, interrupted):
     small["training"] |= {"optimizer_state": "kept"}
-    driver = open_driver(small, tmp_path)
-    driver.pretrain(only_start(driver))
-    run = only_run(driver)
-    driver.train(run)
-    undisturbed = driver.layout.run(run.id).read_bytes()
-    driver.layout.run(run.id).unlink()
+    runner = open_runner(small, tmp_path)
+    runner.pretrain(only_start(runner))
+    run = only_run(runner)
+    runner.train(run)
+    undisturbed = runner.layout.run(run.id).read_bytes()
+    runner.layout.run(run.id).unlink()
     interruptions = 0
-    while interrupted(lambda: driver.train(run), 3):
+    while interrupted(lambda: runner.train(run), 3):
         interruptions += 1
     assert interruptions >= 2
-    assert driver.layout.run(run.id).read_bytes() == undisturbed
+    assert runner.layout.run(run.id).read_bytes() == undisturbed
 
 
 # Killed at random moments, in processes of their own.
@@ -168,15 +168,15 @@ def test_a_killed_job_ends_as_if_undisturbed(tmp_path, small, write_config, dima
     small["training"] |= {"pretrain_epochs": 2, "optimizer_state": state}
     small["training"]["pretrain_epochs" if step == "pretrain" else "rounds"] = 25
     config = write_config(small)
-    driver = open_driver(small, tmp_path)
-    start, run = only_start(driver), only_run(driver)
-    driver.pretrain(start)
-    driver.train(run)
-    output = driver.layout.start(start.id) if step == "pretrain" else driver.layout.run(run.id)
+    runner = open_runner(small, tmp_path)
+    start, run = only_start(runner), only_run(runner)
+    runner.pretrain(start)
+    runner.train(run)
+    output = runner.layout.pretrained(start.id) if step == "pretrain" else runner.layout.run(run.id)
     undisturbed = output.read_bytes()
     output.unlink()
 
-    checkpoint = driver.layout.checkpoint(start.id if step == "pretrain" else run.id)
+    checkpoint = runner.layout.checkpoint(start.id if step == "pretrain" else run.id)
     again = [step, config, "--results", "."]
     generator = random.Random()  # another moment every time
     kills = sum(kill_at_random(again, tmp_path, checkpoint, generator) for _ in range(2))
@@ -184,7 +184,7 @@ def test_a_killed_job_ends_as_if_undisturbed(tmp_path, small, write_config, dima
     done = dimat_process(*again)
     assert done.returncode == 0, done.stderr
     assert output.read_bytes() == undisturbed
-    assert_nothing_left_over(driver.layout)
+    assert_nothing_left_over(runner.layout)
 
 
 # The same seed, without any interruption.
@@ -193,10 +193,10 @@ def test_a_killed_job_ends_as_if_undisturbed(tmp_path, small, write_config, dima
 def test_same_seed_same_records_and_another_seed_others(tmp_path, small):
     records = []
     for folder, seed in (("first", 0), ("second", 0), ("third", 1)):
-        driver = open_driver(small | {"seeds": [seed]}, tmp_path / folder)
-        driver.pretrain(only_start(driver))
-        driver.train(only_run(driver))
-        records.append(driver.layout.run(only_run(driver).id).read_text())
+        runner = open_runner(small | {"seeds": [seed]}, tmp_path / folder)
+        runner.pretrain(only_start(runner))
+        runner.train(only_run(runner))
+        records.append(runner.layout.run(only_run(runner).id).read_text())
     values = [[row.rsplit(",", 1)[1] for row in text.splitlines()] for text in records]
     assert records[0] == records[1]
     assert values[0] != values[2]
@@ -205,8 +205,8 @@ def test_same_seed_same_records_and_another_seed_others(tmp_path, small):
 def test_records_do_not_depend_on_when_checkpoints_are_written(tmp_path, small):
     records = []
     for seconds in (0, 1000):
-        driver = open_driver(small | {"checkpoint_seconds": seconds}, tmp_path / str(seconds))
-        driver.pretrain(only_start(driver))
-        driver.train(only_run(driver))
-        records.append(driver.layout.run(only_run(driver).id).read_bytes())
+        runner = open_runner(small | {"checkpoint_seconds": seconds}, tmp_path / str(seconds))
+        runner.pretrain(only_start(runner))
+        runner.train(only_run(runner))
+        records.append(runner.layout.run(only_run(runner).id).read_bytes())
     assert records[0] == records[1]

@@ -10,13 +10,26 @@ from dimat.data.digits import Digits
 from dimat.errors import InputError
 from dimat.experiment.config import parse_study
 from dimat.experiment.tuning import best
+from dimat.tasks import Classification
+
+METRIC = Classification().metric
 
 
-def test_the_best_is_most_accurate_and_divergence_is_worst():
-    assert best({0.1: 0.5, 1.0: 0.75, 10.0: None}) == 1.0
-    assert best({0.1: 0.5, 1.0: 0.5, 10.0: 0.25}) == 0.1
-    assert best({10.0: None, 0.1: None, 1.0: 0.0}) == 1.0
-    assert best({10.0: None, 0.1: None}) == 0.1
+@pytest.mark.parametrize(
+    ("values", "factor"),
+    [
+        ({0.1: 0.5, 1.0: 0.75, 10.0: None}, 1.0),
+        ({0.1: 0.5, 1.0: 0.5, 10.0: 0.25}, 0.1),
+        ({10.0: None, 0.1: None, 1.0: 0.0}, 1.0),
+        ({10.0: None, 0.1: None}, 0.1),
+    ],
+)
+def test_the_best_is_most_accurate_and_divergence_is_worst(values, factor):
+    assert best(values, METRIC) == factor
+
+
+def test_where_less_is_better_the_least_is_best():
+    assert best({0.1: 0.5, 1.0: 0.25, 10.0: None}, METRIC._replace(better="lower")) == 1.0
 
 
 def rows_of(images):
@@ -50,16 +63,16 @@ def tuned(small):
 def test_seeds_share_a_choice_and_trials_differ_in_their_rate_alone(tuned):
     study = parse_study(tuned, "study")
     assert len(study.runs) == 4
-    assert len(study.choices) == 2
-    for choice in study.choices.values():
+    assert len(study.tuned) == 2
+    for choice in study.tuned.values():
         trials = choice.trials()
         assert list(trials) == [0.5, 2.0]
-        assert len({trial.start.id for trial in trials.values()}) == 1
+        assert len({trial.pretrained.id for trial in trials.values()}) == 1
         for factor, trial in trials.items():
             assert trial.data.validation == 0.2
             assert trial.tuning is None
             assert trial.method.rate(trial.training) == pytest.approx(0.01 * factor)
-            assert trial.start.id in study.starts
+            assert trial.pretrained.id in study.pretrained
             assert trial.id not in study.runs
 
 
@@ -74,34 +87,34 @@ def test_a_run_takes_the_rate_that_was_chosen(tuned, dimat, write_config, tmp_pa
     folder = tmp_path / "results" / "small"
     choices = [json.loads(file.read_text()) for file in (folder / "tuning").iterdir()]
     for choice in choices:
-        accuracies = {trial["factor"]: trial["accuracy"] for trial in choice["trials"]}
-        assert choice["factor"] == best(accuracies)
+        values = {trial["factor"]: trial["value"] for trial in choice["trials"]}
+        assert choice["factor"] == best(values, METRIC)
     assert dimat("train", path).returncode == 0
     study = parse_study(tuned | {"seeds": [0]}, "study")
     for run in study.runs.values():
         about = json.loads((folder / "runs" / run.id / "run.json").read_text())
-        chosen = json.loads((folder / "tuning" / f"{run.choice.id}.json").read_text())["factor"]
+        chosen = json.loads((folder / "tuning" / f"{run.tuned.id}.json").read_text())["factor"]
         assert about["learning_rate"] == pytest.approx(0.01 * chosen)
-    (folder / "tuning" / f"{run.choice.id}.json").write_text("{}")
+    (folder / "tuning" / f"{run.tuned.id}.json").write_text("{}")
     (folder / "runs" / run.id / "records.csv").unlink()
     done = dimat("train", path)
     assert done.returncode == 2
-    assert f"{run.choice.id}.json" in done.stderr and "delete it" in done.stderr
+    assert f"{run.tuned.id}.json" in done.stderr and "delete it" in done.stderr
 
 
 def test_one_sided_links_are_for_push_sum_alone(small, tmp_path):
     (tmp_path / "chord.txt").write_text("0 1\n1 2\n2 0\n0 2\n")
     chord = {"name": "file", "path": str(tmp_path / "chord.txt"), "directed": True}
-    with pytest.raises(InputError, match="valid with such graphs is sgp"):
+    with pytest.raises(InputError, match="expected one of: sgp"):
         parse_study(small | {"graph": chord, "method": "dpsgd"}, "study")
     assert parse_study(small | {"graph": chord, "method": "sgp"}, "study").runs
     assert parse_study(small | {"graph": "directed_ring", "method": "dpsgd"}, "study").runs
     failing = {"name": "directed_ring", "link_failures": 0.1}
-    with pytest.raises(InputError, match="valid with such graphs is sgp"):
+    with pytest.raises(InputError, match="expected one of: sgp"):
         parse_study(small | {"graph": failing, "method": "dpsgd"}, "study")
     assert parse_study(small | {"graph": failing, "method": "sgp"}, "study").runs
     uneven = {"name": "sequence", "graphs": ["directed_ring", chord]}
-    with pytest.raises(InputError, match="valid with such graphs is sgp"):
+    with pytest.raises(InputError, match="expected one of: sgp"):
         parse_study(small | {"graph": uneven, "method": "dpsgd"}, "study")
 
 
@@ -111,13 +124,13 @@ def test_one_sided_links_are_for_push_sum_alone(small, tmp_path):
         {"method": "cga"},
         {"method": "matcha"},
         {"method": "swarm_sgd"},
-        {"method": "dimat", "merge": {"alignment": "consistent"}},
-        {"method": "dimat", "merge": {"rematch": "sticky"}},
+        {"method": "dimat", "matching": {"alignment": "consistent"}},
+        {"method": "dimat", "matching": {"rematch": "sticky"}},
     ],
 )
 def test_answers_need_links_of_both_directions(change, small):
     assert parse_study(small | change, "study").runs
-    with pytest.raises(InputError, match="valid is an undirected graph"):
+    with pytest.raises(InputError, match="expected an undirected graph"):
         parse_study(small | change | {"graph": "directed_ring"}, "study")
 
 
@@ -127,8 +140,8 @@ def test_other_methods_need_one_direction_alone(method, small):
 
 
 def test_methods_that_average_at_every_step_have_no_parents_to_repair(small):
-    with pytest.raises(InputError, match=r"merge\.repair"):
-        parse_study(small | {"method": "dpsgd", "merge": {"repair": "rescale"}}, "study")
-    study = parse_study(small | {"method": "dpsgd", "merge": {"alignment": "consistent"}}, "study")
+    with pytest.raises(InputError, match=r"calibration\.repair"):
+        parse_study(small | {"method": "dpsgd", "calibration": {"repair": "rescale"}}, "study")
+    study = parse_study(small | {"method": "dpsgd", "matching": {"alignment": "consistent"}}, "study")
     (run,) = study.runs.values()
-    assert run.merge.alignment == "per_edge"
+    assert run.matching is None

@@ -4,21 +4,21 @@ import csv
 import io
 
 import pytest
-from support.jobs import only_run, only_start, open_driver
+from support.jobs import only_run, only_start, open_runner
 
 from dimat.io.files import read_checked, read_tensors, write_checked, write_tensors
 
 
 @pytest.fixture
 def finished(tmp_path, small):
-    """Trains the small study, with changes; returns its driver and the arguments that verify its run."""
+    """Trains the small study, with changes; returns its runner and the arguments that verify its run."""
 
     def train(**changes):
         changes.setdefault("keep_checkpoints", True)
-        driver = open_driver(small | changes, tmp_path / "results")
-        driver.pretrain(only_start(driver))
-        driver.train(only_run(driver))
-        return driver, only_run(driver), small | changes
+        runner = open_runner(small | changes, tmp_path / "results")
+        runner.pretrain(only_start(runner))
+        runner.train(only_run(runner))
+        return runner, only_run(runner), small | changes
 
     return train
 
@@ -44,8 +44,8 @@ def test_a_finished_run_gives_its_numbers_again(finished, dimat, write_config, c
 
 @pytest.mark.parametrize("row", [0, 40, -1], ids=["first", "one between", "last"])
 def test_another_number_in_the_records_is_named(finished, dimat, write_config, row):
-    driver, run, content = finished()
-    path = driver.layout.run(run.id)
+    runner, run, content = finished()
+    path = runner.layout.run(run.id)
     rows = list(csv.reader(io.StringIO(read_checked(path).decode())))
     changed = rows[1:][row]
     recorded, changed[-1] = changed[-1], str(float(changed[-1]) + 0.125)
@@ -60,8 +60,8 @@ def test_another_number_in_the_records_is_named(finished, dimat, write_config, r
 
 
 def test_a_checkpoint_with_another_weight_is_noticed(finished, dimat, write_config):
-    driver, run, content = finished()
-    path = driver.layout.last_round(run.id)
+    runner, run, content = finished()
+    path = runner.layout.last_round(run.id)
     tensors, about = read_tensors(path)
     next(iter(tensors.values())).flatten()[0] += 1
     write_tensors(path, tensors, about)
@@ -71,18 +71,18 @@ def test_a_checkpoint_with_another_weight_is_noticed(finished, dimat, write_conf
 
 
 def test_without_its_checkpoint_a_run_cannot_be_verified(finished, dimat, write_config):
-    driver, run, content = finished(keep_checkpoints=False)
-    assert not driver.layout.last_round(run.id).exists()
+    runner, run, content = finished(keep_checkpoints=False)
+    assert not runner.layout.last_round(run.id).exists()
     done = dimat("verify", write_config(content))
     assert done.returncode == 2
     assert "keep_checkpoints: true" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_a_checkpoint_is_kept_although_its_run_was_killed_at_its_very_end(finished, dimat, write_config):
-    driver, run, content = finished()
-    kept = driver.layout.last_round(run.id)
-    kept.rename(driver.layout.checkpoint(run.id))  # the records are written, and nothing else is done
+    runner, run, content = finished()
+    kept = runner.layout.last_round(run.id)
+    kept.rename(runner.layout.checkpoint(run.id))  # the records are written, and nothing else is done
     config = write_config(content)
     assert dimat("train", config).returncode == 0
-    assert kept.exists() and not driver.layout.checkpoint(run.id).exists()
+    assert kept.exists() and not runner.layout.checkpoint(run.id).exists()
     assert dimat("verify", config).returncode == 0

@@ -133,7 +133,7 @@ def planned(content):
         return False
     for id, run in study.runs.items():
         assert id == run.id and re.fullmatch(r"[a-z0-9_]+(-[a-z0-9_]+)*-[0-9a-f]{10}", id)
-    assert study.runs and study.starts and study.deals and study.sources
+    assert study.runs and study.pretrained and study.partitioned and study.prepared
     json.dumps(study.model_dump(mode="json"))
     return True
 

@@ -14,7 +14,7 @@ from support.refusals import refused, run
 from dimat.cli import main as cli
 from dimat.data import ImageSet
 from dimat.io.files import write_json
-from theory.report import read_audit
+from theory.claims.report import read_audit
 
 
 def damaged(content, generator):
@@ -70,21 +70,23 @@ class File:
     """The step that is killed in its second write of a checkpoint; the file is its first."""
 
 
-PARTITION = "partitions/{deal}.json"
-START = "starts/{start}.safetensors"
+PARTITION = "partitions/{partitioned}.json"
+START = "starts/{pretrained}.safetensors"
 RECORDS = "runs/{run}/records.csv"
-RATE = "tuning/{choice}.json"
+RATE = "tuning/{tuned}.json"
 TABLE = ("table", "--only", "comparison")
 FILES = {
-    "data": File("data/{source}.safetensors", ("partition",), PARTITION),
+    "data": File("data/{prepared}.safetensors", ("partition",), PARTITION),
     "partition": File(PARTITION, ("pretrain",), START, 8),
     "partition in a figure": File(
-        PARTITION, ("figure", "--only", "partition-digits-iid-3"), "figures/partition-digits-iid-3.svg", 4
+        PARTITION, ("figure", "--only", "holdings-digits-iid-3"), "figures/holdings-digits-iid-3.svg", 4
     ),
     "start": File(START, ("train",), RECORDS, 8),
-    "checkpoint of a start": File("checkpoints/{start}.safetensors", ("pretrain",), START, 8, "pretrain"),
+    "checkpoint of a start": File(
+        "checkpoints/{pretrained}.safetensors", ("pretrain",), START, 8, "pretrain"
+    ),
     "checkpoint of a run": File("checkpoints/{run}.safetensors", ("train",), RECORDS, 8, "train"),
-    "choice": File(RATE, ("train",), RECORDS, 8),
+    "tuned learning rate": File(RATE, ("train",), RECORDS, 8),
     "records of a trial": File("runs/{trial}/records.csv", ("tune",), RATE),
     "records of a run": File(RECORDS, ("collect",), "records.csv"),
     "checksum of records": File(RECORDS + ".sha256", ("collect",), "records.csv"),
@@ -97,9 +99,16 @@ FILES = {
 def ids(study):
     """The parts of the first run, by kind."""
     run = next(iter(study.runs.values()))
-    trial = next(iter(run.choice.trials().values()))
-    parts = {"source": run.deal.source, "deal": run.deal, "start": run.start, "run": run}
-    return {kind: part.id for kind, part in (parts | {"choice": run.choice, "trial": trial}).items()}
+    trial = next(iter(run.tuned.trials().values()))
+    parts = {
+        "prepared": run.partitioned.prepared,
+        "partitioned": run.partitioned,
+        "pretrained": run.pretrained,
+        "run": run,
+        "tuned": run.tuned,
+        "trial": trial,
+    }
+    return {kind: part.id for kind, part in parts.items()}
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -9,7 +9,7 @@ import numpy
 import pytest
 import torch
 from scipy import stats
-from support.jobs import only_run, only_start, open_driver
+from support.jobs import only_run, only_start, open_runner
 
 ROUNDS = 200
 BLOCK = 20
@@ -43,8 +43,8 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path, small, long, method):
         pytest.skip(f"{ROUNDS} rounds take a minute; part of make test-faults")
     small["training"] |= {"rounds": ROUNDS, "pretrain_epochs": 1}
     small |= {"method": method, "model": {"name": "plain", "widths": [32, 64]}, "checkpoint_seconds": 5}
-    driver = open_driver(small, tmp_path)
-    driver.pretrain(only_start(driver))
+    runner = open_runner(small, tmp_path)
+    runner.pretrain(only_start(runner))
     memory, handles, alive = [], [], []
 
     def sample(record):
@@ -58,7 +58,7 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path, small, long, method):
     logger.setLevel(logging.INFO)
     logger.addFilter(sample)
     try:
-        driver.train(only_run(driver))
+        runner.train(only_run(runner))
     finally:
         logger.removeFilter(sample)
     assert len(memory) == ROUNDS

@@ -8,7 +8,7 @@ from support.faults import STEPS, TRAINING, Study
 
 SHORT = {"method": "dimat", "tuning": None}
 """Changes of the study for the short version."""
-SHORT_STEPS = (*TRAINING, "table")
+SHORT_STEPS = (*TRAINING, "holonomy", "judge", "table")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_killed_audit_leaves_nothing(tmp_path, long):
         pytest.skip("takes minutes; part of make test-faults")
     study = Study(tmp_path)
     for _ in range(3):
-        process = study.start("check")
+        process = study.start("audit")
         process.join(random.uniform(0, 40))
         process.kill()
         process.join()
@@ -80,7 +80,7 @@ def test_a_killed_audit_leaves_nothing(tmp_path, long):
             assert study.contents() == {}
     contents = []
     for _ in range(2):
-        code, output = study("check")
+        code, output = study("audit")
         assert code == 0, output
         contents.append(study.contents())
     assert contents[0] == contents[1] and set(contents[0]) == {"audit.csv", "audit.csv.sha256"}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from support.jobs import only_run, only_start, open_driver
+from support.jobs import only_run, only_start, open_runner
 
 from dimat.io.files import read_tensors
 
@@ -26,15 +26,15 @@ def trained(tmp_path, small):
             "training": {"pretrain_epochs": 1, "rounds": 3, "epochs": 1},
             "threads": threads,
         }
-        driver = open_driver(content, tmp_path / str(threads))
-        start, run = only_start(driver), only_run(driver)
-        driver.pretrain(start)
-        driver.train(run)
-        networks, _ = read_tensors(driver.layout.start(start.id))
-        with driver.layout.run(run.id).open() as file:
+        runner = open_runner(content, tmp_path / str(threads))
+        start, run = only_start(runner), only_run(runner)
+        runner.pretrain(start)
+        runner.train(run)
+        networks, _ = read_tensors(runner.layout.pretrained(start.id))
+        with runner.layout.run(run.id).open() as file:
             rows = [row for row in csv.DictReader(file) if row["metric"] == "test_accuracy"]
         accuracies = [float(row["value"]) for row in rows]
-        return networks, accuracies, json.loads(driver.layout.run_provenance(run.id).read_text())["threads"]
+        return networks, accuracies, json.loads(runner.layout.run_provenance(run.id).read_text())["threads"]
 
     yield train
     torch.set_num_threads(1)

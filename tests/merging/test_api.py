@@ -11,7 +11,8 @@ import dimat
 from dimat.merging.averaging.scale import normalized_layers, shrink
 from dimat.models import Plain, ResNet20, Vgg16
 from dimat.models.symmetry import UnsupportedOperation, permute
-from dimat.tasks.evaluation import evaluate
+from dimat.tasks import Classification
+from dimat.tasks.images import scores_of
 
 
 def small_network():
@@ -52,7 +53,7 @@ def images(digits):
 
 
 def accuracy(network, digits):
-    return evaluate(network, digits)["test_accuracy"]
+    return scores_of(Classification(), network, digits)["test_accuracy"]
 
 
 @pytest.mark.parametrize("matcher", ["activation", "weight", {"name": "activation-weight", "weights": 0.3}])
@@ -61,7 +62,8 @@ def test_matching_beats_the_naive_average(matcher, alignment, trained, images, d
     networks = trained[small_network]
     before = [copy.deepcopy(network.state_dict()) for network in networks]
     merged = dimat.merge(networks, images, matcher=matcher, alignment=alignment)
-    naive = dimat.merge(networks, images, matcher="identity")
+    naive = dimat.merge(networks, images, matcher=None)
+    assert naive.permutations == naive.groups == []
     assert min(accuracy(network, digits) for network in networks) > 0.85
     assert accuracy(merged.model, digits) > accuracy(naive.model, digits) + 0.05
     assert set(merged.objective) == {group.name for group in merged.groups}
@@ -109,7 +111,7 @@ def test_mistakes_are_named(trained, images):
         dimat.merge([], images)
     with pytest.raises(ValueError, match=r"models: '.*' has shape .* in network 1"):
         dimat.merge([networks[0], plain_network()], images)
-    with pytest.raises(ValueError, match=r"weights: \[0.5, 0.4\]"):
+    with pytest.raises(ValueError, match=r"weights: expected 2 that sum to 1, found \[0.5, 0.4\]"):
         dimat.merge(networks[:2], images, weights=[0.5, 0.4])
     with pytest.raises(ValueError, match="can be gone through only once"):
         dimat.merge(networks, iter([images]))

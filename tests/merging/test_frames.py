@@ -9,7 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dimat.agents import networks
 from dimat.communication.in_process import InProcess
+from dimat.merging.averaging.options import Averaging
+from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.activation import Correlated
 from dimat.merging.matching.diagnostics import cycle_closures, diagnose, distances, objectives, orbits
 from dimat.merging.matching.frames import (
@@ -20,11 +23,12 @@ from dimat.merging.matching.frames import (
     matched_pair,
     spanning_tree,
 )
-from dimat.merging.matching.identity import Identity
+from dimat.merging.matching.neighbours import Matched, match_neighbours
+from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import FirstMeeting, Margin, Reward, Sticky
 from dimat.merging.matching.weight import Weight
-from dimat.merging.merge import match_neighbours, merge_with_neighbours
-from dimat.merging.options import Merge
+from dimat.merging.merge import merge_with_neighbours
+from dimat.merging.options import Merging
 from dimat.models import Plain
 from dimat.models.symmetry import Group, permutation_groups, permute
 from dimat.topology import Complete, DirectedRing, Ring, TwoHub
@@ -32,7 +36,7 @@ from dimat.topology import Complete, DirectedRing, Ring, TwoHub
 SHAPE = (1, 8, 8)
 RING, COMPLETE = Ring(), Complete()
 GRAPHS = [RING, COMPLETE, TwoHub()]
-STAY = {"matcher": {"name": "identity"}, "repair": "none"}
+STAY = Merging(None, Calibration(repair="none"))
 
 
 def group_of(size, name="group"):
@@ -102,15 +106,15 @@ def test_the_tree_is_breadth_first_and_spans():
 
 
 @pytest.mark.parametrize("graph", GRAPHS, ids=str)
-def test_shuffled_copies_find_a_frame_in_which_they_are_equal(graph, make_fleet, make_network):
-    fleet, network = make_fleet(agents=5, start="same"), make_network(graph, 5)
-    for agent, model in enumerate(fleet.models):
+def test_shuffled_copies_find_a_frame_in_which_they_are_equal(graph, make_agents, make_communicator):
+    agents, communicator = make_agents(agents=5, start="same"), make_communicator(graph, 5)
+    for agent, model in enumerate(agents.models):
         generator = torch.Generator().manual_seed(agent)
-        shuffle = {g.name: torch.randperm(g.size, generator=generator) for g in fleet.groups}
-        model.load_state_dict(permute(model.state_dict(), fleet.groups, shuffle))
-    merge = Merge(matcher=Weight(), alignment="consistent", repair="none")
-    diagnostics = merge_with_neighbours(fleet, network, merge, round=1)
-    first, *others = fleet.states()
+        shuffle = {g.name: torch.randperm(g.size, generator=generator) for g in agents.symmetry}
+        model.load_state_dict(permute(model.state_dict(), agents.symmetry, shuffle))
+    merging = Merging(Matching(matcher=Weight(), alignment="consistent"), Calibration(repair="none"))
+    diagnostics = merge_with_neighbours(agents, communicator, merging, Averaging(), round=1)
+    first, *others = agents.states()
     for other in others:
         assert all(torch.allclose(tensor, other[name], atol=1e-6) for name, tensor in first.items())
     of_kind = {
@@ -118,11 +122,11 @@ def test_shuffled_copies_find_a_frame_in_which_they_are_equal(graph, make_fleet,
         for d in diagnostics
         for metric in [d.metric]
     }
-    assert of_kind["orbit_share"] == [1.0] * len(fleet.groups)
+    assert of_kind["orbit_share"] == [1.0] * len(agents.symmetry)
     assert max(of_kind["distance_after"]) < 1e-10 < min(of_kind["distance_before"])
-    assert of_kind["objective"] == pytest.approx([1.0] * len(fleet.groups))
+    assert of_kind["objective"] == pytest.approx([1.0] * len(agents.symmetry))
     assert min(of_kind["objective_gain"]) > 0.01
-    assert of_kind["closed_share"] == [1.0] * len(fleet.groups)
+    assert of_kind["closed_share"] == [1.0] * len(agents.symmetry)
 
 
 # Rewards for standing still.
@@ -236,138 +240,159 @@ def test_objectives_and_distances_are_plain_arithmetic(randomize):
         assert standing == pytest.approx(float(scores.diagonal().mean()))
 
 
-def test_a_merge_without_matching_has_nothing_to_say_of_objectives(make_fleet, make_network):
-    fleet, network = make_fleet(agents=3), make_network(RING, 3)
-    diagnostics = merge_with_neighbours(fleet, network, Merge.model_validate(STAY), round=1)
+def test_a_merge_without_matching_has_nothing_to_say_and_traces_nothing(
+    make_agents, make_communicator, monkeypatch
+):
+    agents, communicator = make_agents(agents=3), make_communicator(RING, 3)
+
+    def traced(*arguments):
+        raise AssertionError("the network was traced")
+
+    monkeypatch.setattr(networks, "permutation_groups", traced)
+    assert merge_with_neighbours(agents, communicator, STAY, Averaging(), round=1) == []
+    with pytest.raises(AssertionError, match="traced"):
+        merge_with_neighbours(agents, communicator, Merging(Matching()), Averaging(), round=1)
+
+
+def test_after_the_first_meeting_there_is_nothing_to_say_of_objectives(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=3), make_communicator(RING, 3)
+    merging = Merging(Matching(rematch=FirstMeeting()), Calibration(repair="none"))
+    diagnostics = merge_with_neighbours(agents, communicator, merging, Averaging(), round=2)
     assert {d.metric for d in diagnostics} == {
         "moved_share", "orbit_share", "closed_share", "distance_before", "distance_after",
     }  # fmt: skip
     values = {(d.layer, d.metric): d.value for d in diagnostics}
-    for group in fleet.groups:
+    for group in agents.symmetry:
         assert values[group.name, "moved_share"] == 0
         assert values[group.name, "orbit_share"] == values[group.name, "closed_share"] == 1
         assert values[group.name, "distance_before"] == values[group.name, "distance_after"] > 0
 
 
-def test_links_of_one_direction_have_cycles_too(make_fleet):
-    fleet = make_fleet(agents=3)
-    network = InProcess(DirectedRing().mixing_matrix(3))
-    matching = match_neighbours(fleet, network, Merge(), round=1)
+def test_links_of_one_direction_have_cycles_too(make_agents):
+    agents = make_agents(agents=3)
+    communicator = InProcess(DirectedRing().mixing_matrix(3))
+    matching = match_neighbours(agents, communicator, Matching(), Calibration(), round=1)
     assert set(matching.permutations) == {(0, 2), (1, 0), (2, 1)}
-    states = dict(enumerate(fleet.states()))
-    found = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
+    states = dict(enumerate(agents.states()))
+    found = diagnose(states, agents.symmetry, matching, communicator)
     values = {(d.layer, d.metric): d.value for d in found}
-    for group in fleet.groups:
+    for group in agents.symmetry:
         around = torch.arange(group.size)
         for pair in ((0, 2), (2, 1), (1, 0)):
             around = matching.permutations[pair][group.name][around]
         closed = float((around == torch.arange(group.size)).double().mean())
         assert values[group.name, "closed_share"] == pytest.approx(closed)
-        apart = [distances(states, fleet.groups, {p: o}, moved=True)[group.name]
+        apart = [distances(states, agents.symmetry, {p: o}, moved=True)[group.name]
                  for p, o in matching.permutations.items()]  # fmt: skip
         assert values[group.name, "distance_after"] == pytest.approx(numpy.mean(apart))
 
 
-def test_agents_whose_links_have_failed_are_left_out_of_orbits(make_fleet):
+def test_agents_whose_links_have_failed_are_left_out_of_orbits(make_agents):
     """Two pairs and one agent alone, no links between them: there is no cycle, so every orbit is closed."""
     matrix = numpy.eye(5)
     matrix[:2, :2] = matrix[2:4, 2:4] = 0.5
-    fleet, network = make_fleet(agents=5), InProcess(matrix)
-    matching = match_neighbours(fleet, network, Merge(), round=1)
-    states = dict(enumerate(fleet.states()))
-    found = diagnose(states, fleet.groups, matching.permutations, matching.similarities, network)
+    agents, communicator = make_agents(agents=5), InProcess(matrix)
+    matching = match_neighbours(agents, communicator, Matching(), Calibration(), round=1)
+    states = dict(enumerate(agents.states()))
+    found = diagnose(states, agents.symmetry, matching, communicator)
     assert {d.value for d in found if d.metric == "orbit_share"} == {1.0}
     assert not [d for d in found if d.metric == "closed_share"]
 
 
 def test_a_lone_agent_has_no_diagnostics():
-    assert diagnose({0: {}}, [], {}, {}, InProcess(numpy.eye(1))) == []
+    assert diagnose({0: {}}, [], Matched({}), InProcess(numpy.eye(1))) == []
 
 
 # Merging in a frame, over rounds.
 
 
-def parameters_of(fleet):
+def parameters_of(agents):
     return torch.stack(
-        [torch.cat([tensor.detach().flatten() for tensor in model.parameters()]) for model in fleet.models]
+        [torch.cat([tensor.detach().flatten() for tensor in model.parameters()]) for model in agents.models]
     ).double()
 
 
-def test_in_a_common_frame_a_merge_is_a_plain_average(make_fleet, make_network):
+def test_in_a_common_frame_a_merge_is_a_plain_average(make_agents, make_communicator):
     """Consistent permutations change coordinates, and nothing else: x <- Pi x after re-ordering."""
-    merge = Merge(alignment="consistent", repair="none", images="pooled")
-    fleet, network = make_fleet(agents=5), make_network(RING, 5)
-    twin = make_fleet(agents=5)
-    matching = match_neighbours(fleet, network, merge, round=1)
-    merge_with_neighbours(fleet, network, merge, round=1)
+    merging = Merging(Matching(alignment="consistent"), Calibration(repair="none", images="pooled"))
+    agents, communicator = make_agents(agents=5), make_communicator(RING, 5)
+    twin = make_agents(agents=5)
+    matching = match_neighbours(agents, communicator, *merging, round=1)
+    merge_with_neighbours(agents, communicator, merging, Averaging(), round=1)
     for agent, frame in matching.frames.items():
         twin.reorder(agent, frame)
-    expected = torch.from_numpy(network.mixing) @ parameters_of(twin)
-    torch.testing.assert_close(parameters_of(fleet), expected, atol=1e-6, rtol=0)
+    expected = torch.from_numpy(communicator.mixing) @ parameters_of(twin)
+    torch.testing.assert_close(parameters_of(agents), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("alignment", ["per_edge", "consistent"])
-def test_after_the_first_meeting_neurons_keep_their_places(alignment, make_fleet, make_network):
-    merge = Merge(alignment=alignment, rematch=FirstMeeting())
-    fleet, network = make_fleet(agents=4), make_network(RING, 4)
-    first = match_neighbours(fleet, network, merge, round=1)
+def test_after_the_first_meeting_neurons_keep_their_places(alignment, make_agents, make_communicator):
+    merging = Merging(Matching(alignment=alignment, rematch=FirstMeeting()), Calibration())
+    agents, communicator = make_agents(agents=4), make_communicator(RING, 4)
+    first = match_neighbours(agents, communicator, *merging, round=1)
     assert set(first.frames) == {0, 1, 2, 3}
     assert first.similarities
-    merge_with_neighbours(fleet, network, merge, round=1)
-    second = match_neighbours(fleet, network, merge, round=2)
+    merge_with_neighbours(agents, communicator, merging, Averaging(), round=1)
+    second = match_neighbours(agents, communicator, *merging, round=2)
     assert not second.frames
     assert not second.similarities
     for order in second.permutations.values():
-        assert all(torch.equal(order[g.name], torch.arange(g.size)) for g in fleet.groups)
+        assert all(torch.equal(order[g.name], torch.arange(g.size)) for g in agents.symmetry)
     # What a plain averaging would do from here, this does.
-    twin = copy.deepcopy(fleet)
-    merge_with_neighbours(fleet, network, merge, round=2)
-    averaging = Merge(matcher=Identity())
-    merge_with_neighbours(twin, network, averaging, round=2)
-    assert torch.equal(parameters_of(fleet), parameters_of(twin))
+    twin = copy.deepcopy(agents)
+    merge_with_neighbours(agents, communicator, merging, Averaging(), round=2)
+    averaging = Merging(None, Calibration())
+    merge_with_neighbours(twin, communicator, averaging, Averaging(), round=2)
+    assert torch.equal(parameters_of(agents), parameters_of(twin))
 
 
-def test_per_edge_permutations_hold_between_frames(make_fleet, make_network):
+def test_per_edge_permutations_hold_between_frames(make_agents, make_communicator):
     """Matched pairs of channels stay matched when both agents move to their frames first."""
-    merge = Merge(rematch=FirstMeeting())
-    fleet, network = make_fleet(agents=4), make_network(RING, 4)
-    matching = match_neighbours(fleet, network, merge, round=1)
-    before = copy.deepcopy(fleet.states())
+    merging = Merging(Matching(rematch=FirstMeeting()), Calibration())
+    agents, communicator = make_agents(agents=4), make_communicator(RING, 4)
+    matching = match_neighbours(agents, communicator, *merging, round=1)
+    before = copy.deepcopy(agents.states())
     for agent, frame in matching.frames.items():
-        fleet.reorder(agent, frame)
+        agents.reorder(agent, frame)
     for (i, j), order in matching.permutations.items():
-        aligned_before = permute(permute(before[j], fleet.groups, order), fleet.groups, matching.frames[i])
-        aligned_after = permute(fleet.states()[j], fleet.groups, matching.remaining(i, j))
+        aligned_before = permute(
+            permute(before[j], agents.symmetry, order), agents.symmetry, matching.frames[i]
+        )
+        aligned_after = permute(agents.states()[j], agents.symmetry, matching.remaining(i, j))
         assert all(torch.equal(tensor, aligned_after[name]) for name, tensor in aligned_before.items())
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "momentum"])
-def test_training_goes_on_as_if_nothing_had_been_re_ordered(optimizer, make_fleet):
+def test_training_goes_on_as_if_nothing_had_been_re_ordered(optimizer, make_agents):
     settings = {"optimizer": {"name": optimizer}, "optimizer_state": "kept", "epochs": 1, "batch_size": 25}
-    fleet, twin = make_fleet(agents=2, **settings), make_fleet(agents=2, **settings)
+    agents, twin = make_agents(agents=2, **settings), make_agents(agents=2, **settings)
     generator = torch.Generator().manual_seed(0)
-    order = {g.name: torch.randperm(g.size, generator=generator) for g in fleet.groups}
-    for one in (fleet, twin):
+    order = {g.name: torch.randperm(g.size, generator=generator) for g in agents.symmetry}
+    for one in (agents, twin):
         one.train(1)
-    fleet.reorder(0, order)
-    for one in (fleet, twin):
+    agents.reorder(0, order)
+    for one in (agents, twin):
         one.train(2)
-    expected = permute(twin.states()[0], twin.groups, order)
-    for name, tensor in fleet.states()[0].items():
+    expected = permute(twin.states()[0], twin.symmetry, order)
+    for name, tensor in agents.states()[0].items():
         torch.testing.assert_close(tensor, expected[name], atol=2e-3, rtol=2e-3)
-    assert any(not torch.equal(tensor, twin.states()[0][name]) for name, tensor in fleet.states()[0].items())
+    assert any(not torch.equal(tensor, twin.states()[0][name]) for name, tensor in agents.states()[0].items())
 
 
-def test_frames_are_counted_as_messages(make_fleet, make_network):
-    fleet, network = make_fleet(agents=4), make_network(RING, 4)
-    merge_with_neighbours(fleet, network, Merge(alignment="consistent"), round=1)
-    size = 8 * sum(group.size for group in fleet.groups)
+def test_frames_are_counted_as_messages(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=4), make_communicator(RING, 4)
+    merge_with_neighbours(
+        agents, communicator, Merging(Matching(alignment="consistent"), Calibration()), Averaging(), round=1
+    )
+    size = 8 * sum(group.size for group in agents.symmetry)
     for agent in range(4):
-        sent = network.bytes_sent[agent, "frames"]
+        sent = communicator.bytes_sent[agent, "frames"]
         assert sent % (2 * size) == 0
         assert sent >= 4 * size
-    plain = make_network(RING, 4)
-    merge_with_neighbours(make_fleet(agents=4), plain, Merge(), round=1)
+    plain = make_communicator(RING, 4)
+    merge_with_neighbours(
+        make_agents(agents=4), plain, Merging(Matching(), Calibration()), Averaging(), round=1
+    )
     assert plain.bytes_sent[0, "frames"] == 0
 
 

@@ -9,15 +9,16 @@ from support.small import features_of
 from torch import nn
 
 from dimat.io.torchvision_import import torchvision_module
+from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching.activation import Activation
 from dimat.merging.matching.activation_weight import ActivationWeight
 from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import matched_pair
-from dimat.merging.matching.identity import Identity
+from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import Reward
 from dimat.merging.matching.weight import Weight
-from dimat.merging.options import Merge
+from dimat.merging.options import Merging
 from dimat.models import Plain, ResNet20, ResNet50, Vgg16
 from dimat.models.symmetry import permutation_groups, permute
 from dimat.randomness import Randomness
@@ -232,42 +233,41 @@ def test_running_statistics_do_not_matter_to_weights():
     assert all(torch.equal(before[group.name], after[group.name]) for group in groups)
 
 
-def test_the_identity_moves_nothing_and_looks_at_nothing():
-    model = Plain(widths=(3, 4)).build(1, 2)
-    groups = permutation_groups(model, (1, 8, 8))
-
-    def images():
-        raise AssertionError("an image was looked at")
-        yield
-
-    similarity = Identity().compare({0: model, 1: model}, groups, [(0, 1)], images())[0, 1]
-    found = matched_pair(similarity, groups, Reward())
-    assert {group.size for group in groups} == {3, 4}
-    assert all(torch.equal(found[name], order) for name, order in in_place(groups).items())
+@pytest.mark.parametrize(
+    ("matching", "common"),
+    [
+        ({}, False),
+        ({"alignment": "consistent"}, True),
+        ({"rematch": "first_meeting"}, True),
+        ({"rematch": {"name": "sticky", "bonus": 0.1}, "passes": 2}, True),
+        ({"rematch": "margin", "matcher": "weight"}, True),
+    ],
+    ids=str,
+)
+def test_what_holds_its_places_has_a_common_frame(matching, common):
+    assert Matching.model_validate(matching).common_frame is common
 
 
 @pytest.mark.parametrize(
-    ("options", "matching", "merge"),
+    ("matching", "repair", "looks"),
     [
-        ({}, "", "pooled images"),
-        ({"repair": "none"}, "pooled images", "no repair"),
-        ({"matcher": "weight", "repair": "none"}, "weight matching", "no repair"),
-        ({"matcher": "activation-weight", "images": "own"}, "activation-weight matching", "own images"),
-        (
-            {"alignment": "consistent", "rematch": "first_meeting"},
-            "common frame, matched once",
-            "pooled images",
-        ),
-        (
-            {"rematch": {"name": "sticky", "bonus": 0.1}, "passes": 2},
-            "sticky bonus 0.1, 2 passes",
-            "pooled images",
-        ),
-        ({"matcher": "identity", "repair": "repair"}, "", "repair, pooled images"),
+        (None, None, False),
+        (None, "none", False),
+        (None, "repair", True),
+        ("weight", "none", False),
+        ("weight", "recalibrate", True),
+        ("activation", "none", True),
+        ("activation-weight", None, True),
     ],
 )
-def test_labels_tell_matching_from_averaging(options, matching, merge):
-    found = Merge.model_validate(options)
-    assert (found.matching_label(), found.label()) == (matching, merge)
-    assert found.without_matching().label() == merge  # plain averaging with the same repair has the same
-    assert found.without_matching().matching_label() == ""
+def test_images_are_looked_at_by_matchers_of_activations_and_by_repair(matching, repair, looks):
+    merging = Merging(
+        None if matching is None else Matching.model_validate({"matcher": matching}),
+        None if repair is None else Calibration(repair=repair),
+    )
+    assert merging.looks_at_images is looks
+
+
+def test_without_images_only_repair_tells_calibrations_apart():
+    assert Calibration(repair="none", images="own", limit=7).without_images() == Calibration(repair="none")
+    assert Calibration(images="own", limit=7).without_images() == Calibration(images="own", limit=7)

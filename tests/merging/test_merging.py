@@ -13,24 +13,26 @@ from torch import nn
 
 from dimat.data.augmentation import Augmentation
 from dimat.merging.averaging.average import weighted_average
+from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import visible_images
+from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching.activation import Activation
 from dimat.merging.matching.assignment import best_permutation, inverse
 from dimat.merging.matching.frames import matched_pair
-from dimat.merging.matching.identity import Identity
+from dimat.merging.matching.neighbours import match_neighbours
+from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import Reward
 from dimat.merging.matching.statistics import correlations
-from dimat.merging.merge import match_neighbours, merge_with_neighbours
-from dimat.merging.options import Merge
+from dimat.merging.merge import merge_with_neighbours
+from dimat.merging.options import Merging
 from dimat.models import Plain, ResNet20
 from dimat.models.symmetry import permutation_groups, permute
-from dimat.tasks.evaluation import evaluate
 from dimat.topology import Complete, Ring, TwoHub
 
 SHAPE = (1, 8, 8)
 RING, COMPLETE = Ring(), Complete()
-AVERAGING = Merge(matcher=Identity(), repair="none")
+AVERAGING = Merging(None, Calibration(repair="none"))
 
 
 def batches_of(*sizes, seed=0):
@@ -241,40 +243,40 @@ def test_recalibration_leaves_a_network_without_normalization_alone():
 # A whole merge.
 
 
-def parameters_of(fleet):
+def parameters_of(agents):
     return torch.stack(
-        [torch.cat([tensor.detach().flatten() for tensor in model.parameters()]) for model in fleet.models]
+        [torch.cat([tensor.detach().flatten() for tensor in model.parameters()]) for model in agents.models]
     )
 
 
 @pytest.mark.parametrize("graph", [COMPLETE, RING, TwoHub()], ids=str)
-def test_averaging_without_matching_multiplies_by_the_mixing_matrix(graph, make_fleet, make_network):
-    fleet, network = make_fleet(agents=5), make_network(graph, 5)
-    before = parameters_of(fleet)
-    merge_with_neighbours(fleet, network, AVERAGING, round=1)
-    expected = torch.from_numpy(network.mixing) @ before.double()
-    torch.testing.assert_close(parameters_of(fleet).double(), expected, atol=1e-6, rtol=0)
+def test_averaging_without_matching_multiplies_by_the_mixing_matrix(graph, make_agents, make_communicator):
+    agents, communicator = make_agents(agents=5), make_communicator(graph, 5)
+    before = parameters_of(agents)
+    merge_with_neighbours(agents, communicator, AVERAGING, Averaging(), round=1)
+    expected = torch.from_numpy(communicator.mixing) @ before.double()
+    torch.testing.assert_close(parameters_of(agents).double(), expected, atol=1e-6, rtol=0)
     if graph is COMPLETE:
-        torch.testing.assert_close(parameters_of(fleet), before.mean(0).expand(5, -1), atol=1e-6, rtol=0)
+        torch.testing.assert_close(parameters_of(agents), before.mean(0).expand(5, -1), atol=1e-6, rtol=0)
 
 
-def test_shuffled_copies_merge_into_one_function(make_fleet, make_network, digits):
+def test_shuffled_copies_merge_into_one_function(make_agents, make_communicator, digits):
     """Agents that differ by a permutation alone: a merge must change no agent's function."""
-    fleet, network = make_fleet(agents=3, start="same"), make_network(COMPLETE, 3)
-    for agent, model in enumerate(fleet.models):
-        shuffled = permute(model.state_dict(), fleet.groups, random_permutations(fleet.groups, agent))
+    agents, communicator = make_agents(agents=3, start="same"), make_communicator(COMPLETE, 3)
+    for agent, model in enumerate(agents.models):
+        shuffled = permute(model.state_dict(), agents.symmetry, random_permutations(agents.symmetry, agent))
         model.load_state_dict(shuffled)
-        recalibrate(model, fleet.batches(torch.arange(len(digits.train_labels))))
-    batch = fleet.data.normalized(digits.test_images)
-    before = [logits(model, batch) for model in fleet.models]
-    merge_with_neighbours(fleet, network, Merge(), round=1)
-    for model, expected in zip(fleet.models, before, strict=True):
+        recalibrate(model, agents.task.inputs(range(3), None, False, torch.Generator())())
+    batch = agents.task.data.normalized(digits.test_images)
+    before = [logits(model, batch) for model in agents.models]
+    merge_with_neighbours(agents, communicator, Merging(Matching(), Calibration()), Averaging(), round=1)
+    for model, expected in zip(agents.models, before, strict=True):
         torch.testing.assert_close(logits(model, batch), expected, atol=1e-3, rtol=1e-3)
 
 
-def test_on_pooled_images_both_ends_of_a_link_agree(make_fleet, make_network):
-    fleet, network = make_fleet(agents=4), make_network(RING, 4)
-    found = match_neighbours(fleet, network, Merge(), round=1).permutations
+def test_on_pooled_images_both_ends_of_a_link_agree(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=4), make_communicator(RING, 4)
+    found = match_neighbours(agents, communicator, Matching(), Calibration(), round=1).permutations
     assert set(found) == {(i, j) for i in range(4) for j in ((i - 1) % 4, (i + 1) % 4)}
     for (i, j), permutations in found.items():
         for name, permutation in permutations.items():
@@ -286,107 +288,114 @@ def test_on_pooled_images_both_ends_of_a_link_agree(make_fleet, make_network):
     )
 
 
-def test_matching_leaves_the_networks_as_they_are(make_fleet, make_network):
-    fleet, network = make_fleet(agents=3), make_network(RING, 3)
-    before = copy.deepcopy(fleet.states())
+def test_matching_leaves_the_networks_as_they_are(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=3), make_communicator(RING, 3)
+    before = copy.deepcopy(agents.states())
     for images in ("own", "neighbours", "pooled"):
-        match_neighbours(fleet, network, Merge(images=images), round=1)
-    for state, old in zip(fleet.states(), before, strict=True):
+        match_neighbours(agents, communicator, Matching(), Calibration(images=images), round=1)
+    for state, old in zip(agents.states(), before, strict=True):
         assert all(torch.equal(tensor, old[name]) for name, tensor in state.items())
 
 
 @pytest.mark.parametrize("images", ["own", "neighbours", "pooled"])
-def test_a_merge_repairs_on_the_images_it_may_look_at(images, make_fleet, make_network):
-    fleet, network = make_fleet(agents=4), make_network(RING, 4)
-    merge = Merge(images=images)
-    merge_with_neighbours(fleet, network, merge, round=1)
+def test_a_merge_repairs_on_the_images_it_may_look_at(images, make_agents, make_communicator):
+    agents, communicator = make_agents(agents=4), make_communicator(RING, 4)
+    merging = Merging(Matching(), Calibration(images=images))
+    merge_with_neighbours(agents, communicator, merging, Averaging(), round=1)
     visible = {"own": [2], "neighbours": [1, 2, 3], "pooled": [0, 1, 2, 3]}[images]
-    pixels = fleet.data.normalized(
-        fleet.data.train_images[torch.cat([fleet.holdings[agent] for agent in visible])]
+    pixels = agents.task.data.normalized(
+        agents.task.data.train_images[torch.cat([agents.task.holdings[agent] for agent in visible])]
     )
-    conv, norm = fleet.models[2].features[0], fleet.models[2].features[1]
+    conv, norm = agents.models[2].features[0], agents.models[2].features[1]
     features = conv(pixels).detach().transpose(0, 1).flatten(1)
     torch.testing.assert_close(norm.running_mean, features.mean(1), atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(norm.running_var, features.var(1), atol=0, rtol=0.05)
 
 
-def test_which_images_an_agent_may_look_at(make_fleet, make_network):
-    fleet, network = make_fleet(agents=5), make_network(RING, 5)
+def test_which_images_an_agent_may_look_at(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=5), make_communicator(RING, 5)
     holders = {"own": [1], "neighbours": [0, 1, 2], "pooled": range(5)}
-    for images, agents in holders.items():
-        expected = sum(len(fleet.holdings[agent]) for agent in agents)
-        merge = Merge(images=images)
-        batches = list(visible_images(fleet, network, merge, 1, round=1)())
+    for images, holding in holders.items():
+        expected = sum(len(agents.task.holdings[agent]) for agent in holding)
+        batches = list(visible_images(agents, communicator, Calibration(images=images), 1, round=1)())
         assert sum(map(len, batches)) == expected
         # The sum over all pixels identifies the set of images whatever its order.
-        pixels = fleet.data.train_images[torch.cat([fleet.holdings[agent] for agent in agents])]
-        total = fleet.data.normalized(pixels).double().sum()
+        pixels = agents.task.data.train_images[torch.cat([agents.task.holdings[agent] for agent in holding])]
+        total = agents.task.data.normalized(pixels).double().sum()
         assert float(torch.cat(batches).double().sum()) == pytest.approx(float(total), abs=1e-2)
-        limited = visible_images(fleet, network, Merge(images=images, limit=7), 1, round=1)
+        limited = visible_images(agents, communicator, Calibration(images=images, limit=7), 1, round=1)
         assert sum(map(len, limited())) == 7
 
 
-def test_limited_images_are_drawn_anew_every_round_but_not_every_pass(make_fleet, make_network):
-    fleet, network = make_fleet(agents=3), make_network(RING, 3)
-    merge = Merge(limit=20)
-    drawn = [visible_images(fleet, network, merge, None, round) for round in (1, 2)]
+def test_limited_images_are_drawn_anew_every_round_but_not_every_pass(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=3), make_communicator(RING, 3)
+    calibration = Calibration(limit=20)
+    drawn = [visible_images(agents, communicator, calibration, None, round) for round in (1, 2)]
     first, again, second = (torch.cat(list(images())) for images in (drawn[0], drawn[0], drawn[1]))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
 
 
-def test_augmented_images_are_only_used_if_asked_for(make_fleet, make_network):
-    fleet = make_fleet(agents=3, augmentation=Augmentation(flip=True, crop=2))
-    network = make_network(RING, 3)
+def test_augmented_images_are_only_used_if_asked_for(make_agents, make_communicator):
+    agents = make_agents(agents=3, augmentation=Augmentation(flip=True, crop=2))
+    communicator = make_communicator(RING, 3)
     plain, augmented = (
-        torch.cat(list(visible_images(fleet, network, Merge(augmented=augmented), None, 1)()))
+        torch.cat(list(visible_images(agents, communicator, Calibration(augmented=augmented), None, 1)()))
         for augmented in (False, True)
     )
     assert not torch.equal(plain, augmented)
-    own = fleet.data.normalized(fleet.data.train_images).sum((1, 2, 3)).sort().values
+    own = agents.task.data.normalized(agents.task.data.train_images).sum((1, 2, 3)).sort().values
     torch.testing.assert_close(plain.sum((1, 2, 3)).sort().values, own, atol=1e-3, rtol=0)
 
 
 # What is sent.
 
 
-def sent(network, kind):
-    return [network.bytes_sent[agent, kind] for agent in range(network.agents)]
+def sent(communicator, kind):
+    return [communicator.bytes_sent[agent, kind] for agent in range(communicator.agents)]
 
 
 @pytest.mark.parametrize("graph", [RING, COMPLETE, TwoHub()], ids=str)
-def test_bytes_of_models_are_state_times_degree(graph, make_fleet, make_network):
-    fleet, network = make_fleet(agents=6), make_network(graph, 6)
+def test_bytes_of_models_are_state_times_degree(graph, make_agents, make_communicator):
+    agents, communicator = make_agents(agents=6), make_communicator(graph, 6)
     for round in (1, 2, 3):
-        merge_with_neighbours(fleet, network, AVERAGING, round)
+        merge_with_neighbours(agents, communicator, AVERAGING, Averaging(), round)
     # widths 4 and 5 on one channel, ten classes: float32 parameters, two statistics, and counters of 8 bytes
     parameters = 9 * 4 + 9 * 4 * 5 + 2 * (4 + 5) + 5 * 10 + 10
     size = 4 * (parameters + 2 * (4 + 5)) + 8 * 2
     degrees = {"ring": [2] * 6, "complete": [5] * 6, "two_hub": [2] * 4 + [4] * 2}[graph.name]
-    assert sent(network, "models") == [3 * size * degree for degree in degrees]
+    assert sent(communicator, "models") == [3 * size * degree for degree in degrees]
 
 
 @pytest.mark.parametrize(("images", "receivers"), [("own", 0), ("neighbours", 2), ("pooled", 4)])
-def test_bytes_of_images_are_counted_once(images, receivers, make_fleet, make_network):
-    fleet, network = make_fleet(agents=5), make_network(RING, 5)
+def test_bytes_of_images_are_counted_once(images, receivers, make_agents, make_communicator):
+    agents, communicator = make_agents(agents=5), make_communicator(RING, 5)
     for round in (1, 2, 3):
-        merge_with_neighbours(fleet, network, Merge(images=images, limit=50), round)
-    assert sent(network, "images") == [64 * len(own) * receivers for own in fleet.holdings]
+        merge_with_neighbours(
+            agents,
+            communicator,
+            Merging(Matching(), Calibration(images=images, limit=50)),
+            Averaging(),
+            round,
+        )
+    assert sent(communicator, "images") == [64 * len(own) * receivers for own in agents.task.holdings]
 
 
-def test_what_uses_no_images_sends_none(make_fleet, make_network):
-    fleet, network = make_fleet(agents=3), make_network(RING, 3)
-    merge_with_neighbours(fleet, network, AVERAGING, round=1)
-    assert sent(network, "images") == [0, 0, 0]
+def test_what_uses_no_images_sends_none(make_agents, make_communicator):
+    agents, communicator = make_agents(agents=3), make_communicator(RING, 3)
+    merge_with_neighbours(agents, communicator, AVERAGING, Averaging(), round=1)
+    assert sent(communicator, "images") == [0, 0, 0]
 
 
-def test_two_passes_do_nearly_what_three_do(make_fleet, make_network):
+def test_two_passes_do_nearly_what_three_do(make_agents, make_communicator):
     """Statistics of normalization and correlations from one pass: most assignments and the accuracy agree."""
-    fleet, network = make_fleet(agents=3, model=Plain(), batch_size=50), make_network(RING, 3)
+    agents, communicator = make_agents(agents=3, model=Plain(), batch_size=50), make_communicator(RING, 3)
     for epoch in range(4):
-        fleet.pretrain(epoch)
+        agents.pretrain(epoch)
     found = {
-        passes: match_neighbours(fleet, network, Merge(passes=passes), round=1).permutations
+        passes: match_neighbours(
+            agents, communicator, Matching(passes=passes), Calibration(), round=1
+        ).permutations
         for passes in (2, 3)
     }
     agreement = [
@@ -397,9 +406,9 @@ def test_two_passes_do_nearly_what_three_do(make_fleet, make_network):
     assert numpy.mean(agreement) > 0.8
     accuracies = {}
     for passes in (2, 3):
-        merged = copy.deepcopy(fleet)
-        merge_with_neighbours(merged, network, Merge(passes=passes), round=1)
-        accuracies[passes] = numpy.mean(
-            [evaluate(model, merged.data)["test_accuracy"] for model in merged.models]
+        merged = copy.deepcopy(agents)
+        merge_with_neighbours(
+            merged, communicator, Merging(Matching(passes=passes), Calibration()), Averaging(), round=1
         )
+        accuracies[passes] = numpy.mean([merged.evaluate(row)["test_accuracy"] for row in range(3)])
     assert abs(accuracies[2] - accuracies[3]) < 0.05

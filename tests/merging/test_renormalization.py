@@ -258,7 +258,7 @@ def test_dead_channels_give_no_nan():
         for parent in parents:
             parent[0].weight[2] = 0  # never varies
             parent[2].weight[1], parent[2].bias[1] = 0, 0  # nor does this, at zero
-        parents[2][2].weight[3] = 0  # one parent varies, the other does not
+        parents[1][2].weight[3] = 0  # one parent varies, the other does not
     model = merged_from(parents)
     renormalize(model, parents, WEIGHTS, lambda: images, shift=True)
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())

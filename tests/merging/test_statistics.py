@@ -8,8 +8,8 @@ import torch
 from support.small import features_of
 from torch import nn
 
-from dimat.merging import statistics
 from dimat.merging.calibration.recalibration import recalibrate
+from dimat.merging.matching import statistics
 from dimat.merging.matching.assignment import best_permutation
 from dimat.merging.matching.statistics import correlations
 from dimat.models import Plain, ResNet20

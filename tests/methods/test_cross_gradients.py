@@ -62,11 +62,11 @@ def test_cross_gradients_are_those_of_the_neighbours_at_ones_own_point(compresse
         v = 0.8 * v - RATE * torch.stack(projected)
         x = mixing() @ x + v
     method = Cga(learning_rate=RATE, momentum=0.8, compressed=compressed)
-    network = iterates(method, agents, RING, rounds=1)
+    communicator = iterates(method, agents, RING, rounds=1)
     torch.testing.assert_close(agents.parameters, x, rtol=0, atol=1e-7)
     size = 5 if compressed else 32  # of 4 numbers: a byte of signs and a scale, or double precision
-    assert network.bytes_sent[0, "gradients"] == STEPS * 2 * size
-    assert network.bytes_sent[0, "models"] == STEPS * 2 * 32
+    assert communicator.bytes_sent[0, "gradients"] == STEPS * 2 * size
+    assert communicator.bytes_sent[0, "models"] == STEPS * 2 * 32
 
 
 @given(st.integers(1, 70), st.integers(0, 2**31))

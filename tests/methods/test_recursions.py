@@ -152,11 +152,12 @@ KEEP_THE_MEAN = [
 @pytest.mark.parametrize("graph", [Ring(), Complete(), TwoHub()])
 def test_the_mean_moves_by_the_mean_gradient(method, graph):
     agents = Quadratics(noise=0.3)
-    network = InProcess(graph.mixing_matrix(5))
+    communicator = InProcess(graph.mixing_matrix(5))
+    agents.state.declare(method.keeps)
     for step in agents.steps(1):
         x = agents.parameters
-        network.advance()
-        method.step(agents, network, step, RATE)
+        communicator.advance()
+        method.step(agents, communicator, step, RATE)
         expected = x.mean(0) - RATE * step.gradients(x).mean(0)
         torch.testing.assert_close(agents.parameters.mean(0), expected, rtol=0, atol=1e-12)
 
@@ -176,29 +177,29 @@ def test_gradient_tracking_reaches_the_optimum_and_gossip_stays_off_it():
 
 
 def test_trackers_are_sent_from_the_second_step_on():
-    network = iterates(GradientTracking(), Quadratics(), RING)
-    assert network.bytes_sent[0, "models"] == 2 * STEPS * 2 * 32
-    assert network.bytes_sent[0, "trackers"] == (2 * STEPS - 1) * 2 * 32
+    communicator = iterates(GradientTracking(), Quadratics(), RING)
+    assert communicator.bytes_sent[0, "models"] == 2 * STEPS * 2 * 32
+    assert communicator.bytes_sent[0, "trackers"] == (2 * STEPS - 1) * 2 * 32
 
 
 def test_the_final_merge_is_consensus_at_the_mean_and_is_paid_for():
     agents = Quadratics()
     method = FinalMerge(learning_rate=RATE)
-    network = iterates(method, agents, RING)
+    communicator = iterates(method, agents, RING)
     mean = agents.parameters.mean(0)
-    sent = network.bytes_sent[0, "models"]
-    method.finish(agents, network)
+    sent = communicator.bytes_sent[0, "models"]
+    method.finish(agents, communicator)
     torch.testing.assert_close(agents.parameters, mean.expand(5, -1), rtol=0, atol=1e-12)
-    assert network.bytes_sent[0, "models"] - sent == 4 * agents.parameters[0].nbytes
+    assert communicator.bytes_sent[0, "models"] - sent == 4 * agents.parameters[0].nbytes
 
 
 def test_a_swarm_takes_the_steps_of_the_others_on_average():
     agents = Quadratics(noise=0.3)
     method = SwarmSgd(learning_rate=RATE, local_steps=3)
-    network = iterates(method, agents, RING, rounds=4)
+    communicator = iterates(method, agents, RING, rounds=4)
     assert sum(agents.steps_taken) == 4 * STEPS * 5
     assert len(set(agents.steps_taken)) > 1
-    assert sum(network.messages_sent.values()) == sum(agents.steps_taken) / 3
+    assert sum(communicator.messages_sent.values()) == sum(agents.steps_taken) / 3
 
 
 def test_a_meeting_is_two_local_descents_and_their_average():
@@ -216,26 +217,26 @@ def test_a_meeting_is_two_local_descents_and_their_average():
 @pytest.mark.parametrize("graph", [Ring(), Complete(), TwoHub()])
 def test_matcha_with_its_whole_budget_is_gossip_over_all_links(graph):
     agents = Quadratics(noise=0.3)
-    network = InProcess(graph.mixing_matrix(5))
+    communicator = InProcess(graph.mixing_matrix(5))
     laplacian = numpy.zeros((5, 5))
-    for i, j in network.edges():
+    for i, j in communicator.edges():
         laplacian[[i, j], [i, j]] += 1
         laplacian[[i, j], [j, i]] -= 1
-    alpha = decomposition(tuple(network.edges()), 5, 1.0)[2]
+    alpha = decomposition(tuple(communicator.edges()), 5, 1.0)[2]
     w = torch.from_numpy(numpy.eye(5) - alpha * laplacian)
     expected = recursion(agents, None, lambda x, g, k: w @ (x - RATE * g(x)))
-    iterates(Matcha(learning_rate=RATE, budget=1.0), agents, network.mixing)
+    iterates(Matcha(learning_rate=RATE, budget=1.0), agents, communicator.mixing)
     torch.testing.assert_close(agents.parameters, expected, rtol=0, atol=1e-10)
 
 
 def test_matcha_spends_its_budget_on_average_and_keeps_the_mean():
-    network = InProcess(Complete().mixing_matrix(6))
+    communicator = InProcess(Complete().mixing_matrix(6))
     method = Matcha(budget=0.4)
-    parts, probabilities, alpha = decomposition(tuple(network.edges()), 6, 0.4)
+    parts, probabilities, alpha = decomposition(tuple(communicator.edges()), 6, 0.4)
     generator = numpy.random.default_rng(0)
     used = []
     for _ in range(2000):
-        matrix = method.links(network, generator)
+        matrix = method.links(communicator, generator)
         numpy.testing.assert_allclose(matrix, matrix.T)
         numpy.testing.assert_allclose(matrix.sum(0), 1)
         on = [matching for matching in parts if matrix[matching[0]] > 0]

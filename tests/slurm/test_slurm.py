@@ -191,7 +191,7 @@ def test_a_job_that_needs_longer_than_its_limit_goes_on(pipeline):
 
 
 def test_two_tasks_of_one_run(pipeline):
-    study = LONG | {"network": "ranks"}
+    study = LONG | {"communication": "ranks"}
     here, there = pipeline("here", study), pipeline("there", study)
     records = here.run().read_bytes()
     process = there.start("--profile", "slurm", *ALONE)

@@ -23,23 +23,23 @@ STUDY = SMALL | {
     "keep_checkpoints": True,
 }
 TRAINING = ("prepare", "partition", "pretrain", "tune", "train", "collect")
-STEPS = (*TRAINING, "holonomy", "claims", "figure", "table", "pdf")
+STEPS = (*TRAINING, "holonomy", "judge", "figure", "table", "pdf")
 DIFFERENT_EVERY_TIME = ("seconds", "resumed", "peak_memory_bytes", "sha256")
 """Keys of provenance that say what a run cost."""
 
 
 def write_audit(layout: Layout) -> None:
     """An audit.csv with what the paper shows; a real one takes a minute."""
-    from theory.checks import Row
-    from theory.gap import gap_rows
-    from theory.report import as_csv
+    from theory.claims.report import audit_csv
+    from theory.claims.rows import Row
+    from theory.gap.rows import gap_rows
 
     rows = [
         Row(claim, "gradient", "E |grad|^2", "ring", 5, 100, 0.5, 0.4, 0.6, 1.5, 0.01, 16, problem="p")
         for claim in ("convergence", "disagreement")
     ]
     rows += gap_rows()
-    write_checked(layout.audit, as_csv(rows).encode())
+    write_checked(layout.audit, audit_csv(rows).encode())
 
 
 def die_in_write(number):

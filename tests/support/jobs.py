@@ -2,27 +2,27 @@
 
 from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
-from dimat.experiment.runner import Driver
+from dimat.experiment.runner import Runner
 
 
-def open_driver(content, folder):
-    """A driver whose data and partitions are made."""
+def open_runner(content, folder):
+    """A runner whose data and partitions are made."""
     study = parse_study(content, "small")
-    driver = Driver(study, Layout(folder / "small"))
-    for source in study.sources.values():
-        driver.prepare(source)
-    for deal in study.deals.values():
-        driver.partition(deal)
-    return driver
+    runner = Runner(study, Layout(folder / "small"))
+    for prepared in study.prepared.values():
+        runner.prepare(prepared)
+    for partitioned in study.partitioned.values():
+        runner.partition(partitioned)
+    return runner
 
 
-def only_start(driver):
-    (start,) = driver.study.starts.values()
+def only_start(runner):
+    (start,) = runner.study.pretrained.values()
     return start
 
 
-def only_run(driver):
-    (run,) = driver.study.runs.values()
+def only_run(runner):
+    (run,) = runner.study.runs.values()
     return run
 
 

@@ -52,8 +52,8 @@ class Pipeline:
         """How many jobs of each rule Snakemake would run now."""
         plan = self("--dry-run")
         assert plan.returncode == 0, plan.stderr
-        stats = re.search(r"^job +count\n-+ +-+\n(.*?)^total", plan.stdout + plan.stderr, re.S | re.M)
-        return {} if stats is None else {job: int(n) for job, n in re.findall(r"(\S+) +(\d+)", stats[1])}
+        table = re.findall(r"^ (\w+) +(\d+) *$", plan.stdout + plan.stderr, re.M)
+        return {rule: int(count) for rule, count in table if rule != "total"}
 
     @property
     def results(self) -> Path:

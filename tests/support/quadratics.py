@@ -4,9 +4,11 @@ from itertools import count, islice
 
 import torch
 
-from dimat.agents.agents import Agents
+from dimat.agents.vectors import Vectors
 from dimat.communication.in_process import InProcess
 from dimat.randomness import Randomness
+from dimat.tasks.task import Metric
+from dimat.tasks.vector_task import VectorTask
 from dimat.topology import Ring
 
 RATE = 0.07
@@ -15,33 +17,39 @@ STEPS = 6
 RING = Ring().mixing_matrix(5)
 
 
-class Quadratics(Agents):
+class QuadraticTask(VectorTask):
     """f_i(x) = (x - c_i)^T A_i (x - c_i) / 2 in double precision; a sample is the noise of the gradient."""
 
-    def __init__(self, agents=5, size=4, noise=0.0, seed=0):
-        super().__init__(agents, Randomness("quadratics", seed))
-        self.epochs, self.steps_per_epoch = 2, STEPS // 2
-        self.noise = noise
+    metric = Metric("loss", "loss", better="lower")
+
+    def __init__(self, agents, size, noise, seed):
+        self.agents, self.noise = agents, noise
+        self.randomness = Randomness("quadratics", seed)
         generator = torch.Generator().manual_seed(seed)
         root = torch.randn(agents, size, size, generator=generator, dtype=torch.float64)
         self.curvature = root @ root.mT / size + 0.1 * torch.eye(size, dtype=torch.float64)
         self.center = torch.randn(agents, size, generator=generator, dtype=torch.float64)
-        self.x = torch.randn(agents, size, generator=generator, dtype=torch.float64)
+        self.start = torch.randn(agents, size, generator=generator, dtype=torch.float64)
 
-    @property
-    def parameters(self):
-        return self.x.clone()
+    def samples(self, agent, round):
+        generator = self.randomness.numpy("noise", agent=agent, round=round)
+        return (self.noise * torch.from_numpy(generator.normal(size=self.start.shape[1])) for _ in count())
 
-    @parameters.setter
-    def parameters(self, values):
-        self.x = values.clone()
+    def gradient(self, agent, point, sample):
+        return self.curvature[agent] @ (point - self.center[agent]) + sample
 
-    def samples(self, row, round):
-        generator = self.randomness.numpy("noise", agent=self.mine[row], round=round)
-        return (self.noise * torch.from_numpy(generator.normal(size=self.x.shape[1])) for _ in count())
+    def evaluate(self, agent, point):
+        off = point - self.center[agent]
+        return {"loss": float(off @ self.curvature[agent] @ off) / 2}
 
-    def gradient(self, row, sample, point, *, own=True):
-        return self.curvature[row] @ (point - self.center[row]) + sample
+
+class Quadratics(Vectors):
+    """Agents of a `QuadraticTask`, and all that a test knows of it."""
+
+    def __init__(self, agents=5, size=4, noise=0.0, seed=0):
+        task = QuadraticTask(agents, size, noise, seed)
+        super().__init__(task, task.randomness, epochs=2, steps_per_epoch=STEPS // 2)
+        self.curvature, self.center = task.curvature, task.center
 
     def noises(self, rounds):
         """What `samples` gives in so many rounds, (steps, agents, size)."""
@@ -56,11 +64,11 @@ class Quadratics(Agents):
 
 
 def iterates(method, agents, matrix, rounds=2):
-    """The network, after all steps of some rounds; parameters are those of ``agents``."""
-    network = InProcess(matrix)
+    """The communicator, after all steps of some rounds; parameters are those of ``agents``."""
+    communicator = InProcess(matrix)
     for round in range(1, rounds + 1):
-        method.learn(agents, network, round)
-    return network
+        method.learn(agents, communicator, round)
+    return communicator
 
 
 def recursion(agents, matrix, step, rounds=2):

@@ -6,8 +6,12 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from support.families import RANDOMNESS, edges, graph_of, members, ring
+from support.small import SMALL
 
+from dimat.errors import InputError
+from dimat.experiment.config import Study
 from dimat.randomness import Randomness
 from dimat.topology import (
     Complete,
@@ -95,3 +99,66 @@ def test_contraction_of_a_sequence_with_failures():
     twice = graph_of({"name": "sequence", "graphs": ["ring", "ring"], "link_failures": 0.3})
     once = ring(link_failures=0.3).contraction(6)
     assert ring().contraction(6) < twice.contraction(6) <= once + 0.02
+
+
+# Links that fail one way.
+
+ONE_WAY = {"link_failures": 0.3, "one_way": True}
+
+
+def study_of(method, graph):
+    return Study.model_validate(SMALL | {"graph": {"name": "ring", **graph}, "method": method})
+
+
+@given(members(), st.integers(0, 99))
+def test_one_way_failures_leave_columns_stochastic(member, time):
+    graph, agents = member
+    matrix = graph.model_copy(update=ONE_WAY | {"agent_failures": 0.2}).mixing_at(agents, time, RANDOMNESS)
+    numpy.testing.assert_allclose(matrix.sum(axis=0), 1, atol=1e-12)
+    assert (matrix >= 0).all()
+    whole = graph.mixing_at(agents, time, RANDOMNESS)
+    kept = ~numpy.eye(agents, dtype=bool) & (matrix != 0)
+    assert (matrix[kept] == whole[kept]).all()
+
+
+def test_one_way_failures_break_rows_and_take_one_direction_alone():
+    graph = ring(**ONE_WAY)
+    matrices = [graph.mixing_at(6, time, RANDOMNESS) for time in range(200)]
+    rows = numpy.array([matrix.sum(axis=1) for matrix in matrices])
+    assert abs(rows - 1).max() > 0.3
+    numpy.testing.assert_allclose(rows.sum(axis=1), 6)
+    alone = [(matrix[0, 1] > 0) != (matrix[1, 0] > 0) for matrix in matrices]
+    assert 0.3 < numpy.mean(alone) < 0.55  # 2 x 0.3 x 0.7
+    assert not graph.doubly_stochastic(6)
+    assert ring(link_failures=0.3).doubly_stochastic(6)
+    both = [ring(link_failures=0.3).mixing_at(6, time, RANDOMNESS) for time in range(50)]
+    assert all((matrix == matrix.T).all() for matrix in both)
+
+
+def test_one_way_failures_need_push_sum():
+    for method in ("dpsgd", "wa"):
+        with pytest.raises(InputError, match=r"fail one way; method .* expected one of: sgp"):
+            for run in study_of(method, ONE_WAY).runs.values():
+                run.check()
+    for method, graph in (("sgp", ONE_WAY), ("dpsgd", {"link_failures": 0.3})):
+        for run in study_of(method, graph).runs.values():
+            run.check()
+
+
+def test_one_way_without_link_failures_is_refused():
+    with pytest.raises(ValidationError, match="expected link_failures above 0"):
+        ring(one_way=True)
+    with pytest.raises(ValidationError, match="expected link_failures above 0"):
+        ring(one_way=True, agent_failures=0.1)
+
+
+def test_contraction_of_one_way_failures_by_enumeration():
+    graph = edges((0, 1), (1, 2)).model_copy(update=ONE_WAY)
+    arcs = [arc for i, j in graph.edges(3) for arc in ((i, j), (j, i))]
+    centre = numpy.eye(3) - 1 / 3
+    squared = sum(
+        chance * numpy.kron(centre @ w, centre @ w)
+        for chance, w in outcomes(graph.mixing_matrix(3), True, arcs, 0.3, 0.0)
+    )
+    factor = numpy.sqrt(abs(numpy.linalg.eigvals(squared)).max())
+    assert graph.contraction(3) == pytest.approx(factor, abs=0.03)

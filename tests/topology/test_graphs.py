@@ -57,7 +57,7 @@ def test_mixing_matrices_of_every_family(family, name, weights, agents):
     for agent in range(agents):
         linked = set(numpy.flatnonzero(matrix[agent]).tolist()) - {agent}
         assert linked == neighbours_by_formula(name, agents, agent)
-        assert set(InProcess(matrix).neighbours(agent)) == linked
+        assert set(InProcess(matrix).senders(agent)) == linked
         assert matrix[agent, agent] >= 1 / agents - 1e-12  # degrees are at most N - 1
 
 
@@ -114,7 +114,7 @@ def test_a_single_agent_keeps_everything(graph):
     matrix = graph.mixing_matrix(1)
     assert matrix.tolist() == [[1.0]]
     assert second_eigenvalue(matrix) == 0
-    assert InProcess(matrix).neighbours(0) == []
+    assert InProcess(matrix).senders(0) == []
 
 
 def test_two_agents_on_a_ring_share_one_edge():

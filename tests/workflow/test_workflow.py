@@ -28,10 +28,12 @@ def undisturbed(request):
 
 def test_builds_paper_figures_tables_and_records(pipeline):
     assert (pipeline.results / "dimat.pdf").read_bytes().startswith(b"%PDF")
-    assert (pipeline.results / "figures" / "accuracy-digits-plain-3.svg").read_text().startswith("<?xml")
-    assert "DIMAT" in (pipeline.results / "tables" / "accuracy.tex").read_text()
+    assert (pipeline.results / "figures" / "progress-digits-plain-3.svg").read_text().startswith("<?xml")
+    assert "DIMAT" in (pipeline.results / "tables" / "progress.tex").read_text()
     records = pandas.read_csv(pipeline.results / "records.csv")
-    assert set(records["method"]) == {"DIMAT", "pooled training"}
+    runs = pandas.read_csv(pipeline.results / "runs.csv")
+    assert set(runs["method.name"]) == {"dimat", "pooled"}
+    assert set(runs["run"]) == set(records["run"])
     assert set(records["round"]) == {0, 1, 2}
 
 
@@ -47,14 +49,14 @@ def test_second_call_has_nothing_to_do(pipeline):
 
 def test_deleted_figure_is_one_job(pipeline):
     (pipeline.results / "figures" / "graphs.svg").unlink()
-    assert pipeline.planned() == {"figure": 1, "all": 1}
+    assert pipeline.planned() == {"figure": 1, "paper": 1, "all": 1}
     rebuilt = pipeline()
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     assert pipeline.planned() == {}
 
 
 def test_edited_comment_reruns_nothing(pipeline):
-    source = pipeline.folder / "dimat" / "training" / "fleet.py"
+    source = pipeline.folder / "dimat" / "agents" / "networks.py"
     source.write_text(source.read_text() + "# a remark\n")
     assert pipeline.planned() == {}
 
@@ -77,7 +79,7 @@ def test_tuning_comes_before_the_runs_that_need_it(pipeline):
 
 
 def test_changed_merge_option_keeps_the_pre_trained_networks(pipeline):
-    pipeline.configure(STUDY | {"merge": {"images": "own"}})
+    pipeline.configure(STUDY | {"calibration": {"images": "own"}})
     planned = pipeline.planned()
     assert "pretrain" not in planned and planned["train"] == 1
 
@@ -88,7 +90,7 @@ def test_report_is_one_offline_page(pipeline):
     report = pipeline.folder / "report.html"
     text = report.read_text()
     report.unlink()
-    assert "Test accuracy of the agents" in text and "accuracy-digits-plain-3" in text
+    assert "Test accuracy right after each merge" in text and "progress-digits-plain-3" in text
 
 
 @pytest.mark.parametrize(

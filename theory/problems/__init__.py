@@ -1,8 +1,11 @@
-"""Problems whose constants are known: one file each."""
+"""Problems whose constants are known, and what agents learn of them: one file each."""
 
 from theory.problems.logistic import Logistic
 from theory.problems.problem import Problem
 from theory.problems.quadratic import Quadratic
 from theory.problems.separable import Separable
 
-__all__ = ["Logistic", "Problem", "Quadratic", "Separable"]
+PROBLEMS: dict[str, type[Problem]] = {each.name: each for each in (Quadratic, Separable, Logistic)}
+"""All problems by name."""
+
+__all__ = ["PROBLEMS", "Logistic", "Problem", "Quadratic", "Separable"]

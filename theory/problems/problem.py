@@ -1,10 +1,15 @@
 """What a bound asks of a problem: N losses, gradients of theirs, and the constants of its assumptions."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from math import inf
+from typing import ClassVar, Self
 
 import numpy
 from numpy import ndarray
+from numpy.random import Generator
+
+DIMENSIONS = 10
+"""Of problems that can have any number of them."""
 
 
 class Problem(ABC):
@@ -15,12 +20,19 @@ class Problem(ABC):
     """
 
     name: ClassVar[str]
+    most_agents: ClassVar[float] = inf
+    """How many agents there can be."""
     agents: int
     """The number of agents N."""
     dimensions: int
     """The number of coordinates d."""
     sigma: float
     """The noise added to gradients has variance sigma^2, in all coordinates together."""
+
+    @classmethod
+    @abstractmethod
+    def drawn(cls, agents: int, generator: Generator) -> Self:
+        """A problem of the audit, drawn at random."""
 
     @property
     @abstractmethod
@@ -44,7 +56,7 @@ class Problem(ABC):
         """The gradient of f at points (points, dimensions)."""
         return self.gradients(numpy.broadcast_to(x, (self.agents, *x.shape))).mean(0)
 
-    def noise(self, points: int, generator: numpy.random.Generator) -> ndarray:
+    def noise(self, points: int, generator: Generator) -> ndarray:
         """Noise of gradients (agents, points, dimensions): sigma / sqrt(d), of random sign, in each place.
 
         Its mean is 0 and its squared norm is sigma^2, not only on average.

@@ -10,13 +10,14 @@ an A_i for each agent, gradients would differ by (A_i - mean A) x: without bound
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy
 from numpy import ndarray
+from numpy.random import Generator
 from typing_extensions import override
 
-from theory.problems.problem import Problem
+from theory.problems.problem import DIMENSIONS, Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,12 @@ class Quadratic(Problem):
     curvature: ndarray
     optima: ndarray
     sigma: float
+
+    @classmethod
+    @override
+    def drawn(cls, agents: int, generator: Generator) -> Self:
+        optima = 0.3 * generator.standard_normal((agents, DIMENSIONS))
+        return cls(numpy.full(DIMENSIONS, 2.0), optima, sigma=1.0)
 
     @property
     def agents(self) -> int:

@@ -16,13 +16,14 @@ agents does not move by the gradient at the mean.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy
 from numpy import ndarray
+from numpy.random import Generator
 from typing_extensions import override
 
-from theory.problems.problem import Problem
+from theory.problems.problem import DIMENSIONS, Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,12 @@ class Separable(Problem):
     phases: ndarray
     dimensions: int
     sigma: float
+
+    @classmethod
+    @override
+    def drawn(cls, agents: int, generator: Generator) -> Self:
+        amplitudes, phases = generator.uniform(0.5, 2, agents), generator.uniform(-1, 1, agents)
+        return cls(amplitudes, phases, DIMENSIONS, sigma=1.0)
 
     @property
     def agents(self) -> int:

@@ -8,45 +8,44 @@ rule audit:
             caption="../report/audit.rst",
             category="Audit",
         ),
+        f"{layout.audit}.sha256",
     log:
         layout.log("audit", "all"),
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
     shell:
-        "dimat check {params.study} 2> {log}"
+        "dimat audit {params.study} 2> {log}"
 
 
 # The large grid is not a part of the paper: half an hour on one core, shared by all that there are.
 rule audit_full:
     output:
-        layout.audit_full,
+        with_checksums(layout.audit_full),
     log:
         layout.log("audit", "full"),
-    conda:
-        "../../environment.yml"
     threads: workflow.cores
     params:
         study=layout.study,
     shell:
-        "dimat check {params.study} --full --processes {threads} 2> {log}"
+        "dimat audit {params.study} --full --processes {threads} 2> {log}"
 
 
 # The permutations that matching finds between the networks of one start.
 rule holonomy:
     input:
-        data=lambda wildcards: layout.source(study.starts[wildcards.id].deal.source.id),
-        partition=lambda wildcards: layout.deal(study.starts[wildcards.id].deal.id),
-        start=layout.start("{id}"),
+        data=lambda wildcards: layout.prepared(
+            study.pretrained[wildcards.id].partitioned.prepared.id
+        ),
+        partition=lambda wildcards: layout.partitioned(
+            study.pretrained[wildcards.id].partitioned.id
+        ),
+        start=layout.pretrained("{id}"),
     output:
-        layout.holonomy("{id}"),
+        with_checksums(layout.holonomy("{id}")),
     log:
         layout.log("holonomy", "{id}"),
     group:
         "holonomy"
-    conda:
-        "../../environment.yml"
     threads: study.threads
     resources:
         runtime=lambda wildcards, attempt: 10 * attempt,
@@ -61,6 +60,7 @@ rule holonomy:
 rule claims:
     input:
         audit=layout.audit,
+        runs=layout.runs,
         records=layout.records,
         holonomy=[layout.holonomy(id) for id in merges],
     output:
@@ -70,12 +70,11 @@ rule claims:
             category="Audit",
         ),
         evidence=layout.evidence,
+        checksums=[f"{path}.sha256" for path in (layout.claims, layout.evidence)],
     log:
         layout.log("claims", "all"),
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
     shell:
-        "dimat claims {params.study} 2> {log}"
+        "dimat judge {params.study} 2> {log}"

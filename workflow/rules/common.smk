@@ -3,25 +3,23 @@
 
 def needed_by(run):
     """The files that a run reads."""
-    choice = [layout.choice(run.choice.id)] if run.choice else []
+    choice = [layout.tuned(run.tuned.id)] if run.tuned else []
     return [
-        layout.source(run.deal.source.id),
-        layout.deal(run.deal.id),
-        layout.start(run.start.id),
+        layout.prepared(run.partitioned.prepared.id),
+        layout.partitioned(run.partitioned.id),
+        layout.pretrained(run.pretrained.id),
         *choice,
     ]
 
 
-def shown_of_audit(wildcards):
-    """What figures of the audit show beside records."""
-    if not wildcards.id.startswith("audit-"):
-        return []
-    return [layout.audit, *(layout.holonomy(id) for id in merges)]
+def with_checksums(*paths):
+    """Files and their checksums beside them, as rules write both."""
+    return [part for path in paths for part in (path, f"{path}.sha256")]
 
 
 # Trials differ in nothing but their learning rate: what one of them needs, all need.
 trial_of = {
-    id: next(iter(choice.trials().values())) for id, choice in study.choices.items()
+    id: next(iter(choice.trials().values())) for id, choice in study.tuned.items()
 }
 
 
@@ -50,7 +48,7 @@ def short(name, experiment_of):
 
 
 # Agents that are processes of their own: Slurm starts them as tasks of one job, which Snakemake calls mpi.
-ranks = study.network.name == "ranks"
+ranks = study.communication.name == "ranks"
 resources_of_ranks = {}
 if ranks:
     resources_of_ranks = dict(

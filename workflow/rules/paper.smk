@@ -1,70 +1,60 @@
-# From records to figures, tables and the paper.
+# From records to figures, tables and the paper: each is drawn once, the paper takes the files.
 
 
 rule figure:
     input:
-        records=layout.records,
-        partitions=[layout.deal(id) for id in study.deals],
-        audit=shown_of_audit,
+        lambda wildcards: figures[wildcards.id].reads(layout),
     output:
         report(
             layout.figure("{id}"),
-            caption="../report/figure.rst",
+            caption="../report/caption.rst",
             category="Figures",
             labels={"figure": "{id}"},
         ),
+        f"{layout.figure('{id}')}.sha256",
     log:
         layout.log("figure", "{id}"),
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
+        caption=lambda wildcards: figures[wildcards.id].caption(),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
 
 
 rule table:
     input:
-        records=layout.records,
-        provenance=layout.provenance,
+        lambda wildcards: tables[wildcards.id].reads(layout),
     output:
-        csv=report(
+        report(
             layout.table("{id}", "csv"),
-            caption="../report/table.rst",
+            caption="../report/caption.rst",
             category="Tables",
             labels={"table": "{id}"},
         ),
-        tex=layout.table("{id}", "tex"),
+        f"{layout.table('{id}', 'csv')}.sha256",
+        with_checksums(layout.table("{id}", "tex")),
     log:
         layout.log("table", "{id}"),
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
+        caption=lambda wildcards: tables[wildcards.id].caption(),
     shell:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
 
 
-# The paper makes its figures and tables itself from the same inputs: one that was deleted is made again
-# without the paper, and comes out the same.
 rule paper:
     input:
-        records=layout.records,
+        [layout.figure(id) for id in figures],
+        [layout.table(id, "csv") for id in tables],
         provenance=layout.provenance,
-        partitions=[layout.deal(id) for id in study.deals],
-        audit=layout.audit,
-        holonomy=[layout.holonomy(id) for id in merges],
-        claims=layout.claims,
-        template=os.path.join(workflow.basedir, "paper", "dimat.typ"),
+        template=str(PROJECT / "paper" / "dimat.typ"),
     output:
         report(layout.pdf, caption="../report/paper.rst", category="Paper"),
     log:
         layout.log("pdf", "all"),
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
     shell:

@@ -4,11 +4,9 @@
 
 rule prepare:
     output:
-        layout.source("{id}"),
+        layout.prepared("{id}"),
     log:
         layout.log("prepare", "{id}"),
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
     shell:
@@ -17,15 +15,13 @@ rule prepare:
 
 rule partition:
     input:
-        lambda wildcards: layout.source(study.deals[wildcards.id].source.id),
+        lambda wildcards: layout.prepared(study.partitioned[wildcards.id].prepared.id),
     output:
-        layout.deal("{id}"),
+        layout.partitioned("{id}"),
     log:
         layout.log("partition", "{id}"),
     group:
         "partition"
-    conda:
-        "../../environment.yml"
     resources:
         runtime=lambda wildcards, attempt: 2 * attempt,
         side_by_side=1,
@@ -37,19 +33,21 @@ rule partition:
 
 rule pretrain:
     input:
-        data=lambda wildcards: layout.source(study.starts[wildcards.id].deal.source.id),
-        partition=lambda wildcards: layout.deal(study.starts[wildcards.id].deal.id),
+        data=lambda wildcards: layout.prepared(
+            study.pretrained[wildcards.id].partitioned.prepared.id
+        ),
+        partition=lambda wildcards: layout.partitioned(
+            study.pretrained[wildcards.id].partitioned.id
+        ),
     output:
-        layout.start("{id}"),
+        layout.pretrained("{id}"),
     log:
         layout.log("pretrain", "{id}"),
     group:
-        short("pretrain", study.starts.get)
-    conda:
-        "../../environment.yml"
+        short("pretrain", study.pretrained.get)
     threads: study.threads
     resources:
-        **resources_of(study.starts.get),
+        **resources_of(study.pretrained.get),
     params:
         study=layout.study,
     shell:
@@ -61,16 +59,14 @@ rule tune:
     input:
         lambda wildcards: needed_by(trial_of[wildcards.id]),
     output:
-        layout.choice("{id}"),
+        layout.tuned("{id}"),
     log:
         layout.log("tune", "{id}"),
     group:
-        short("tune", study.choices.get)
-    conda:
-        "../../environment.yml"
+        short("tune", study.tuned.get)
     threads: study.threads
     resources:
-        **resources_of(study.choices.get),
+        **resources_of(study.tuned.get),
     params:
         study=layout.study,
     shell:
@@ -83,13 +79,12 @@ rule train:
         lambda wildcards: needed_by(runs[wildcards.id]),
     output:
         records=layout.run("{id}"),
+        checksum=f"{layout.run('{id}')}.sha256",
         provenance=layout.run_provenance("{id}"),
     log:
         layout.log("train", "{id}"),
     group:
         None if ranks else short("train", runs.get)
-    conda:
-        "../../environment.yml"
     threads: study.threads
     resources:
         **(resources_of(runs.get) | resources_of_ranks),
@@ -105,13 +100,11 @@ rule collect:
         [layout.run(id) for id in runs],
         [layout.run_provenance(id) for id in runs],
     output:
-        records=layout.records,
-        provenance=layout.provenance,
+        with_checksums(layout.runs, layout.records),
+        layout.provenance,
     log:
         layout.log("collect", "all"),
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
         study=layout.study,
     shell:

@@ -92,7 +92,7 @@ class Partition(Spec):
         """`deal`, with the result checked: a disjoint cover, no agent without images."""
         if agents > len(labels):
             raise InputError(
-                f"agents: {agents} is more than the {len(labels)} training images; valid is 1 to "
+                f"agents: {agents} is more than the {len(labels)} training images; expected 1 to "
                 f"{len(labels)}"
             )
         shares = self.deal(labels, agents, generator)

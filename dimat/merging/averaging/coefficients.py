@@ -123,7 +123,7 @@ def _cycled(batches: Callable[[], Iterable[Tensor]], count: int) -> Iterator[Ten
             count -= 1
             yield images
         if count == before:
-            raise InputError("coefficients: there are no images to tune them on; valid is one batch or more")
+            raise InputError("coefficients: there are no images to tune them on; expected one batch or more")
 
 
 def layers_of(model: nn.Module) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ own, so that the sum of correlations is largest: one linear assignment for each 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from typing_extensions import override
@@ -33,6 +33,10 @@ class Activation(Matcher):
         measured = correlations(dict(models), groups, pairs, batches, batch_statistics=batch_statistics)
         return {pair: Correlated(by_group) for pair, by_group in measured.items()}
 
+    @override
+    def unpacked(self, packed: Mapping[str, Any], groups: list[Group]) -> Similarity:
+        return Correlated(packed)
+
 
 class Correlated(Similarity):
     """Correlations in [-1, 1]; no group depends on another."""
@@ -45,6 +49,10 @@ class Correlated(Similarity):
     @override
     def scores(self, group: Group, permutations: Permutations) -> Tensor:
         return self.correlations[group.name]
+
+    @override
+    def packed(self) -> dict[str, Any]:
+        return dict(self.correlations)
 
     @override
     def scale(self, group: Group) -> float:

@@ -6,13 +6,13 @@ with its mean correlation, each parameter with the cosine of the two networks' t
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.merging.matching.activation import Activation
+from dimat.merging.matching.activation import Activation, Correlated
 from dimat.merging.matching.matcher import Matcher, Similarity
 from dimat.merging.matching.statistics import Pair
 from dimat.merging.matching.weight import InnerProducts, matched_parameters
@@ -43,6 +43,11 @@ class ActivationWeight(Matcher):
             for i, j in pairs
         }
 
+    @override
+    def unpacked(self, packed: Mapping[str, Any], groups: list[Group]) -> Similarity:
+        weights = InnerProducts(packed["ones"], packed["others"], groups)
+        return Combined(Correlated(packed["correlations"]), weights, self.weights)
+
 
 def _normalized(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Each tensor with norm 1 (or 0), so that inner products are cosines."""
@@ -61,6 +66,10 @@ class Combined(Similarity):
     def scores(self, group: Group, permutations: Permutations) -> Tensor:
         correlations = self.activations.scores(group, permutations).cpu() / group.size
         return (1 - self.share) * correlations + self.share * self.weights.scores(group, permutations)
+
+    @override
+    def packed(self) -> dict[str, Any]:
+        return {"correlations": self.activations.packed(), **self.weights.packed()}
 
     @override
     def scale(self, group: Group) -> float:

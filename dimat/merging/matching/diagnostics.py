@@ -10,10 +10,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from dimat.communication.communicator import Network
+from dimat.communication.communicator import Communicator
 from dimat.merging.matching.assignment import inverse
 from dimat.merging.matching.frames import spanning_tree
 from dimat.merging.matching.matcher import Similarity
+from dimat.merging.matching.neighbours import Matched
 from dimat.merging.matching.statistics import Pair
 from dimat.models.symmetry import Group, Permutations, permute
 
@@ -32,15 +33,13 @@ class Diagnostic:
 def diagnose(
     states: Mapping[int, State],
     groups: list[Group],
-    permutations: Mapping[Pair, Permutations],
-    similarities: Mapping[Pair, Similarity],
-    network: Network,
+    matched: Matched,
+    communicator: Communicator,
 ) -> list[Diagnostic]:
     """All diagnostics of one merge, as means over links.
 
-    ``permutations`` are the P_ij of every agent i of this process and its neighbours j, between the networks
-    ``states`` as they stood before the merge; ``similarities`` are those they were found by, none if nothing
-    was matched. What other processes know of their links is collected from them. For each group:
+    ``matched`` is what was found for the agents of this process, between the networks ``states`` as they
+    stood before the merge. What other processes know of their links is collected from them. For each group:
 
     - ``moved_share``: channels of a neighbour that are moved.
     - ``closed_share``: channels that return to themselves around a fundamental cycle, if there is any.
@@ -52,7 +51,8 @@ def diagnose(
     - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
       that is than in place.
     """
-    everywhere = network.collect(permutations)
+    permutations, similarities = matched.permutations, matched.similarities
+    everywhere = communicator.collect(permutations)
     # Where links have one direction only, the other way round is as good for what is said of cycles.
     back = {(j, i): inverse(by_group) for (i, j), by_group in everywhere.items() if (j, i) not in everywhere}
     parts = networkx.number_connected_components(networkx.Graph(list(everywhere)))
@@ -75,13 +75,13 @@ def diagnose(
         of_group = {pair: by_group[group.name] for pair, by_group in sorted((everywhere | back).items())}
         anyone = min(everywhere)
         if anyone in permutations:  # what is said of all links together is said once
-            alone = network.agents - len({agent for pair in of_group for agent in pair})
-            of_channels = orbits(of_group, network.agents, group.size) / group.size
+            alone = communicator.agents - len({agent for pair in of_group for agent in pair})
+            of_channels = orbits(of_group, communicator.agents, group.size) / group.size
             values[group.name, "orbit_share", anyone] = (of_channels - alone) / parts
-            if closures := cycle_closures(of_group, network.agents, group.size):
+            if closures := cycle_closures(of_group, communicator.agents, group.size):
                 values[group.name, "closed_share", anyone] = _mean(closures)
     by_metric: dict[tuple[str, str], list[float]] = {}
-    for (layer, metric, _), value in sorted(network.collect(values).items()):
+    for (layer, metric, _), value in sorted(communicator.collect(values).items()):
         by_metric.setdefault((layer, metric), []).append(value)
     return [Diagnostic(layer, metric, _mean(values)) for (layer, metric), values in by_metric.items()]
 

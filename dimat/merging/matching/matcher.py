@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -23,6 +23,10 @@ class Similarity(ABC):
 
         All other groups of network j are re-ordered by ``permutations`` as they stand.
         """
+
+    @abstractmethod
+    def packed(self) -> dict[str, Any]:
+        """All it knows, for other processes: tensors and numbers, by name. See `Matcher.unpacked`."""
 
     @abstractmethod
     def scale(self, group: Group) -> float:
@@ -49,3 +53,7 @@ class Matcher(Spec):
         ``batch_statistics``, batch normalization uses each batch's own, and its running statistics are
         computed anew on the way (see `correlations`).
         """
+
+    @abstractmethod
+    def unpacked(self, packed: Mapping[str, Any], groups: list[Group]) -> Similarity:
+        """What `Similarity.packed` gave in another process."""

@@ -7,7 +7,7 @@ one group is a linear assignment; groups are visited in turn until none of them 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,10 @@ class Weight(Matcher):
         """No image is looked at."""
         parameters = {agent: matched_parameters(model, groups) for agent, model in models.items()}
         return {(i, j): InnerProducts(parameters[i], parameters[j], groups) for i, j in pairs}
+
+    @override
+    def unpacked(self, packed: Mapping[str, Any], groups: list[Group]) -> Similarity:
+        return InnerProducts(packed["ones"], packed["others"], groups)
 
 
 def matched_parameters(model: nn.Module, groups: list[Group]) -> dict[str, Tensor]:
@@ -66,6 +70,10 @@ class InnerProducts(Similarity):
             one = _channels(self.ones[member.name], member, group)
             scores += (one @ _channels(other, member, group).T).cpu()
         return scores
+
+    @override
+    def packed(self) -> dict[str, Any]:
+        return {"ones": self.ones, "others": self.others}
 
     @override
     def scale(self, group: Group) -> float:

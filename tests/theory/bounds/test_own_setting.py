@@ -4,15 +4,15 @@ import numpy
 import pytest
 
 from dimat.topology import Ring, second_eigenvalue
-from theory.derivations import DERIVATIONS
-from theory.own_setting import best_step_size
+from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.own_setting import best_step_size
 
 GIVEN = ["--smoothness", 2, "--noise", 0.1, "--heterogeneity", 0.3, "--steps", 10000]
 RING = ["--graph", "ring", "--agents", 16]
 
 
 def test_prints_admissible_step_sizes_and_terms(dimat):
-    done = dimat("audit", *RING, *GIVEN)
+    done = dimat("bound", *RING, *GIVEN)
     assert done.returncode == 0, done.stderr
     root = second_eigenvalue(Ring().mixing_matrix(16))
     largest = (1 - root) / 4  # (1 - sqrt(rho)) / (2 L) is below 1 / L
@@ -23,7 +23,7 @@ def test_prints_admissible_step_sizes_and_terms(dimat):
 
 
 def test_the_given_step_size_and_start_count(dimat):
-    done = dimat("audit", *RING, *GIVEN, "--step-size", 0.01, "--gap", 5, "--disagreement", 2)
+    done = dimat("bound", *RING, *GIVEN, "--step-size", 0.01, "--gap", 5, "--disagreement", 2)
     bound = DERIVATIONS["gossip"].bound(
         alpha=0.01, L=2, sigma=0.1, kappa=0.3, K=10000, N=16, gap_0=5, Xi_0=2,
         s=second_eigenvalue(Ring().mixing_matrix(16)),
@@ -50,24 +50,23 @@ def test_the_best_step_size_is_admissible_and_no_worse_than_others(key):
     [
         ([*RING, *GIVEN[2:]], "needs values of: L"),
         ([*RING, *GIVEN, "--step-size", 0.5], "alpha: 0.5 exceeds"),
-        ([*RING, *GIVEN, "--noise", -1], "sigma: -1; must be a number at least 0"),
+        ([*RING, *GIVEN, "--noise", -1], "sigma: -1; expected a number at least 0"),
         ([*RING, *GIVEN, "--momentum", 0.5], "beta: no constant of gossip"),
-        ([*RING, *GIVEN, "--bound", "magic"], "--bound: 'magic' is none of gossip,"),
-        ([*RING, *GIVEN, "--bound", "adam", "--smallest", 2, "--largest", 1], "m: 2, must be at most M = 1"),
+        (["magic", *RING, *GIVEN], "bound: 'magic'; expected one of gossip,"),
+        (["adam", *RING, *GIVEN, "--smallest", 2, "--largest", 1], "m: 2, expected at most M = 1"),
         (
-            [*RING, *GIVEN, "--bound", "local_steps", "--local-steps", 3],
-            "must be a multiple of tau",
+            ["local_steps", *RING, *GIVEN, "--local-steps", 3],
+            "expected a multiple of tau",
         ),
         (["--graph", "ring", *GIVEN], "--agents: missing"),
         (["--graph", "loop", "--agents", 4, *GIVEN], "'loop' is no known name"),
         (["--graph", "directed_ring", "--agents", 4, *GIVEN], "directed_ring is directed"),
         (["--graph", "torus", "--agents", 7, *GIVEN], "torus"),
         (GIVEN, "--graph: missing"),
-        (["tighter-gap", *RING, *GIVEN], "a claim has settings of its own"),
     ],
 )
 def test_what_is_not_admissible_is_one_line(dimat, arguments, message):
-    done = dimat("audit", *arguments)
+    done = dimat("bound", *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert message in done.stderr and done.stderr.count("\n") == 1
 
@@ -79,19 +78,19 @@ def test_what_is_not_admissible_is_one_line(dimat, arguments, message):
         ([[0.5, 0.5, 0], [0.25, 0.5, 0.25], [0.25, 0, 0.75]], "not symmetric by 0.25"),
         ([[1.5, -0.5], [-0.5, 1.5]], "negative by 0.5"),
         ([[1.0, 0.0], [0.0, 1.0]], "do not connect all agents: sqrt(rho) is 1"),
-        ([[0.5, 0.5]], "valid is a square of finite numbers"),
+        ([[0.5, 0.5]], "expected a square of finite numbers"),
         ([["a", "b"], ["c", "d"]], "not rows of numbers with commas"),
     ],
 )
 def test_a_matrix_of_ones_own_is_checked(dimat, tmp_path, rows, message):
     (tmp_path / "pi.csv").write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
-    done = dimat("audit", "--matrix", "pi.csv", *GIVEN)
+    done = dimat("bound", "--matrix", "pi.csv", *GIVEN)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_matrix_of_ones_own_gives_what_its_graph_gives(dimat, tmp_path):
     numpy.savetxt(tmp_path / "pi.csv", Ring().mixing_matrix(16), delimiter=",", fmt="%.18g")
-    own, named = dimat("audit", "--matrix", "pi.csv", *GIVEN), dimat("audit", *RING, *GIVEN)
+    own, named = dimat("bound", "--matrix", "pi.csv", *GIVEN), dimat("bound", *RING, *GIVEN)
     assert own.stdout.splitlines()[2:] == named.stdout.splitlines()[2:]
-    twice = dimat("audit", "--matrix", "pi.csv", *RING, *GIVEN)
-    assert twice.returncode == 2 and "either a graph or a matrix" in twice.stderr
+    twice = dimat("bound", "--matrix", "pi.csv", *RING, *GIVEN)
+    assert twice.returncode == 2 and "expected a graph or a matrix, not both" in twice.stderr

@@ -6,6 +6,7 @@ import torch
 
 from dimat.agents.agents import Agents
 from dimat.agents.optimizers import Momentum, Sgd
+from dimat.agents.vectors import Vectors
 from dimat.communication.in_process import InProcess
 from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
@@ -16,13 +17,14 @@ from dimat.methods.quasi_global import QuasiGlobal
 from dimat.methods.sgp import Sgp
 from dimat.randomness import Randomness
 from dimat.topology import Complete, Exponential, Ring
-from theory.equivalence import Shuffled, difference
-from theory.gossip_adam import GossipAdam
-from theory.network_equivalence import AS_THEY_STAND, network_difference
-from theory.permutations import consistent, independent
+from theory.bounds.equivalence import Shuffled, difference
+from theory.bounds.gossip_adam import GossipAdam
+from theory.bounds.network_equivalence import AS_THEY_STAND, network_difference
+from theory.bounds.rates import exponents, mean_squared_gradients, noise_alone, t_interval
+from theory.bounds.runs import DenseProduct, Learners, run_method
+from theory.gap.permutations import consistent, independent
 from theory.problems import Quadratic, Separable
-from theory.rates import exponents, interval, mean_squared_gradients, noise_alone
-from theory.runs import Learners, Matrix, run
+from theory.problems.task import ProblemTask
 
 AGENTS, DIMENSIONS = 5, 4
 RATE = {"learning_rate": 0.05}
@@ -76,34 +78,35 @@ def test_what_is_measured_are_the_points_where_steps_start(method, step):
         gradients += (problem.gradient(x.mean(0)) ** 2).sum()
         disagreements += ((x - x.mean(0)) ** 2).sum() / AGENTS
         x = step(x, problem.curvature * (x - problem.optima), k)
-    found = run(method, problem, RING, 7, 2, start, RANDOMNESS)
+    found = run_method(method, problem, RING, 7, 2, start, RANDOMNESS)
     assert found.mean_squared_gradient == pytest.approx([gradients / 7] * 2, rel=1e-12)
     assert found.mean_disagreement == pytest.approx([disagreements / 7] * 2, rel=1e-12)
     assert found.gap_0 == pytest.approx(problem.gap(start.mean(0)))
     assert found.disagreement_0 == pytest.approx(((start - start.mean(0)) ** 2).sum(1).mean())
 
 
-class OneOf(Learners):
+class OneOf(ProblemTask):
     """One seed alone, with the noise that it has among three."""
 
-    def __init__(self, seed, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, seed, problem, start):
+        super().__init__(problem, start, 1, RANDOMNESS)
+        self.together = ProblemTask(problem, start, 3, RANDOMNESS)
         self.seed = seed
 
-    def draws(self, round):
-        together = Learners(self.problem, self._points.numpy(), 3, 1, self.randomness)
-        return (noise.view(AGENTS, 3, -1)[:, self.seed] for noise in together.draws(round))
+    def noises(self, round):
+        noises = self.together.noises(round)
+        return (noise.view(AGENTS, 3, -1)[:, self.seed] for noise in noises)
 
 
 @methods
 def test_seeds_side_by_side_are_each_alone(method):
     problem, start = separable()
-    together = Learners(problem, start, 3, 20, RANDOMNESS)
-    method.learn(together, Matrix(RING), 1)
+    together = Learners(ProblemTask(problem, start, 3, RANDOMNESS), 20)
+    method.learn(together, DenseProduct(RING), 1)
     found = together.parameters.view(AGENTS, 3, DIMENSIONS)
     assert not torch.allclose(found[:, 0], found[:, 1])
     for seed in range(3):
-        alone = OneOf(seed, problem, start, 1, 20, RANDOMNESS)
+        alone = Learners(OneOf(seed, problem, start), 20)
         method.learn(alone, InProcess(RING), 1)
         torch.testing.assert_close(alone.parameters, found[:, seed], rtol=0, atol=1e-12)
         assert alone.squared_gradients[0] == pytest.approx(together.squared_gradients[seed], rel=1e-12)
@@ -112,7 +115,7 @@ def test_seeds_side_by_side_are_each_alone(method):
 
 def test_gradients_of_all_rows_are_those_of_each():
     problem, start = separable()
-    learners = Learners(problem, start, 3, 1, RANDOMNESS)
+    learners = Learners(ProblemTask(problem, start, 3, RANDOMNESS), 1)
     (step,) = learners.steps(1)
     points = torch.randn(AGENTS, 3 * DIMENSIONS, dtype=torch.float64)
     torch.testing.assert_close(step.gradients(points), Agents.gradients(learners, step.samples, points))
@@ -120,14 +123,26 @@ def test_gradients_of_all_rows_are_those_of_each():
         torch.testing.assert_close(next(learners.samples(row, 1)), step.samples[row])
 
 
+def test_agents_of_one_process_learn_as_among_all():
+    """A task draws for each agent what it draws for it among all, and evaluates by the gap to the minimum."""
+    problem, start = separable()
+    task = ProblemTask(problem, start, 1, RANDOMNESS)
+    everyone = Vectors(task, RANDOMNESS, steps_per_epoch=1)
+    some = Vectors(task, RANDOMNESS, steps_per_epoch=1, local_agents=[1, 3])
+    (all_steps,), (own_steps,) = everyone.steps(1), some.steps(1)
+    expected = all_steps.gradients(everyone.parameters)[[1, 3]]
+    assert torch.equal(own_steps.gradients(some.parameters), expected)
+    assert some.evaluate(1) == {task.metric.name: pytest.approx(problem.gap(start[3:4])[0])}
+
+
 @pytest.mark.parametrize("graph", [Ring(), Complete()], ids=str)
 def test_one_product_mixes_as_links_do(graph):
     matrix = graph.mixing_matrix(AGENTS)
     values = torch.randn(AGENTS, 7, dtype=torch.float64)
     expected = InProcess(matrix).mix(values, "models")
-    torch.testing.assert_close(Matrix(matrix).mix(values, "models"), expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(DenseProduct(matrix).mix(values, "models"), expected, rtol=0, atol=1e-15)
     other = InProcess(matrix).mix(values, "models", RING)
-    torch.testing.assert_close(Matrix(matrix).mix(values, "models", RING), other, rtol=0, atol=1e-15)
+    torch.testing.assert_close(DenseProduct(matrix).mix(values, "models", RING), other, rtol=0, atol=1e-15)
 
 
 def test_adam_of_one_agent_is_that_of_the_library():
@@ -138,8 +153,8 @@ def test_adam_of_one_agent_is_that_of_the_library():
     for _ in range(30):
         point.grad = torch.sin(point.detach())
         optimizer.step()
-    learners = Learners(problem, start, 1, 30, RANDOMNESS)
-    GossipAdam(**RATE).learn(learners, Matrix(numpy.eye(1)), 1)
+    learners = Learners(ProblemTask(problem, start, 1, RANDOMNESS), 30)
+    GossipAdam(**RATE).learn(learners, DenseProduct(numpy.eye(1)), 1)
     torch.testing.assert_close(learners.parameters, point.detach(), rtol=0, atol=1e-12)
 
 
@@ -150,10 +165,10 @@ def test_noise_alone_gives_its_closed_form():
     """With curvature 1, E |grad f(xbar_k)|^2 = alpha^2 sigma^2 / N (1 - q^k) / (1 - q), q = (1 - alpha)^2."""
     steps, alpha = 400, 0.05
     problem, start = noise_alone(AGENTS)
-    found = run(Cdsgd(learning_rate=alpha), problem, RING, steps, 200, start, RANDOMNESS)
+    found = run_method(Cdsgd(learning_rate=alpha), problem, RING, steps, 200, start, RANDOMNESS)
     q = (1 - alpha) ** 2
     expected = alpha**2 / AGENTS * (1 - (1 - q**steps) / (steps * (1 - q))) / (1 - q)
-    _, low, high = interval(found.mean_squared_gradient)
+    _, low, high = t_interval(found.mean_squared_gradient)
     assert low - (high - low) < expected < high + (high - low)
     assert not low - (high - low) < 0.9 * expected < high + (high - low)
 
@@ -181,7 +196,7 @@ def test_the_speed_up_needs_its_step_size():
 def test_interval_is_that_of_student():
     # t(0.975, 3) = 3.18245 from tables; the standard deviation of 1, 2, 3, 4 is sqrt(5/3)
     half = 3.18245 * (5 / 3) ** 0.5 / 2
-    assert interval(numpy.array([1.0, 2, 3, 4])) == pytest.approx((2.5, 2.5 - half, 2.5 + half), rel=1e-5)
+    assert t_interval(numpy.array([1.0, 2, 3, 4])) == pytest.approx((2.5, 2.5 - half, 2.5 + half), rel=1e-5)
 
 
 # Merging with permutations.
@@ -194,7 +209,7 @@ def test_consistent_permutations_are_plain_gossip_in_another_frame(method):
     free = independent(RING, DIMENSIONS, generator)
     settings = {"steps": 100, "randomness": RANDOMNESS}
     (problem, start), (ordered, other_start) = separable(), quadratic(sigma=0.7)
-    shuffled = Shuffled(problem, start, 1, RANDOMNESS, closed).parameters
+    shuffled = Shuffled(problem, start, RANDOMNESS, closed).start
     assert not torch.equal(shuffled, torch.from_numpy(start))
     assert (closed.aligned(shuffled.numpy()) == start).all()
     assert difference(method, problem, closed, start=start, **settings) < 1e-12

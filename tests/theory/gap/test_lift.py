@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dimat.errors import InputError
+from dimat.merging.averaging.options import Averaging
+from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.diagnostics import cycle_closures, orbits
-from dimat.merging.merge import match_neighbours, merge_with_neighbours
-from dimat.merging.options import Merge
+from dimat.merging.matching.neighbours import match_neighbours
+from dimat.merging.matching.options import Matching
+from dimat.merging.merge import merge_with_neighbours
+from dimat.merging.options import Merging
 from dimat.topology import (
     Chain,
     Complete,
@@ -20,12 +24,12 @@ from dimat.topology import (
     TwoHub,
     second_eigenvalue,
 )
-from theory import lift as lift_module
-from theory.counterexamples import mean_counterexample, sequence_counterexample
-from theory.lift import Lift
-from theory.permutations import consistent, drifted, identity, independent, of_group, of_parameters
-from theory.readings import READINGS, agent_eigenvalue, agent_norm, drift_of_mean
-from theory.spectra import second_eigenvalue as closed_form
+from theory.gap import lift as lift_module
+from theory.gap.counterexamples import mean_counterexample, sequence_counterexample
+from theory.gap.lift import Lift
+from theory.gap.permutations import consistent, drifted, identity, independent, of_group, of_parameters
+from theory.gap.readings import READINGS, agent_eigenvalue, agent_norm, drift_of_mean
+from theory.gap.spectra import exact_root
 
 RING, COMPLETE = Ring(), Complete()
 UNDIRECTED = [RING, COMPLETE, TwoHub(), Chain()]
@@ -139,7 +143,7 @@ def test_an_orbit_of_a_ring_is_a_longer_ring(agents, share):
     lift = drifted(RING.mixing_matrix(agents), 30, share, random_generator(1))
     longest = max(lift.orbit_sizes)
     assert (longest > 1) == (share > 0)
-    expected = float(closed_form(RING, agents * longest))
+    expected = float(exact_root(RING, agents * longest))
     assert lift.second_modulus() == pytest.approx(expected, abs=1e-12)
 
 
@@ -149,7 +153,7 @@ def test_large_orbits_are_iterated_to_the_same_number(monkeypatch):
         exact = lift.second_modulus()
         monkeypatch.setattr(lift_module, "DENSE", 50)
         assert lift.second_modulus() == pytest.approx(exact, abs=1e-5)
-        with pytest.raises(InputError, match="orbits of at most 10 coordinates"):
+        with pytest.raises(InputError, match="expected orbits of at most 10 coordinates"):
             lift.spectrum()
         monkeypatch.undo()
 
@@ -202,7 +206,7 @@ def test_the_ring_of_five():
 def test_norms_at_larger_sizes_are_iterated(reading, monkeypatch):
     lift = independent(FIVE, 30, random_generator())
     exact = reading.of(lift)
-    monkeypatch.setattr("theory.readings.DENSE", 50)
+    monkeypatch.setattr("theory.gap.readings.DENSE", 50)
     assert reading.of(lift) == pytest.approx(exact, abs=1e-5)
 
 
@@ -245,28 +249,30 @@ def test_the_mean_is_not_preserved():
 
 
 @pytest.mark.parametrize("images", ["pooled", "own"])
-def test_a_measured_lift_is_the_merge(images, make_fleet, make_network):
+def test_a_measured_lift_is_the_merge(images, make_agents, make_communicator):
     """The parameters after a merge, without repair, are W times those before: all of them, and per group."""
-    fleet, network = make_fleet(agents=4), make_network(RING, 4)
-    merge = Merge(repair="none", images=images)
-    permutations = match_neighbours(fleet, network, merge, round=1).permutations
-    names = [name for name, _ in fleet.models[0].named_parameters()]
-    before = [{name: state[name].clone() for name in names} for state in fleet.states()]
-    merge_with_neighbours(fleet, network, merge, round=1)
-    after = [{name: state[name] for name in names} for state in fleet.states()]
+    agents, communicator = make_agents(agents=4), make_communicator(RING, 4)
+    merging = Merging(Matching(), Calibration(repair="none", images=images))
+    permutations = match_neighbours(agents, communicator, *merging, round=1).permutations
+    names = [name for name, _ in agents.models[0].named_parameters()]
+    before = [{name: state[name].clone() for name in names} for state in agents.states()]
+    merge_with_neighbours(agents, communicator, merging, Averaging(), round=1)
+    after = [{name: state[name] for name in names} for state in agents.states()]
 
     def vectors(states, chosen):
         return (
             torch.stack([torch.cat([s[name].flatten() for name in chosen]) for s in states]).double().numpy()
         )
 
-    options = (permutations, fleet.groups, before[0], images == "pooled")
-    whole = of_parameters(network.mixing, *options)
+    options = (permutations, agents.symmetry, before[0], images == "pooled")
+    whole = of_parameters(communicator.mixing, *options)
     numpy.testing.assert_allclose(whole.apply(vectors(before, names)), vectors(after, names), atol=1e-6)
-    backwards = Lift(network.mixing, {p: o.argsort() for p, o in whole.permutations.items()}, whole.inverse)
+    backwards = Lift(
+        communicator.mixing, {p: o.argsort() for p, o in whole.permutations.items()}, whole.inverse
+    )
     assert abs(backwards.apply(vectors(before, names)) - vectors(after, names)).max() > 0.1
-    for group in fleet.groups:
-        alone = of_group(network.mixing, permutations, group.name, images == "pooled")
+    for group in agents.symmetry:
+        alone = of_group(communicator.mixing, permutations, group.name, images == "pooled")
         for name in (m.name for m in group.members if m.axis == 0 and m.name in names):
             if before[0][name].dim() > 1:
                 continue
@@ -275,7 +281,7 @@ def test_a_measured_lift_is_the_merge(images, make_fleet, make_network):
             )
     if images == "own":
         with pytest.raises(InputError, match="not inverse to each other"):
-            of_parameters(network.mixing, *options[:3])
+            of_parameters(communicator.mixing, *options[:3])
 
 
 # What must be refused.

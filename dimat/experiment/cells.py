@@ -1,0 +1,128 @@
+"""Cells of tables and lines of figures: runs that differ in nothing but the seed, and what they are called.
+
+A label says what is what, and adds by itself whatever else differs among the runs that are shown. Labels that
+could not tell runs apart are an error: no cell joins different experiments.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import pandas
+
+from dimat.errors import InputError
+from dimat.experiment.words import said
+from dimat.methods import known_methods
+
+SETTING = ["data", "model", "agents", "partition", "graph", "protocol"]
+"""Columns of labels that say in which setting methods are compared."""
+ANYWHERE = ("task", "training", "tuning", "matching", "calibration")
+"""Parameters that runs of different methods share: they are said of all where any runs differ in them."""
+
+
+def parameters_of(runs: pandas.DataFrame) -> list[str]:
+    """The columns of ``runs`` that are parameters, without the seed."""
+    return [name for name in runs.columns if not name.startswith(("found.", "metric.")) and name != "seed"]
+
+
+def without(runs: pandas.DataFrame, *names: str) -> pandas.Series:
+    """For each run, a key of all its parameters but the seed and ``names``, with everything below these."""
+    kept = [name for name in parameters_of(runs) if not any(_below(name, other) for other in names)]
+    return pandas.Series([tuple(row) for row in runs[kept].to_numpy()], index=runs.index, dtype=object)
+
+
+def labelled(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """What each of ``runs`` is called, in columns `SETTING`, ``method``, ``rival`` and ``seed``.
+
+    Two runs with the same setting and rival differ in nothing but the seed: otherwise `InputError` names the
+    parameter in which they differ.
+    """
+    labels = pandas.DataFrame(index=runs.index)
+    labels["data"] = _named(runs, "data", runs["found.data"])
+    labels["model"] = _named(runs, "model", _said(runs, "model.name"))
+    labels["agents"] = runs["agents"].astype(int)
+    labels["partition"] = _named(runs, "partition", _said(runs, "partition.name", "partition.alpha"))
+    labels["graph"] = _named(runs, "graph", _said(runs, "graph.name"))
+    labels["protocol"] = runs["protocol"]
+    labels["method"] = [known_methods[name].title for name in runs["method.name"]]
+    labels["rival"] = _rivals(runs, labels["method"])
+    labels["seed"] = runs["seed"].astype(int)
+    _check(runs, labels)
+    return labels
+
+
+def _said(runs: pandas.DataFrame, *names: str) -> pandas.Series:
+    """The words of some parameters, where a run has them."""
+    found = [
+        " ".join(said(name, row[name]) for name in names if row.get(name)) for row in runs.to_dict("records")
+    ]
+    return pandas.Series(found, index=runs.index, dtype=object)
+
+
+def _named(runs: pandas.DataFrame, axis: str, base: pandas.Series) -> pandas.Series:
+    """``base``, with what differs on ``axis`` among those that it names alike."""
+    below = [name for name in parameters_of(runs) if _below(name, axis)]
+    return _completed(runs, base, {group: _varying(rows, below) for group, rows in runs.groupby(base)})
+
+
+def _rivals(runs: pandas.DataFrame, titles: pandas.Series) -> pandas.Series:
+    """Titles of methods with what differs: among runs of one method, and, of what is shared, among all.
+
+    Each protocol by itself, as it is a part of the setting.
+    """
+    of_methods = [name for name in parameters_of(runs) if _below(name, "method")]
+    elsewhere = [name for name in parameters_of(runs) if name.partition(".")[0] in ANYWHERE]
+    found = []
+    for _, rows in runs.groupby("protocol", sort=False):
+        shared = _varying(rows, elsewhere)
+        if "tuning.factors" in rows and set(rows["tuning.factors"].eq("")) == {True, False}:
+            shared.append("tuning.factors")  # some are tuned, some are not
+        own = {title: _varying(alike, of_methods) for title, alike in rows.groupby(titles[rows.index])}
+        more = {title: list(dict.fromkeys([*names, *shared])) for title, names in own.items()}
+        found.append(_completed(rows, titles[rows.index], more))
+    return pandas.concat(found).reindex(runs.index)
+
+
+def _completed(runs: pandas.DataFrame, base: pandas.Series, more: dict[str, list[str]]) -> pandas.Series:
+    """Each ``base`` with the words of the parameters that are named for it in ``more``."""
+    found = []
+    for label, row in zip(base, runs.to_dict("records"), strict=True):
+        words = [said(name, row[name]) for name in more.get(label, ()) if row[name]]
+        found.append(", ".join(filter(None, [label, *(word for word in words if word not in label)])))
+    return pandas.Series(found, index=runs.index, dtype=object)
+
+
+def _varying(runs: pandas.DataFrame, names: Iterable[str]) -> list[str]:
+    """Of ``names``, those in which runs differ that have them."""
+    return [name for name in names if len(set(runs[name]) - {""}) > 1 or _missing_in_some(runs, name)]
+
+
+def _missing_in_some(runs: pandas.DataFrame, name: str) -> bool:
+    """Whether a parameter that may be left out is, in some runs, and not for want of all of its axis."""
+    values = set(runs[name])
+    if "" not in values or len(values) == 1:
+        return False
+    axis = name.partition(".")[0]
+    present = runs[[other for other in runs.columns if _below(other, axis)]].ne("").any(axis=1)
+    siblings = runs.loc[present, name]
+    return bool((siblings == "").any() and (siblings != "").any())
+
+
+def _below(name: str, other: str) -> bool:
+    return name == other or name.startswith(f"{other}.")
+
+
+def _check(runs: pandas.DataFrame, labels: pandas.DataFrame) -> None:
+    """`InputError` if runs with equal labels differ in more than the seed, or not even in that."""
+    for names, cell in labels.groupby([*SETTING, "rival"], sort=False):
+        rows = runs.loc[cell.index]
+        differing = [name for name in parameters_of(runs) if rows[name].nunique() > 1]
+        if differing or rows["seed"].duplicated().any():
+            what = differing[0] if differing else "nothing"
+            raise InputError(
+                f"runs {rows.index[0]} and {rows.index[1]} differ in {what}, which the label "
+                f"{', '.join(str(part) for part in _plain(names) if part)!r} does not show; expected one "
+                "study for each"
+            )
+
+
+def _plain(names: object) -> Sequence[object]:
+    return names if isinstance(names, tuple) else [names]

@@ -1,0 +1,77 @@
+"""How parameters are said to people: in labels of figures and tables, and in the conditions of claims."""
+
+import json
+
+SAID = {
+    ("partition.name", "iid"): "IID",
+    ("partition.name", "dirichlet"): "Dirichlet",
+    ("partition.name", "classes"): "whole classes",
+    ("partition.name", "two_phase"): "two phases",
+    ("matching.matcher.name", "activation"): "activations matched",
+    ("matching.matcher.name", "weight"): "weights matched",
+    ("matching.matcher.name", "activation-weight"): "activations and weights matched",
+    ("matching.alignment", "per_edge"): "matched per link",
+    ("matching.alignment", "consistent"): "common frame",
+    ("matching.rematch.name", "every_round"): "matched every round",
+    ("matching.rematch.name", "first_meeting"): "matched once",
+    ("matching.rematch.name", "sticky"): "sticky",
+    ("matching.rematch.name", "margin"): "margin",
+    ("calibration.repair", "none"): "no repair",
+    ("calibration.repair", "recalibrate"): "recalibrated",
+    ("calibration.images", "own"): "own images",
+    ("calibration.images", "neighbours"): "neighbours' images",
+    ("calibration.images", "pooled"): "pooled images",
+    ("method.coefficients.name", "mixing"): "mixing weights",
+    ("method.coefficients.name", "entropy"): "entropy-tuned",
+    ("method.coefficients.images", "test"): "on test images (leaks)",
+    ("method.coefficients.images", "own"): "on own images",
+    ("method.shrink", "1.0"): "not shrunk",
+    ("graph.name", "two_hub"): "two hubs",
+    ("training.steps", "own"): "own number of steps",
+    ("training.steps", "equal"): "equal steps",
+}
+"""What is said of a value, where its key and the value alone would not be plain."""
+PATTERNS = {
+    "partition.alpha": "{}",
+    "model.width": "width {}",
+    "graph.weights": "{} weights",
+    "method.shrink": "shrunk to {}",
+    "method.optimizer.name": "{}",
+    "method.optimizer.learning_rate": "rate {}",
+    "method.learning_rate": "rate {}",
+    "method.momentum": "momentum {}",
+    "matching.rematch.bonus": "bonus {}",
+    "matching.rematch.gain": "gain {}",
+    "tuning.factors": "tuned among {}",
+    "calibration.limit": "at most {} images",
+    "data.train_limit": "{} training images",
+    "data.test_limit": "{} test images",
+    "data.size": "{0}x{0}",
+    "data.path": "{}",
+}
+"""The same for all values of a key; {} is the value."""
+
+
+def said(key: str, value: str) -> str:
+    """A parameter in words; those of one key are as distinct as its values."""
+    if (key, value) in SAID:
+        return SAID[key, value]
+    if key in PATTERNS:
+        return PATTERNS[key].format(plain(value))
+    words = key.partition(".")[2].removesuffix(".name").replace(".", " ").replace("_", " ") or key
+    if value in ("true", "false"):
+        return words if value == "true" else f"not {words}"
+    if key.endswith(".name"):
+        return value.replace("_", " ") if words == "name" else f"{words} {value.replace('_', ' ')}"
+    return f"{words} {plain(value)}"
+
+
+def plain(value: str) -> str:
+    """A value as people write it: numbers without needless digits, lists without brackets."""
+    try:
+        content = json.loads(value)
+    except ValueError:
+        return value
+    if isinstance(content, list):
+        return " ".join(plain(item if isinstance(item, str) else json.dumps(item)) for item in content)
+    return f"{content:g}" if isinstance(content, float) and float(f"{content:g}") == content else value

@@ -1,0 +1,31 @@
+"""On whose images agents calibrate, and what is repaired after averaging."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dimat.spec import Spec
+
+
+class Calibration(Spec):
+    """What is repaired after networks were averaged, and which images agents may look at for that.
+
+    Matching looks at the same images.
+    """
+
+    repair: Literal["none", "recalibrate", "repair", "rescale"] = "recalibrate"
+    """What is repaired after averaging: `recalibrate` computes the running statistics of batch normalization
+    anew, before matching and after averaging; `repair` sets mean and deviation of every channel to those of
+    the parents, interpolated, with or without normalization layers; `rescale` only the deviation; `none`
+    averages the parents' statistics like every other tensor."""
+    images: Literal["own", "neighbours", "pooled"] = "pooled"
+    """The training images an agent may use for matching and repair: its `own`; those of itself and its
+    `neighbours`; or `pooled` over all agents (published; breaks the premise that data stay local)."""
+    limit: int | None = Field(None, ge=2)
+    """Use at most so many of these images, drawn anew every round; null uses all."""
+    augmented: bool = False
+    """Augment these images as in training (published)."""
+
+    def without_images(self) -> "Calibration":
+        """The same for those who then look at no image, if nothing is repaired."""
+        return self if self.repair != "none" else Calibration(repair="none")

@@ -1,0 +1,114 @@
+"""Which neurons of every agent's neighbours go with its own."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from dimat.agents.networks import Networks
+from dimat.communication.communicator import Communicator
+from dimat.merging.calibration.images import visible_images
+from dimat.merging.calibration.options import Calibration
+from dimat.merging.matching.assignment import inverse
+from dimat.merging.matching.compare import compare
+from dimat.merging.matching.frames import Frames, Relative, common_frames, in_place, matched_pair
+from dimat.merging.matching.matcher import Similarity
+from dimat.merging.matching.options import Matching
+from dimat.merging.matching.statistics import Pair
+from dimat.models.symmetry import Permutations
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What was matched in one round.
+
+    ``permutations`` are the P_ij of every agent i and neighbour j, as networks stood; ``similarities`` are
+    what they were found by. ``frames``, if any, are the orders in which agents put themselves before they
+    average, found in so many ``exchanges`` of frames between neighbours.
+    """
+
+    permutations: Mapping[Pair, Permutations]
+    similarities: Mapping[Pair, Similarity] = field(default_factory=dict)
+    frames: Frames = field(default_factory=dict)
+    exchanges: int = 0
+
+    def remaining(self, i: int, j: int) -> Permutations:
+        """P_ij between networks that have already moved to their frames: Q_i^T P_ij Q_j."""
+        matched = self.permutations[i, j]
+        if not self.frames:
+            return matched
+        return {
+            group: self.frames[j][group].argsort()[order[self.frames[i][group]]]
+            for group, order in matched.items()
+        }
+
+
+def match_neighbours(
+    agents: Networks,
+    communicator: Communicator,
+    matching: Matching,
+    calibration: Calibration,
+    round: int,
+    models: Mapping[int, nn.Module] | None = None,
+) -> Matched:
+    """P_ij for every agent i and neighbour j, and the common frame if there is one.
+
+    Where all look at the same pooled images, each link is matched once and P_ji = P_ij^T; otherwise
+    every agent matches its neighbours on the images that it may look at. ``models`` are the networks that
+    agents know, by default all of them.
+    """
+    models = dict(enumerate(agents.models)) if models is None else models
+    links = [(agent, other) for agent in agents.local_agents for other in communicator.senders(agent)]
+    groups = agents.symmetry
+    if not matching.rematch.due(round):
+        return Matched(dict.fromkeys(links, in_place([0], groups)[0]))
+
+    similarities = _similarities(agents, communicator, matching, calibration, round, links, models)
+    reward = matching.rematch.reward(round)
+    frames: Frames = {}
+    exchanges = 0
+    if matching.alignment == "consistent" or (matching.rematch.holds and round == 1):
+        # Agents would take turns, each from the orders that its neighbours tell it. Processes carry out all
+        # turns at once instead, from what all of them have seen; what agents would send is counted.
+        packed = communicator.collect({pair: each.packed() for pair, each in similarities.items()})
+        seen = {pair: matching.matcher.unpacked(each, groups) for pair, each in packed.items()}
+        anew = round == 1 or not matching.rematch.holds
+        frames, exchanges = common_frames(seen, groups, agents.agents, reward, anew)
+    if matching.alignment == "consistent":
+        found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
+    else:
+        found = {pair: matched_pair(similarity, groups, reward) for pair, similarity in similarities.items()}
+        found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
+        found = {link: found[link] for link in links}
+    return Matched(found, similarities, frames, exchanges)
+
+
+def _similarities(
+    agents: Networks,
+    communicator: Communicator,
+    matching: Matching,
+    calibration: Calibration,
+    round: int,
+    links: list[Pair],
+    models: Mapping[int, nn.Module],
+) -> dict[Pair, Similarity]:
+    """What local agents see of each other: once a link on pooled images, or by every agent for itself."""
+    groups, recalibrates = agents.symmetry, calibration.repair != "none"
+    if calibration.images == "pooled" or not matching.matcher.looks_at_images:
+        local = set(agents.local_agents)
+        edges = [edge for edge in communicator.edges() if not local.isdisjoint(edge)]
+        pooled = calibration.images == "pooled"
+        images = visible_images(agents, communicator, calibration, None, round) if pooled else _no_images
+        return compare(models, groups, edges, images, matching, recalibrates=recalibrates)
+    found: dict[Pair, Similarity] = {}
+    for agent in agents.local_agents:
+        pairs = [link for link in links if link[0] == agent]
+        met = {end: models[end] for end in (agent, *communicator.senders(agent))}
+        images = visible_images(agents, communicator, calibration, agent, round)
+        found |= compare(met, groups, pairs, images, matching, recalibrates=recalibrates)
+    return found
+
+
+def _no_images() -> Iterator[Tensor]:
+    """A pass over nothing, for matchers that look at nothing."""
+    return iter(())

@@ -1,0 +1,31 @@
+"""How neurons are matched: by what, in which frame, and when."""
+
+from typing import Annotated, Literal
+
+from dimat.merging.matching.activation import Activation
+from dimat.merging.matching.activation_weight import ActivationWeight
+from dimat.merging.matching.rematching import AnyRematching, EveryRound
+from dimat.merging.matching.weight import Weight
+from dimat.spec import OneOf, Spec
+
+AnyMatcher = Annotated[Activation | Weight | ActivationWeight, OneOf()]
+
+
+class Matching(Spec):
+    """How the neurons of neighbours are matched before their networks are averaged."""
+
+    matcher: AnyMatcher = Activation()
+    """By what neurons of two networks are matched."""
+    alignment: Literal["per_edge", "consistent"] = "per_edge"
+    """`per_edge`: each agent re-orders every neighbour like itself (published); `consistent`: all agents
+    re-order themselves to a common frame, so that products of permutations along cycles are the identity."""
+    rematch: AnyRematching = EveryRound()
+    """When neurons are matched: in every round (published), once, or again only if it is worth it."""
+    passes: Literal[2, 3] = 3
+    """Passes of each network over the images in one merge: 3 computes the statistics of normalization before
+    the activations are compared, 2 in the same pass."""
+
+    @property
+    def common_frame(self) -> bool:
+        """Whether agents put themselves in a common frame, at the first merge or at all of them."""
+        return self.alignment == "consistent" or self.rematch.holds

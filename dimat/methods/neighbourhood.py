@@ -1,0 +1,41 @@
+"""What methods have in common whose agents merge with their neighbours once in a round."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from dimat.agents.networks import Networks
+from dimat.communication.communicator import Communicator
+from dimat.merging.averaging.coefficients import AnyCoefficients, Mixing
+from dimat.merging.averaging.options import Averaging
+from dimat.merging.matching.diagnostics import Diagnostic
+from dimat.merging.matching.options import Matching
+from dimat.merging.merge import merge_with_neighbours
+from dimat.merging.options import Merging
+from dimat.methods.method import LocalTraining
+
+
+class NeighbourhoodMerging(LocalTraining):
+    """In every round: merge with the neighbours, then train for whole epochs."""
+
+    communicates: ClassVar[Literal["round", "step", "never"]] = "round"
+    every_link: ClassVar[bool] = True
+    coefficients: AnyCoefficients = Mixing()
+    """With which weights networks are averaged."""
+    shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """After the first merge, multiply all weights in front of normalizations by this. The networks' functions
+    stay the same, but they learn faster, as averages of networks that do not match do by themselves."""
+
+    @override
+    def needs_undirected(self, matching: Matching | None) -> bool:
+        """A common frame is found by neighbours who tell each other their orders."""
+        return matching is not None and matching.common_frame
+
+    @override
+    def communicate(
+        self, agents: Networks, communicator: Communicator, merging: Merging, round: int
+    ) -> Sequence[Diagnostic]:
+        averaging = Averaging(self.coefficients, self.shrink)
+        return merge_with_neighbours(agents, communicator, merging, averaging, round)

@@ -1,0 +1,166 @@
+"""Networks on labelled images, of which every agent holds a share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from dimat.data.augmentation import Augmentation
+from dimat.data.image_set import ImageSet
+from dimat.data.partitions import Shares
+from dimat.errors import InputError
+from dimat.models import Model
+from dimat.randomness import Randomness
+from dimat.tasks.network_task import NetworkTask, Pass, Phase
+from dimat.tasks.objective import Objective
+
+EVALUATED = 500
+"""Test images per forward pass; the result does not depend on it beyond round-off."""
+
+
+class Batch(NamedTuple):
+    """Normalized, augmented images (batch, channels, height, width) and their labels (batch,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class ImageTask(NetworkTask):
+    """N agents learn an ``objective`` with networks of one ``model``; they share the data set in memory.
+
+    ``holdings[i]`` are the indices of the training images that agent i holds, in whatever phase. Networks
+    have an initialization of their own each, or one that all share with ``same_start``; ``low_precision`` is
+    automatic mixed precision.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        model: Model,
+        data: ImageSet,
+        shares: Shares,
+        augmentation: Augmentation,
+        randomness: Randomness,
+        *,
+        batch_size: int,
+        same_start: bool = False,
+        low_precision: bool = False,
+    ) -> None:
+        self.objective = objective
+        self.metric = objective.metric
+        self.agents = len(shares.train)
+        self.model = model
+        self.data = data
+        self.batch_size = batch_size
+        self.same_start = same_start
+        self.low_precision = low_precision
+        self.augmentation = augmentation
+        self.randomness = randomness
+        self.device = data.train_images.device
+        self._shares = shares
+        smallest = min(len(own) for own in (*shares.pretrain, *shares.train))
+        if smallest < 2:
+            raise InputError(
+                f"partition: an agent holds {smallest} training image; expected 2 or more, as batch "
+                "normalization has no statistics of a single one: use fewer agents or more images"
+            )
+        mean_share = sum(map(len, shares.train)) / self.agents
+        self.steps_per_epoch = max(1, round(mean_share / batch_size))
+        self.holdings = [
+            torch.from_numpy(numpy.union1d(*own)).to(self.device)
+            for own in zip(shares.pretrain, shares.train, strict=True)
+        ]
+
+    @override
+    def variables(self, agent: int) -> nn.Module:
+        source = None if self.same_start else agent
+        network = self.model.initialized(self.data.shape[0], len(self.data.classes), self.randomness, source)
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    @override
+    def loss(self, network: Callable[..., Any], sample: Batch) -> Tensor:
+        with self._arithmetic():
+            return self.objective.loss(network(sample.images), sample.labels)
+
+    @override
+    def evaluate(self, agent: int, network: nn.Module) -> dict[str, float]:
+        with self._arithmetic():
+            return scores_of(self.objective, network, self.data)
+
+    @override
+    def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Iterator[Batch]:
+        """An agent's images in random order, in batches, augmented."""
+        share = torch.from_numpy(self._of_phase(phase)[agent])
+        generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
+        order = share[torch.randperm(len(share), generator=generator)].to(self.device)
+        draws = self.augmentation.draw(len(order), generator)
+        labels = self._split(self.data.train_labels[order])
+        return map(Batch, self._batches(self.data.train_images, order, draws), labels)
+
+    @override
+    def epoch_length(self, agent: int, phase: Phase) -> int:
+        return len(self._split(torch.from_numpy(self._of_phase(phase)[agent])))
+
+    @property
+    @override
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.data.shape
+
+    @override
+    def inputs(
+        self, holders: Sequence[int], limit: int | None, augmented: bool, generator: torch.Generator
+    ) -> Pass:
+        indices = torch.cat([self.holdings[holder] for holder in holders])
+        chosen = indices[torch.randperm(len(indices), generator=generator)][:limit]
+        draws = self.augmentation.draw(len(chosen), generator) if augmented else None
+        return lambda: self._batches(self.data.train_images, chosen, draws)
+
+    @override
+    def test_inputs(self, limit: int | None, generator: torch.Generator) -> Pass:
+        images = self.data.test_images
+        chosen = torch.randperm(len(images), generator=generator)[:limit].to(self.device)
+        return lambda: self._batches(images, chosen)
+
+    @override
+    def held_bytes(self, agent: int) -> int:
+        return self.data.train_images[0].nbytes * len(self.holdings[agent])
+
+    def _of_phase(self, phase: Phase) -> list[numpy.ndarray]:
+        return self._shares.pretrain if phase == "pretrain" else self._shares.train
+
+    def _batches(self, source: Tensor, indices: Tensor, draws: Tensor | None = None) -> Iterator[Tensor]:
+        """Normalized images of ``source`` in the order of ``indices``; ``draws`` augment them."""
+        parts = self._split(indices)
+        draws_of_parts = [None] * len(parts) if draws is None else self._split(draws)
+        for part, drawn in zip(parts, draws_of_parts, strict=True):
+            images = source[part]
+            yield self.data.normalized(images if drawn is None else self.augmentation.apply(images, drawn))
+
+    def _split(self, rows: Tensor) -> list[Tensor]:
+        """Rows in batches; a single last row joins the batch before, as one image has no batch statistics."""
+        size = self.batch_size
+        full, rest = divmod(len(rows), size)
+        sizes = [size] * full + [rest] * (rest > 0)
+        if rest == 1 and full:
+            sizes[-2:] = [size + 1]
+        return list(rows.split(sizes))
+
+    def _arithmetic(self) -> torch.autocast:
+        """The context of forward passes: bfloat16 where ``low_precision`` allows it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
+
+
+def scores_of(objective: Objective, network: nn.Module, data: ImageSet) -> dict[str, float]:
+    """Mean scores over the test images of ``data``; leaves the network in evaluation mode."""
+    network.eval()
+    totals: dict[str, float] = {}
+    batches = zip(data.test_images.split(EVALUATED), data.test_labels.split(EVALUATED), strict=True)
+    with torch.no_grad():
+        for images, labels in batches:
+            outputs = network(data.normalized(images)).float()
+            for name, total in objective.scores(outputs, labels).items():
+                totals[name] = totals.get(name, 0.0) + total
+    return {name: total / len(data.test_labels) for name, total in totals.items()}

@@ -1,0 +1,76 @@
+"""Tasks whose variables are those of a network: losses and gradients by automatic differentiation."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from dimat.errors import InputError
+from dimat.tasks.task import Task
+
+Pass = Callable[[], Iterator[Tensor]]
+"""Starts one pass over inputs of networks, batch by batch."""
+Phase = Literal["pretrain", "train"]
+"""Before the first merge, and between merges."""
+
+
+class NetworkTask(Task):
+    """A task of networks: the variables of an agent are the parameters of a module.
+
+    Buffers of the module, such as running statistics, are the agent's as well; they follow its own samples.
+    ``steps_per_epoch`` are those of the mean agent.
+    """
+
+    device: torch.device
+    steps_per_epoch: int
+
+    @abstractmethod
+    def variables(self, agent: int) -> nn.Module:
+        """An agent's network before any step, on the task's device."""
+
+    @abstractmethod
+    def loss(self, network: Callable[..., Any], sample: Any) -> Tensor:
+        """The loss of a network for one sample: a scalar that can be differentiated."""
+
+    @abstractmethod
+    def evaluate(self, agent: int, network: nn.Module) -> dict[str, float]:
+        """What is recorded of an agent's network, which is left in evaluation mode; `metric` is among it."""
+
+    @abstractmethod
+    def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Sequence[Any] | Iterator[Any]:
+        """The samples of one pass of an agent over what it has in a ``phase``."""
+
+    @abstractmethod
+    def epoch_length(self, agent: int, phase: Phase) -> int:
+        """How many samples `epoch` gives."""
+
+    @override
+    def samples(self, agent: int, round: int) -> Iterator[Any]:
+        """Those of one epoch after the other."""
+        return chain.from_iterable(self.epoch(agent, "train", round, epoch) for epoch in count())
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an input; `InputError` for a task without images to look at."""
+        raise self._blind()
+
+    def inputs(
+        self, holders: Sequence[int], limit: int | None, augmented: bool, generator: torch.Generator
+    ) -> Pass:
+        """Passes over the inputs that ``holders`` hold, at most ``limit`` of them, in random order."""
+        raise self._blind()
+
+    def test_inputs(self, limit: int | None, generator: torch.Generator) -> Pass:
+        """Passes over test inputs, at most ``limit`` of them, in random order."""
+        raise self._blind()
+
+    def held_bytes(self, agent: int) -> int:
+        """Bytes of all inputs that an agent holds, as they would be sent."""
+        raise self._blind()
+
+    def _blind(self) -> InputError:
+        return InputError(f"{type(self).__name__} has no images to match or calibrate on; expected neither")

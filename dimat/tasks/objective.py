@@ -1,0 +1,24 @@
+"""What networks on labelled images are asked for: a loss to train by, and scores to be judged by."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from dimat.spec import Spec
+from dimat.tasks.task import Metric
+
+
+class Objective(Spec):
+    """A loss on the outputs of networks, and what is recorded of them on the test set."""
+
+    metric: ClassVar[Metric]
+    """The primary one of the scores."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of ``outputs`` (batch, classes) for ``labels`` (batch,); a scalar."""
+
+    @abstractmethod
+    def scores(self, outputs: Tensor, labels: Tensor) -> dict[str, float]:
+        """Scores by name, summed over the images of a batch: they are divided by the number of all."""

@@ -1,0 +1,35 @@
+"""The figures, one file each."""
+
+from dimat.experiment.config import Study
+from paper.figures.bounds import BoundsFigure
+from paper.figures.bytes import BytesFigure
+from paper.figures.costs import CostsFigure
+from paper.figures.gain import GainFigure
+from paper.figures.graphs import GraphsFigure
+from paper.figures.holdings import HoldingsFigure
+from paper.figures.holonomy import HolonomyFigure
+from paper.figures.matching import MatchingFigure
+from paper.figures.progress import ProgressFigure
+from paper.figures.readings import ReadingsFigure
+from paper.figures.tightness import TightnessFigure
+from paper.shown import PaperFigure, by_id
+
+known_figures: tuple[type[PaperFigure], ...] = (
+    GraphsFigure,
+    HoldingsFigure,
+    ProgressFigure,
+    CostsFigure,
+    MatchingFigure,
+    BoundsFigure,
+    TightnessFigure,
+    ReadingsFigure,
+    HolonomyFigure,
+    GainFigure,
+    BytesFigure,
+)
+"""All kinds of figures, in the order of the paper."""
+
+
+def figures_of(study: Study) -> dict[str, PaperFigure]:
+    """All figures of a study by id."""
+    return by_id(known_figures, study)

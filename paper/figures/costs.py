@@ -1,0 +1,70 @@
+"""The primary metric against gradient steps and against bytes sent: a row of two panels for each setting."""
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from dimat.experiment.layout import Layout
+from paper.figures.comparison import ComparisonFigure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class CostsFigure(ComparisonFigure):
+    """What methods pay for how well they do."""
+
+    kind = "costs"
+
+    @override
+    def applies(self) -> bool:
+        return self.comparison.has_others
+
+    @override
+    def caption(self) -> str:
+        return (
+            f"{self.comparison.metric.title.capitalize()} against what it costs, right after each merge "
+            f"({self.comparison.words()}): gradient steps of an agent since the start, and MiB that an agent "
+            "has sent. Methods that communicate at every step have sent nothing at merge 1; those that send "
+            "nothing are missing on the right. Means over agents and seeds; bands ± 1 standard deviation "
+            "over seeds."
+        )
+
+    @override
+    def draw(self, layout: Layout) -> "Figure":
+        from dimat.experiment.cells import labelled
+        from paper.looks import looks_of
+        from paper.measured import by_round, costs, placed, read_shown
+        from paper.panels import (
+            add_legend,
+            draw_band,
+            lines_of,
+            panel_rows,
+            plain_numbers,
+            show_metric,
+            whole_numbers,
+        )
+
+        runs, records = read_shown(layout, self.runs)
+        values = by_round(runs, records).stack().rename("value")
+        found = costs(records).join(values).query("round > 0").reset_index()
+        rows = placed(labelled(runs), self.comparison.agents).merge(found, on="run")
+        settings = list(rows.groupby(["graph", "partition"], sort=False))
+        axes, figure = panel_rows(len(settings), columns=2, height=2.0)
+        looks, lines = looks_of(self.study), {}
+        for (taken, sent), ((graph, partition), here) in zip(axes, settings, strict=True):
+            for line, look in lines_of(here, looks):
+                lines[look["label"]] = draw_band(taken, line.steps, line.value, look)
+                means = line.groupby("round")[["MiB", "value"]].mean()
+                spent = means[means.MiB > 0]
+                sent.plot(spent.MiB, spent.value, **look | {"marker": look["marker"] or "."})
+            taken.set(title=f"{graph}, {partition}", xlabel="gradient steps of an agent")
+            sent.set(title=f"{graph}, {partition}", xlabel="MiB sent by an agent", xscale="log")
+            plain_numbers(sent.xaxis)
+            taken.set_xlim(0, here[here.MiB > 0].steps.max())  # a pooled network takes many more
+            whole_numbers(taken)
+        show_metric(list(axes.flat), self.comparison.metric, rows.value)
+        for panel in axes[:, 1]:
+            panel.set_ylabel("")
+        add_legend(figure, lines)
+        return figure

@@ -1,0 +1,90 @@
+"""What was measured, by run: the primary metric and its costs. Means over agents; labels are joined last."""
+
+from collections.abc import Iterable
+
+import numpy
+import pandas
+
+from dimat.errors import InputError
+from dimat.experiment.layout import Layout
+from dimat.experiment.links import Links
+from dimat.experiment.records import read_records, read_runs
+
+MEBIBYTE = 2**20
+MERGES_SHOWN = (0, 1, 2, 4, 10)
+"""Tables show the metric after so many merges (0: before the first), and after the last."""
+SUMMARIES = ["first merge", "first round", "area", "final"]
+
+
+def read_shown(layout: Layout, ids: Iterable[str]) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+    """The runs of some ids, and their records."""
+    runs, records = read_runs(layout.runs), read_records(layout.records)
+    ids = list(ids)
+    if missing := [id for id in ids if id not in runs.index]:
+        raise InputError(f"{layout.runs}: run {missing[0]} is missing; make it with dimat train and collect")
+    return runs.loc[ids], records[records.run.isin(ids)]
+
+
+def by_round(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas.DataFrame:
+    """The primary metric, in its unit, right after merges: a row for each run, a column for each round.
+
+    Round 0 is before the first merge.
+    """
+    primary = records.metric == records.run.map(runs["metric.name"])
+    rows = records[primary & records.stage.isin(["start", "merged"])]
+    means = rows.groupby(["run", "round"]).value.mean().unstack("round").reindex(runs.index)
+    return means.mul(runs["metric.scale"].astype(float), axis="index")
+
+
+def placed(labels: pandas.DataFrame, agents: int) -> pandas.DataFrame:
+    """Labels with the column ``run``; what ignores graph or partition is in every setting it is compared in.
+
+    ``labels`` are of runs of one comparison; ``agents`` is its number of agents.
+    """
+    rows = labels.rename_axis("run").reset_index()
+    full, partial = rows[rows.graph != ""], rows[rows.graph == ""]
+    blocks = []
+    for (graph, partition), here in full.groupby(["graph", "partition"], sort=False):
+        fitting = partial[partial.partition.isin(["", partition])]
+        blocks += [here, fitting.assign(partition=partition, graph=graph, agents=agents)]
+    return pandas.concat(blocks, ignore_index=True)
+
+
+def by_merge(rounds: pandas.DataFrame, first: int = 0) -> pandas.DataFrame:
+    """The merges that tables show, from the ``first`` on, as columns with names."""
+    last = max(rounds.columns)
+    shown = sorted({merge for merge in MERGES_SHOWN if first <= merge <= last} | {last})
+    return rounds.reindex(columns=shown).rename(columns="merge {}".format)
+
+
+def summaries(rounds: pandas.DataFrame) -> pandas.DataFrame:
+    """For each run: the metric at its first merge, after its first round, on average, and in the end."""
+
+    def summary(values: pandas.Series) -> list[float]:
+        found = values.loc[1:].dropna().to_numpy()
+        area = numpy.trapezoid(found) / (len(found) - 1) if len(found) > 1 else found[0]
+        return [found[0], found[min(1, len(found) - 1)], area, found[-1]]
+
+    return pandas.DataFrame([summary(row) for _, row in rounds.iterrows()], rounds.index, SUMMARIES)
+
+
+def costs(records: pandas.DataFrame, links: Links | None = None) -> pandas.DataFrame:
+    """For each run and round, until right after the merge: what an agent has done and sent since the start.
+
+    Columns ``steps``, ``messages`` and ``MiB``; with ``links``, ``simulated s`` are the seconds that the
+    slowest agent needs.
+    """
+    rows = records[records.stage.isin(["start", "merged"]) & records.agent.notna()]
+    metric = rows.metric.where(~rows.metric.str.startswith("bytes_sent_"), "bytes")
+    wide = (
+        rows.assign(metric=metric).groupby(["run", "round", "agent", "metric"]).value.sum().unstack("metric")
+    )
+    wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes"]).fillna(0.0)
+    found = wide.groupby(["run", "round"]).mean()
+    found = pandas.DataFrame(
+        {"steps": found.gradient_steps, "messages": found.messages_sent, "MiB": found.bytes / MEBIBYTE}
+    )
+    if links is not None:
+        seconds = links.seconds(wide.gradient_steps, wide.messages_sent, wide.bytes)
+        found["simulated s"] = seconds.groupby(["run", "round"]).max()
+    return found

@@ -1,0 +1,27 @@
+"""The tables, one file each."""
+
+from dimat.experiment.config import Study
+from paper.shown import PaperTable, by_id
+from paper.tables.advantage import AdvantageTable
+from paper.tables.audit import AuditTable
+from paper.tables.claims import ClaimsTable
+from paper.tables.comparison import ComparisonTable
+from paper.tables.difference import DifferenceTable
+from paper.tables.progress import ProgressTable
+from paper.tables.schedules import SchedulesTable
+
+known_tables: tuple[type[PaperTable], ...] = (
+    ProgressTable,
+    DifferenceTable,
+    SchedulesTable,
+    ComparisonTable,
+    AdvantageTable,
+    AuditTable,
+    ClaimsTable,
+)
+"""All kinds of tables, in the order of the paper."""
+
+
+def tables_of(study: Study) -> dict[str, PaperTable]:
+    """All tables of a study by id."""
+    return by_id(known_tables, study)

@@ -1,0 +1,41 @@
+"""The primary metric after some of the merges: mean and standard deviation over seeds."""
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from dimat.experiment.layout import Layout
+from paper.comparisons import comparisons, distinct
+from paper.shown import PaperTable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class ProgressTable(PaperTable):
+    """How agents do from merge to merge."""
+
+    kind = "progress"
+
+    @override
+    def applies(self) -> bool:
+        return bool(comparisons(self.study))
+
+    @override
+    def caption(self) -> str:
+        return (
+            "The primary metric after so many merges (0: before the first), mean over agents, then mean and "
+            "sample standard deviation over seeds."
+        )
+
+    @override
+    def rows(self, layout: Layout) -> "DataFrame":
+        from dimat.experiment.cells import labelled
+        from paper.intervals import spread
+        from paper.lines import lines
+        from paper.measured import by_merge, by_round, read_shown
+
+        compared = comparisons(self.study)
+        runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
+        values = by_merge(by_round(runs, records))
+        return lines(labelled(runs), values, compared, dict.fromkeys(values, spread))

@@ -1,0 +1,100 @@
+"""Derived bounds against what the library's methods do: measured means with 95 % intervals over seeds."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
+
+import torch
+from numpy import ndarray
+
+from dimat.randomness import Randomness
+from dimat.topology import Graph, second_eigenvalue
+from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.derivations.audited import AuditedBound
+from theory.bounds.rates import t_interval
+from theory.bounds.runs import run_method
+from theory.bounds.settings import Setting
+from theory.claims.rows import ROUND_OFF, Row
+from theory.problems import Problem
+
+SEEDS = 16
+
+
+def quick() -> Iterator[Setting]:
+    """A minute's worth of settings."""
+    return chain.from_iterable(bound.quick() for bound in DERIVATIONS.values())
+
+
+def full() -> Iterator[Setting]:
+    """All settings; `quick` is not a part of them, as steps come in other numbers."""
+    return chain.from_iterable(bound.full() for bound in DERIVATIONS.values())
+
+
+def ids_of(bound: str) -> set[str]:
+    """The ids of the checks of a bound."""
+    found = {f"convergence.{bound}"}
+    return found | {f"disagreement.{bound}"} if DERIVATIONS[bound].bounds_disagreement else found
+
+
+def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
+    """Derived bounds in ``settings``, each by itself: what is found does not depend on ``processes``."""
+    if processes == 1:
+        found = list(map(setting_rows, settings))
+    else:
+        with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = list(pool.map(setting_rows, settings, chunksize=16))
+    return [row for rows in found for row in rows]
+
+
+def setting_rows(setting: Setting) -> list[Row]:
+    """What is measured in one setting, against the bounds."""
+    problem, start = setting.build()
+    return compared(
+        DERIVATIONS[setting.bound],
+        problem,
+        setting.graph,
+        setting.fraction,
+        setting.steps,
+        start,
+        setting.randomness(),
+        local_steps=setting.local_steps,
+    )
+
+
+def compared(
+    bound: AuditedBound,
+    problem: Problem,
+    graph: Graph,
+    fraction: float,
+    steps: int,
+    start: ndarray,
+    randomness: Randomness,
+    *,
+    local_steps: int = 1,
+    links: ndarray | None = None,
+    **claimed: float,
+) -> list[Row]:
+    """The mean squared gradient, and the mean disagreement if there is a bound, each against its bound.
+
+    ``fraction`` is of the largest admissible step size. ``links`` replace the graph's mixing matrix, and
+    ``claimed`` constants of the bound, by their symbols' names, as one who has them wrong would.
+    """
+    mixing = graph.mixing_matrix(problem.agents)
+    given = (problem, second_eigenvalue(mixing), steps, local_steps)
+    step_size = fraction * bound.largest_step_size(**bound.constants_on(*given))
+    method = bound.rule(step_size, local_steps)
+    done = run_method(method, problem, mixing if links is None else links, steps, SEEDS, start, randomness)
+    found = {"alpha": step_size, "gap_0": done.gap_0, "Xi_0": done.disagreement_0}
+    constants = bound.constants_on(*given, **found | claimed)
+    where = (graph.label(), problem.agents, steps)
+    how = {"step_size": step_size, "seeds": SEEDS, "problem": problem.name}
+    title = bound.title + f", tau = {local_steps}" * (local_steps > 1)
+    # Bounds are attained: where one merge ends all disagreement, both sides differ by round-off alone.
+    limit = bound.bound(**constants) * (1 + ROUND_OFF)
+    numbers = t_interval(done.mean_squared_gradient)
+    rows = [Row(f"convergence.{bound.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how)]
+    if bound.bounds_disagreement:
+        limit = bound.disagreement_bound(**constants) * (1 + ROUND_OFF)
+        numbers = t_interval(done.mean_disagreement)
+        rows.append(Row(f"disagreement.{bound.key}", title, "mean Xi_k", *where, *numbers, limit, **how))
+    return rows

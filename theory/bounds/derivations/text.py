@@ -1,0 +1,65 @@
+"""Derivations and published rates, to read in a terminal."""
+
+from collections.abc import Iterator
+
+import sympy
+
+from theory.bounds.derivations.derivation import Derivation
+from theory.bounds.derivations.inequality import Inequality
+from theory.bounds.derivations.published import Rate
+from theory.bounds.derivations.symbols import AUXILIARY, MEANINGS
+
+
+def derivation_text(derivation: Derivation) -> str:
+    """Every step of a derivation, and whether it follows; then the bound, its limits and its symbols."""
+    lines = [
+        f"{derivation.title} ({derivation.key})",
+        f"  method   {derivation.method}",
+        f"  source   {derivation.source}",
+        f"  setting  {derivation.setting}",
+        f"  measures {derivation.measures}",
+        f"  excludes {derivation.excludes}",
+        "",
+        *map(_step_text, derivation.steps),
+        "The mean over k < K of E |grad f(xbar_k)|^2 is at most the sum of",
+        *(f"  {name}: {term}" for name, term in derivation.terms.items()),
+    ]
+    if derivation.disagreement is not None:
+        lines.append(f"and that of Xi_k at most\n  {derivation.disagreement}")
+    lines.append("if alpha is at most, for")
+    lines += [f"  {reason}: {limit}" for reason, limit in derivation.step_sizes.items()]
+    lines += ["", *_meanings(derivation)]
+    return "\n".join(lines)
+
+
+def rate_text(rate: Rate) -> str:
+    """A published rate, and the steps that compare a derivation with it."""
+    lines = [
+        f"{rate.title} ({rate.key})",
+        f"  source   {rate.source} (order as known; not compared with the text)",
+    ]
+    lines += [f"  holds    {rate.holds}", ""]
+    lines.append("The mean over k < K of E |grad f(xbar_k)|^2 is, up to a constant, at most the sum of")
+    lines += [f"  {name}: {order}" for name, order in rate.orders.items()]
+    return "\n".join([*lines, "", *map(_step_text, rate.comparison)]).rstrip()
+
+
+def _step_text(step: Inequality) -> str:
+    lines = [
+        f"{step.name}: {'follows (checked by sympy)' if step.follows() else 'DOES NOT FOLLOW'}",
+        f"  because  {step.because}",
+        *(f"  with     {assumption.text}" for assumption in step.assumptions),
+        f"  left     {step.left}",
+        f"  <=       {step.right}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _meanings(derivation: Derivation) -> Iterator[str]:
+    """What the symbols mean that appear in the derivation."""
+    sides = (side for step in derivation.steps for side in (step.left, step.right))
+    used = sympy.Tuple(*sides).free_symbols
+    for symbol, meaning in (MEANINGS | AUXILIARY | dict(derivation.auxiliary)).items():
+        if symbol in used:
+            yield f"{symbol}: {meaning}"

@@ -1,0 +1,46 @@
+"""All checks by the ids that claims refer to: those of the audit, and those of what a study measures."""
+
+from collections.abc import Callable, Iterable
+
+from theory.bounds.compared import bound_rows, ids_of
+from theory.bounds.controls import bound_controls
+from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.equivalence import equivalence_controls, equivalence_rows
+from theory.bounds.rates import rate_controls, rate_rows
+from theory.bounds.settings import Setting
+from theory.claims.check import Check
+from theory.claims.rows import Row
+from theory.gap.contraction import (
+    contraction_controls,
+    contraction_rows,
+    spectral_controls,
+    spectral_rows,
+)
+from theory.gap.counterexamples import gap_counterexample, mean_counterexample, sequence_counterexample
+from theory.gap.rows import gap_controls, gap_rows, mean_controls, mean_rows
+
+
+def alone(rows: Callable[[], Iterable[Row]]) -> Callable[[Iterable[Setting], int], Iterable[Row]]:
+    """Rows that have no settings of bounds."""
+    return lambda settings, processes: rows()
+
+
+CHECKS = (
+    Check(("spectrum",), alone(spectral_rows), spectral_controls),
+    Check(("contraction",), alone(contraction_rows), contraction_controls),
+    Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), bound_rows, bound_controls),
+    Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
+    Check(("rate",), alone(rate_rows), rate_controls),
+    Check(("spectral-gap",), alone(gap_rows), gap_controls, (gap_counterexample, sequence_counterexample)),
+    Check(
+        ("mean",),
+        alone(mean_rows),
+        mean_controls,
+        (lambda: mean_counterexample(frameless=False), lambda: mean_counterexample(frameless=True)),
+    ),
+)
+"""The checks of the audit, in the order of its rows."""
+OF_STUDIES = ("spectral-gap", "initial-gain", "final-gain", "bytes", "communication")
+"""Ids of the rows that rest on what a study measures; see `theory.claims.evidence`."""
+IDS = tuple(dict.fromkeys([*(id for check in CHECKS for id in check.ids), *OF_STUDIES]))
+"""All ids of checks."""

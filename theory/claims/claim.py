@@ -1,0 +1,55 @@
+"""A claim: what is said, and the checks that it rests on. The register has a file for each."""
+
+from importlib.resources import files
+from typing import Literal
+
+import yaml
+from pydantic import ValidationError
+
+from dimat.errors import InputError
+from dimat.experiment.config import describe
+from dimat.spec import Spec
+from theory.bounds.derivations import DERIVATIONS
+from theory.claims.checks import IDS
+
+
+class Claim(Spec):
+    """A file of theory/claims/register; its name is the claim's id."""
+
+    statement: str
+    where: str
+    """Where the paper says it."""
+    kind: Literal["theorem", "measurement"]
+    """A theorem is refuted by one counterexample. A measurement may hold in some settings, and not in others:
+    it does where some checks hold and none is violated."""
+    assumptions: tuple[str, ...]
+    checks: tuple[str, ...]
+    """The ids of the checks that it rests on; see `theory.claims.checks`."""
+    derivations: tuple[str, ...] = ()
+    """The derived bounds that bear on it, by key."""
+    conditions: str = ""
+    """Under which a theorem holds, if not always."""
+    instead: str = ""
+    """What holds in its place, or what else there is to say."""
+
+
+def register() -> dict[str, Claim]:
+    """All claims by id, in order; `InputError` names a file that is wrong."""
+    folder = files("theory") / "claims" / "register"
+    paths = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda path: path.name)
+    return {path.name.removesuffix(".yaml"): claim_of(path.read_text(), path.name) for path in paths}
+
+
+def claim_of(text: str, name: str) -> Claim:
+    """A claim from the ``text`` of a file; `InputError` for a check or a derivation that there is not."""
+    try:
+        claim = Claim.model_validate(yaml.safe_load(text), strict=False)
+    except ValidationError as error:
+        raise InputError(f"{name}: {describe(error)}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    known = {"checks": (claim.checks, IDS), "derivations": (claim.derivations, tuple(DERIVATIONS))}
+    for key, (found, expected) in known.items():
+        if unknown := [each for each in found if each not in expected]:
+            raise InputError(f"{name}: {key}: {unknown[0]!r} is none; expected one of {', '.join(expected)}")
+    return claim

@@ -1,0 +1,21 @@
+"""What a study's own records and networks say of the claims."""
+
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.experiment.records import read_records, read_runs
+from theory.claims.communication import communication_rows
+from theory.claims.gains import gain_rows
+from theory.claims.rows import Row
+from theory.gap.first_merges import first_merges
+from theory.gap.holonomy import measured_gap_rows, read_holonomy
+
+
+def evidence(study: Study, layout: Layout) -> list[Row]:
+    """Rows about the spectral gap between its networks, gains, and bytes; none without such methods."""
+    holonomy = read_holonomy(layout.holonomy(id) for id in first_merges(study))
+    runs, records = read_runs(layout.runs), read_records(layout.records)
+    return [
+        *measured_gap_rows(runs, holonomy),
+        *gain_rows(runs, records),
+        *communication_rows(runs, records, holonomy),
+    ]
