@@ -142,8 +142,8 @@ def test_records_of_the_cluster_are_those_of_this_machine(pipeline, study):
     print(f"{len(jobs)} jobs of Slurm in {time.monotonic() - began:.0f} s")
     assert len(list(csv.reader((here.results / "records.csv").open()))) > 100
     plan = parse_study(study, "study")
-    twelves = math.ceil(len(plan.pretrained) / 12) + math.ceil(len(plan.runs) / 12)
-    assert len(jobs) == 2 + twelves  # data, partitions, and twelve starts or runs at a time
+    twelves = sum(math.ceil(len(each) / 12) for each in (plan.pretrained, plan.tuned, plan.runs))
+    assert len(jobs) == len(plan.prepared) + 1 + twelves  # data, partitions together, others by the dozen
 
 
 def disturb(how, job):
