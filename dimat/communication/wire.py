@@ -22,8 +22,12 @@ def pack(value: Any) -> Tensor:
     tensors: list[Tensor] = []
     header = json.dumps(_described(value, tensors)).encode()
     head = numpy.frombuffer(len(header).to_bytes(8, "little") + header, dtype=numpy.uint8)
-    parts = [tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for tensor in tensors]
-    return torch.cat([torch.from_numpy(head.copy()), *parts])
+    return torch.cat([torch.from_numpy(head.copy()), *map(_bytes, tensors)])
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """The bytes of a tensor in one row; strides of empty and of single values mean nothing, so they are set."""
+    return tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)
 
 
 def unpack(message: Tensor) -> Any:

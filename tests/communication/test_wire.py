@@ -76,6 +76,15 @@ def test_tensors_of_every_type_keep_their_bits(name):
     assert torch.equal(found.view(torch.uint8), bits)
 
 
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("shape", [(0,), (0, 1), (1, 0, 2), (1, 1), (1,), ()], ids=str)
+def test_strides_of_empty_and_single_values_mean_nothing(name, shape):
+    tensor = torch.ones(shape, dtype=TYPES[name])
+    for strides in (0,) * len(shape), (3,) * len(shape):
+        strided = tensor.as_strided(shape, strides)
+        assert same(unpack(pack([strided, torch.tensor(5)])), [tensor, torch.tensor(5)])
+
+
 def test_what_is_unpacked_is_a_copy():
     message = pack([torch.ones(3)])
     unpack(message)[0].fill_(7)
