@@ -2,7 +2,7 @@
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
-# make lint        set up, then check style and workflow
+# make lint        set up, then check style, types and workflow
 # make clean       remove the results of the default study
 
 PYTHON ?= python3
@@ -40,6 +40,7 @@ test-faults: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/snakefmt --check Snakefile workflow
 	# Rules run the `dimat` of this environment: none has an environment of its own.
 	! $(BIN)/snakemake --lint 2>&1 | grep '^ *\*' | grep -v 'Specify a conda environment or container for each rule'

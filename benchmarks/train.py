@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -18,9 +19,10 @@ from dimat.models import Plain, ResNet20
 from dimat.tasks.images import Batch, ImageTask
 
 MODELS = {"resnet20": ResNet20(width=1), "plain": Plain()}
-PRECISIONS = ("float32", "bfloat16")
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 PLAIN, BARE, NETWORKS, VMAP, STREAMS = "plain loop", "bare step", "networks", "vmap", "streams"
-Method = tuple[str, str]
+Method = tuple[str, Precision]
 """How agents are trained, and in which precision."""
 
 
@@ -71,9 +73,9 @@ def measure(case: TrainingCase, repeats: int) -> list[TrainingRow]:
 
 def methods(case: TrainingCase) -> list[Method]:
     """All that is measured."""
-    found = [(PLAIN, "float32")]
+    found: list[Method] = [(PLAIN, "float32")]
     for precision in PRECISIONS:
-        found += [(BARE, precision), (NETWORKS, precision)]
+        found.extend([(BARE, precision), (NETWORKS, precision)])
         if case.agents > 1 and precision == "float32":
             found.append((VMAP, precision))
         if case.agents > 1 and case.device == "cuda":
@@ -97,7 +99,7 @@ def time_methods(case: TrainingCase, repeats: int) -> dict[Method, float]:
     return least
 
 
-def prepare(case: TrainingCase, method: str, precision: str) -> Callable[[], None]:
+def prepare(case: TrainingCase, method: str, precision: Precision) -> Callable[[], None]:
     """A function that trains all agents for one epoch."""
     networks = build(case, precision)
     if method == PLAIN:
@@ -108,7 +110,7 @@ def prepare(case: TrainingCase, method: str, precision: str) -> Callable[[], Non
     return lambda: train(networks, round=1)
 
 
-def build(case: TrainingCase, precision: str) -> Networks:
+def build(case: TrainingCase, precision: Precision) -> Networks:
     """Random networks with random images."""
     torch.set_num_threads(case.threads)
     return random_networks(

@@ -1,7 +1,7 @@
 """Which runs are compared: those of one figure, and pairs that differ in one thing. No results are needed."""
 
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,7 +13,6 @@ from dimat.methods.weight_averaging import WeightAveraging
 from dimat.tasks.task import Metric
 
 Value = TypeVar("Value")
-Thing = TypeVar("Thing", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -106,16 +105,17 @@ def with_unmatched(study: Study) -> list[tuple[str, str]]:
 
 def ways_of_matching(study: Study) -> list[list[str]]:
     """Groups of ids, alike in all but matching and seed, that match in more than one way, or not at all."""
+    runs = study.runs
     groups: dict[str, list[str]] = {}
-    for id, run in study.runs.items():
+    for id, run in runs.items():
         if isinstance(run.method, Dimat):
             group = groups.setdefault(like(run, matching=Matching(), seed=0).id, [])
-            group += [id, *(other for other in [unmatched(run).id] if other in study.runs)]
-    several = (group for group in groups.values() if len({study.runs[id].matching for id in group}) > 1)
+            group += [id, *(other for other in [unmatched(run).id] if other in runs)]
+    several = (group for group in groups.values() if len(distinct(runs[id].matching for id in group)) > 1)
     return [distinct(group) for group in several]
 
 
-def distinct(values: Iterable[Thing]) -> list[Thing]:
+def distinct(values: Iterable[Value]) -> list[Value]:
     """The values without repetitions, in order."""
     return list(dict.fromkeys(values))
 

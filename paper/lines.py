@@ -46,8 +46,8 @@ def paired_lines(
     rows["minus"] = labels.rival[list(other)].to_numpy()
     rows["seed"] = labels.seed[list(own)].to_numpy()
     differences = values.loc[list(own)].to_numpy() - values.loc[list(other)].to_numpy()
-    rows[list(values)] = differences
-    return _joined(rows, ["metric", *SETTING, "rival", "minus"], dict.fromkeys(values, text))
+    rows[values.columns] = differences
+    return _joined(rows, ["metric", *SETTING, "rival", "minus"], dict.fromkeys(values.columns, text))
 
 
 def _joined(rows: pandas.DataFrame, keys: list[str], texts: dict[str, Text]) -> pandas.DataFrame:

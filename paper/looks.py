@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from dimat.experiment.config import Run, Study
+from dimat.merging.matching.options import Matching
 from dimat.methods import known_methods
 from paper.comparisons import distinct
 from paper.style import COLOURS
@@ -37,7 +38,7 @@ def looks_of(study: Study) -> dict[str, dict[str, Any]]:
     }
 
 
-def _way(run: Run) -> tuple[str, Hashable]:
+def _way(run: Run) -> tuple[str, Matching | None]:
     return run.method.name, run.matching
 
 

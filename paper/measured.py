@@ -36,6 +36,11 @@ def by_round(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas.DataFr
     return means.mul(runs["metric.scale"].astype(float), axis="index")
 
 
+def values_by_round(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas.DataFrame:
+    """The same as a column ``value``, with a row for each run and round."""
+    return pandas.DataFrame({"value": by_round(runs, records).stack()})
+
+
 def placed(labels: pandas.DataFrame, agents: int) -> pandas.DataFrame:
     """Labels with the column ``run``; what ignores graph or partition is in every setting it is compared in.
 
@@ -46,13 +51,13 @@ def placed(labels: pandas.DataFrame, agents: int) -> pandas.DataFrame:
     blocks = []
     for (graph, partition), here in full.groupby(["graph", "partition"], sort=False):
         fitting = partial[partial.partition.isin(["", partition])]
-        blocks += [here, fitting.assign(partition=partition, graph=graph, agents=agents)]
+        blocks += [here, fitting.assign(partition=str(partition), graph=str(graph), agents=agents)]
     return pandas.concat(blocks, ignore_index=True)
 
 
 def by_merge(rounds: pandas.DataFrame, first: int = 0) -> pandas.DataFrame:
     """The merges that tables show, from the ``first`` on, as columns with names."""
-    last = max(rounds.columns)
+    last = max(map(int, rounds.columns))
     shown = sorted({merge for merge in MERGES_SHOWN if first <= merge <= last} | {last})
     return rounds.reindex(columns=shown).rename(columns="merge {}".format)
 

@@ -2,15 +2,14 @@
 
 import json
 from importlib.resources import files as package_files
-from pathlib import Path
 
 import typst
 
-from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
-from dimat.io.files import read_checked, read_json
+from dimat.io.files import read_json
 from paper.figures import figures_of
+from paper.shown import made
 from paper.tables import tables_of
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.typst import typst as typst_of
@@ -40,18 +39,11 @@ def typeset(study: Study, layout: Layout) -> bytes:
         ],
     }
     return typst.compile(
-        {
+        {  # pyright: ignore[reportArgumentType]  # its stub knows no files by name
             "main.typ": (package / "dimat.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
             "reference.csv": (package / "reference.csv").read_bytes(),
-            **{f"{name}.svg": _made(layout.figure(name), f"figure --only {name}") for name in figures},
-            **{f"{name}.csv": _made(layout.table(name, "csv"), f"table --only {name}") for name in tables},
+            **{f"{name}.svg": made(layout.figure(name), f"figure --only {name}") for name in figures},
+            **{f"{name}.csv": made(layout.table(name, "csv"), f"table --only {name}") for name in tables},
         }
     )
-
-
-def _made(path: Path, command: str) -> bytes:
-    """A file that another command makes."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; dimat {command} makes it")
-    return read_checked(path)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
+from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
+from dimat.io.files import read_checked
 
 if TYPE_CHECKING:  # pipelines plan by figures and tables, and draw none: they load no heavy library
     from matplotlib.figure import Figure
@@ -66,3 +68,10 @@ Each = TypeVar("Each", bound=Shown)
 def by_id(kinds: Iterable[type[Each]], study: Study) -> dict[str, Each]:
     """All of some ``kinds`` that a study has."""
     return {"-".join(filter(None, [each.kind, each.name])): each for kind in kinds for each in kind.of(study)}
+
+
+def made(path: Path, command: str) -> bytes:
+    """The content of a file that another ``command`` of dimat makes."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; dimat {command} makes it")
+    return read_checked(path)

@@ -6,6 +6,7 @@ that communicates at every step moves all of them at once, in matrix form: a row
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -76,7 +77,7 @@ class Agents(ABC):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `tensors` gave; ValueError if it does not fit these agents."""
 
-    @property
+    @cached_property
     def symmetry(self) -> list[Group]:
         """The groups of neurons that can be re-ordered; `InputError` if there are none to speak of."""
         raise InputError(f"{type(self.task).__name__} has no neurons to match; expected matching: null")

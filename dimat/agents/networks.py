@@ -48,6 +48,7 @@ class Networks(Agents):
         self.optimizers = [self.optimizer.build(network) for network in self.models]
 
     @cached_property
+    @override
     def symmetry(self) -> list[Group]:
         """The groups of channels that can be re-ordered, found by tracing when they are first asked for."""
         try:

@@ -20,7 +20,6 @@ from dimat.merging.averaging.coefficients import AnyCoefficients
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from dimat.models import AnyModel
-from dimat.models.tracing import UnsupportedOperation
 from dimat.randomness import Randomness
 from dimat.tasks import Classification
 from dimat.tasks.images import scores_of
@@ -34,7 +33,9 @@ Output = Annotated[
 ModelName = Annotated[str, typer.Option("--model", help="Architecture: a name, or a mapping in YAML.")]
 Width = Annotated[int | None, typer.Option(help="Short for {width: ...} in --model.")]
 Data = Annotated[str, typer.Option(help="Data set: a name, name:path, or a mapping in YAML.")]
-Matcher = Annotated[str, typer.Option(help="How neurons are matched: a name, or a mapping in YAML.")]
+Matcher = Annotated[
+    str, typer.Option(help="How neurons are matched: a name, a mapping in YAML, or null: not at all.")
+]
 Alignment = Annotated[
     str, typer.Option(help="consistent: all with each other; per_edge: each with the first.")
 ]
@@ -71,8 +72,9 @@ def merge_files(
         "coefficients": value_of("--coefficients", coefficients),
         "repair": repair,
     }
-    validated("merge", Matching, {"matcher": options["matcher"], "alignment": alignment})
-    validated("merge", Calibration, {"repair": repair})
+    if options["matcher"] is not None:
+        validated("merge", Matching, {"matcher": options["matcher"], "alignment": alignment})
+    repairs = validated("merge", Calibration, {"repair": repair}).repair
     validated("merge.coefficients", AnyCoefficients, options["coefficients"])
     if output.resolve() in [path.resolve() for path in parents]:
         raise InputError(f"--output: {output} is one of the networks to merge; expected another file")
@@ -93,12 +95,9 @@ def merge_files(
     )[:images]
     batches = data_set.normalized(data_set.train_images[chosen])
     models = [network for _, network in networks]
-    try:
-        merged = merge(models, batches, **options)
-    except UnsupportedOperation as error:
-        raise InputError(f"--model: {error}") from None
+    merged = merge(models, batches, **options)
     naive = merge(models, batches, matcher=None, repair="none").model
-    repaired = merge(models, batches, matcher=None, repair=repair).model if repair != "none" else None
+    repaired = merge(models, batches, matcher=None, repair=repairs).model if repairs != "none" else None
 
     rows = [(f"network {name}", accuracy(network, data_set)) for name, network in networks]
     rows.append(("naive average", accuracy(naive, data_set)))
@@ -191,7 +190,8 @@ def report(rows: list[tuple[str, float]], merged: Merged, description: str) -> s
     """Accuracies and the objective, as aligned lines."""
     lines = [(name, f"{100 * value:6.2f} %") for name, value in rows]
     count = len(merged.objective)
-    for name, values in (("as merged", merged.objective), ("in place", merged.objective_in_place)):
+    matched = (("as merged", merged.objective), ("in place", merged.objective_in_place))
+    for name, values in matched if count else ():
         lines.append((f"objective {name}, mean of {count} groups", f"{sum(values.values()) / count:6.3f}"))
     width = max(len(name) for name, _ in lines)
     return "\n".join([f"Test accuracy on {description}", *(f"{n:{width}}  {v}" for n, v in lines)])

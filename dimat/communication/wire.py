@@ -26,7 +26,7 @@ def pack(value: Any) -> Tensor:
 
 
 def _bytes(tensor: Tensor) -> Tensor:
-    """The bytes of a tensor in one row; strides of empty and of single values mean nothing, so they are set."""
+    """The bytes of a tensor in a row; strides of empty and of single values mean nothing, so they are set."""
     return tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)
 
 

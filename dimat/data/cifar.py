@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 from their official archives, through torchvision (download, checksums)."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy
 import torch
@@ -23,7 +23,7 @@ class Cifar(DataSet):
     title: ClassVar[str]
     torchvision_class: ClassVar[str]
     official_folder: ClassVar[str]
-    crop: int = Field(4, ge=0, le=64)
+    crop: Annotated[int, Field(ge=0, le=64)] = 4
     """Augment by random crops after padding with so many black pixels on every side."""
     substitute: str | None = None
     """An image folder or zip (see `folder`), looked for in DIMAT_DATA, that stands in where the official

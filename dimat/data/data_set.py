@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy
 import torch
@@ -55,18 +55,18 @@ class DataSet(Spec):
     """
 
     extent: ClassVar[tuple[int, int, int]] = (100_000, 3, 64)
-    size: int | None = Field(None, ge=4, le=1024)
+    size: Annotated[int | None, Field(ge=4, le=1024)] = None
     """Resize images to size x size pixels (antialiased); null keeps their size."""
-    train_limit: int | None = Field(None, ge=1)
+    train_limit: Annotated[int | None, Field(ge=1)] = None
     """Use only so many training images, the first of every class alike; null uses all."""
-    test_limit: int | None = Field(None, ge=1)
+    test_limit: Annotated[int | None, Field(ge=1)] = None
     """Use only so many test images, the first of every class alike; null uses all."""
-    validation: float = Field(0.0, ge=0, le=0.5)
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Hold out this share of the training images, of every class alike, and evaluate on them instead of the
     test images; for tuning."""
     flip: bool = True
     """Augment by horizontal flips with probability 1/2."""
-    crop: int = Field(0, ge=0, le=64)
+    crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Augment by random crops after padding with so many black pixels on every side."""
 
     @abstractmethod

@@ -26,15 +26,16 @@ class Digits(DataSet):
         from sklearn.model_selection import train_test_split
 
         del folders  # bundled with scikit-learn
-        digits = load_digits()
-        scans = self.stack(Image.fromarray(scan) for scan in (digits.images * 15).astype(numpy.uint8))
-        labels = torch.from_numpy(digits.target.astype(numpy.int64))
+        levels, classes = load_digits(return_X_y=True)
+        images = (numpy.asarray(levels) * 15).astype(numpy.uint8).reshape(-1, 8, 8)
+        scans = self.stack(Image.fromarray(scan) for scan in images)
+        labels = torch.from_numpy(numpy.asarray(classes).astype(numpy.int64))
         train, test = train_test_split(
-            numpy.arange(len(labels)), test_size=360, stratify=digits.target, random_state=0
+            numpy.arange(len(labels)), test_size=360, stratify=classes, random_state=0
         )
         return ImageSet(
             "digits",
-            tuple(str(name) for name in digits.target_names),
+            tuple(map(str, range(10))),
             scans[train],
             labels[train],
             scans[test],

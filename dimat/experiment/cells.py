@@ -101,7 +101,8 @@ def _missing_in_some(runs: pandas.DataFrame, name: str) -> bool:
     if "" not in values or len(values) == 1:
         return False
     axis = name.partition(".")[0]
-    present = runs[[other for other in runs.columns if _below(other, axis)]].ne("").any(axis=1)
+    of_axis = runs[[other for other in runs.columns if _below(other, axis)]]
+    present = (of_axis != "").any(axis=1)
     siblings = runs.loc[present, name]
     return bool((siblings == "").any() and (siblings != "").any())
 

@@ -142,7 +142,7 @@ class Run(Pretrained):
                 f"{graph} has weights that favour some agents, as links carry messages or fail one way; "
                 f"method {self.method.name} needs doubly stochastic ones, expected one of: {suited}"
             )
-        if self.graph.directed and self.method.needs_undirected(self.matching):
+        if self.graph.is_directed and self.method.needs_undirected(self.matching):
             raise InputError(
                 f"{graph} has links of one direction; method {self.method.name} with these options "
                 "also sends against it, expected an undirected graph"
@@ -157,29 +157,22 @@ class Run(Pretrained):
         """The choice of a learning rate that this run depends on, if any; seeds and names share it."""
         if self.tuning is None:
             return None
-        return Tuned(
-            **{name: getattr(self, name) for name in Run.model_fields}
-            | {"seed": self.tuning.seed, "protocol": ""}
-        )
+        point = {name: getattr(self, name) for name in Run.model_fields}
+        return Tuned.model_validate(point | {"seed": self.tuning.seed, "protocol": ""})
 
     @property
     def pretrained(self) -> Pretrained:
         """The start alone; rounds and local steps do not matter to it."""
-        training = self.training.model_copy(
-            update={
-                name: Training.model_fields[name].default
-                for name in ("rounds", "epochs", "steps", "optimizer_state")
-            }
-        )
-        return Pretrained(
-            **{name: getattr(self, name) for name in Pretrained.model_fields} | {"training": training}
-        )
+        ignored = ("rounds", "epochs", "steps", "optimizer_state")
+        usual = {name: Training.model_fields[name].default for name in ignored}
+        point = {name: getattr(self, name) for name in Pretrained.model_fields}
+        return Pretrained.model_validate(point | {"training": self.training.model_copy(update=usual)})
 
 
 class Tuned(Run):
     """The choice of a learning rate for all runs that differ only in their seed."""
 
-    tuning: Tuning
+    tuning: Tuning  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
 
     def trials(self) -> dict[float, Run]:
         """By factor, the runs among which is chosen."""
@@ -187,7 +180,9 @@ class Tuned(Run):
         held = {"data": self.data.model_copy(update={"validation": self.tuning.validation}), "tuning": None}
         rate = self.method.rate(self.training)
         return {
-            factor: Run(**point | held | {"method": self.method.with_rate(rate * factor, self.training)})
+            factor: Run.model_validate(
+                point | held | {"method": self.method.with_rate(rate * factor, self.training)}
+            )
             for factor in self.tuning.factors
         }
 
@@ -227,7 +222,7 @@ class Experiment(Spec):
         for values in itertools.product(*(getattr(self, name) for name in AXES), self.seeds):
             point = dict(zip((*AXES, "seed"), values, strict=True))
             common = {name: getattr(self, name) for name in ("training", "protocol", "tuning")}
-            run = Run(**point["method"].canonical(point) | common)
+            run = Run.model_validate(point["method"].canonical(point) | common)
             run.check()
             yield run
 
@@ -236,16 +231,15 @@ AXES = ("task", "data", "model", "partition", "graph", "agents", "method", "matc
 """The axes of the grid, in the order in which it is gone through; seeds come last."""
 
 
-Variant = create_model(
-    "Variant",
-    __base__=Spec,
-    __doc__="Keys that replace those of the study's own grid.",
-    **{
-        name: (annotation | None, Field(None, description=Experiment.model_fields[name].description))
-        for name, annotation in get_type_hints(Experiment, include_extras=True).items()
-        if name in Experiment.model_fields
-    },
-)
+_optional: dict[str, Any] = {
+    name: (annotation | None, Field(None, description=Experiment.model_fields[name].description))
+    for name, annotation in get_type_hints(Experiment, include_extras=True).items()
+    if name in Experiment.model_fields
+}
+
+
+class Variant(create_model("Variant", __base__=Spec, **_optional)):
+    """Keys that replace those of the study's own grid."""
 
 
 class Study(Experiment):
@@ -275,7 +269,7 @@ class Study(Experiment):
         own = {name: getattr(self, name) for name in Experiment.model_fields}
         for variant in self.variants:
             changed = {name: getattr(variant, name) for name in variant.model_fields_set}
-            grids.append(Experiment(**own | changed))
+            grids.append(Experiment.model_validate(own | changed))
         runs = {run.id: run for grid in grids for run in grid.grid()}
         return runs
 
@@ -353,9 +347,9 @@ def describe(error: ValidationError) -> str:
     if kind == "missing":
         return f"{key}: missing; expected a value"
     if kind.startswith("union_tag"):
-        if "expected_tags" not in first["ctx"]:
+        if (tags := first.get("ctx", {}).get("expected_tags")) is None:
             return f"{key}: {value!r} has no name; expected one"
-        return f"{key}: {value['name']!r} is no known name; expected one of {first['ctx']['expected_tags']}"
+        return f"{key}: {value['name']!r} is no known name; expected one of {tags}"
     message = first["msg"].removeprefix("Value error, ")
     if kind == "float_type" and isinstance(value, str):
         message += " (in YAML, 1e-3 without a dot is text: write 0.001 or 1.0e-3)"

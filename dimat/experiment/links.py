@@ -1,12 +1,15 @@
 """A model of links, which turns bytes, messages and steps into simulated time."""
 
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field
 
 from dimat.spec import Spec
 
-Number = TypeVar("Number")
+if TYPE_CHECKING:
+    import pandas
+
+Number = TypeVar("Number", float, "pandas.Series[float]")
 
 
 class Links(Spec):

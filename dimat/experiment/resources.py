@@ -4,8 +4,10 @@ Estimates are generous, as a job that exceeds them is ended; each further attemp
 count operations and bytes of the network, the images and the rounds; nothing is read or trained.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +62,7 @@ def needs(experiment: Pretrained, study: Study) -> Needs:
     images, channels, size = experiment.data.extent
     images = min(images, experiment.data.train_limit or images)
     size = experiment.data.size or size
-    cost = cost_of(experiment.model, channels, size)
+    cost = cost_of(cast(Hashable, experiment.model), channels, size)  # as all frozen specs are
     training = experiment.training
     if isinstance(experiment, Run):
         passes = training.rounds * training.epochs

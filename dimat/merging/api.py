@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dimat.merging.averaging.coefficients import AnyCoefficients
 from dimat.merging.averaging.merged import average
 from dimat.merging.averaging.options import Averaging
-from dimat.merging.calibration.options import Calibration
+from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
 from dimat.merging.matching.compare import compare
 from dimat.merging.matching.diagnostics import objectives
@@ -48,7 +48,7 @@ def merge(
     matcher: str | Mapping[str, Any] | None = "activation",
     alignment: Literal["consistent", "per_edge"] = "consistent",
     coefficients: str | Mapping[str, Any] = "mixing",
-    repair: Literal["none", "recalibrate", "repair", "rescale"] = "recalibrate",
+    repair: Repair = "recalibrate",
     batch_size: int = 100,
 ) -> Merged:
     """Merge two or more trained networks of one architecture into one, in the order of the first.
@@ -87,7 +87,7 @@ def merge(
         orders = zip(states, found.permutations, strict=True)
         states = [permute(state, found.groups, order) for state, order in orders]
     new = average(models[0], states, shares, averaging, seen, first=False)
-    if repair != "none":
+    if calibration.repair != "none":
         repair_network(new, states, shares, calibration.repair, seen)
     return Merged(new, found.permutations, found.objective, found.objective_in_place, found.groups)
 

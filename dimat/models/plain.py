@@ -17,7 +17,7 @@ class Plain(Model):
     """
 
     name: Literal["plain"] = "plain"
-    widths: Many[Annotated[int, Field(ge=1)]] = Field((16, 32, 32), min_length=1)
+    widths: Annotated[Many[Annotated[int, Field(ge=1)]], Field(min_length=1)] = (16, 32, 32)
     """Channels of each convolution."""
 
     @override

@@ -1,6 +1,6 @@
 """ResNet-20 for small images, with a width factor and the shortcuts of the published experiments."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class ResNet20(Model):
     """
 
     name: Literal["resnet20"] = "resnet20"
-    width: int = Field(1, ge=1)
+    width: Annotated[int, Field(ge=1)] = 1
     """Factor on all channel numbers; the published experiments use 8."""
 
     @override

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dimat.models.modes import evaluated
-from dimat.models.tracing import Member, Space, Tracer, UnsupportedOperation
+from dimat.models.tracing import Member, Space, Tracer, UnsupportedOperation, traced
 
 __all__ = [
     "Group",
@@ -62,8 +62,8 @@ def permutation_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> l
     ``image_shape`` is (channels, height, width). `UnsupportedOperation` names a layer that is not understood.
     """
     with evaluated(model), torch.no_grad():  # an example passes through: running statistics must not move
-        device = next(model.parameters()).device
-        spaces = Tracer(model, torch.zeros(1, *image_shape, device=device)).trace()
+        like = next(model.parameters())
+        spaces = Tracer(model, torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)).trace()
     return [group for space in spaces if not space.fixed for group in groups_of(space)]
 
 
@@ -114,7 +114,8 @@ class Observed:
     """A view of ``model`` (the same layers) that stops at the features of every group on its way."""
 
     def __init__(self, model: nn.Module, groups: list[Group]) -> None:
-        self._interpreter = fx.Interpreter(fx.symbolic_trace(model))
+        graph_module = traced(model)
+        self._interpreter, self._graph = fx.Interpreter(graph_module), graph_module.graph
         self._groups: dict[str, list[Group]] = {}
         for group in groups:
             self._groups.setdefault(group.node, []).append(group)
@@ -127,7 +128,7 @@ class Observed:
         """
         run = self._interpreter
         run.env, run.args_iter = {}, iter((images,))
-        for node in run.graph.nodes:
+        for node in self._graph.nodes:
             run.env[node] = run.run_node(node)
             for group in self._groups.get(node.name, ()):
                 yield group, run.env[node][:, group.first : group.first + group.size]

@@ -16,8 +16,10 @@ from torch.fx.proxy import TraceError
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dimat.errors import InputError
 
-class UnsupportedOperation(TypeError):
+
+class UnsupportedOperation(InputError, TypeError):
     """The network has an operation whose symmetry is not known; the message names it."""
 
 
@@ -93,15 +95,20 @@ class Value:
         return Value(parts, self.derived or factor > 1)
 
 
+def traced(model: nn.Module) -> fx.GraphModule:
+    """The graph of a network's operations; `UnsupportedOperation` if torch.fx finds none."""
+    try:
+        return fx.symbolic_trace(model)
+    except (TraceError, TypeError) as error:
+        name, why = type(model).__name__, str(error).splitlines()[0]
+        raise UnsupportedOperation(f"{name} cannot be traced ({why})") from None
+
+
 class Tracer:
     """Walks the traced graph once, in order, with example shapes at hand."""
 
     def __init__(self, model: nn.Module, image: Tensor) -> None:
-        try:
-            self.graph_module = fx.symbolic_trace(model)
-        except (TraceError, TypeError) as error:
-            name, why = type(model).__name__, str(error).splitlines()[0]
-            raise UnsupportedOperation(f"{name} cannot be traced ({why})") from None
+        self.graph_module = traced(model)
         self.modules = dict(self.graph_module.named_modules())
         self.shapes: dict[fx.Node, torch.Size] = {}
         self.values: dict[fx.Node, Value] = {}
@@ -115,9 +122,10 @@ class Tracer:
             if node.op == "placeholder":
                 self.values[node] = self._start(self.shapes[node][1], fixed=True)
             elif node.op == "output":
-                if node.args[0] not in self.values:
+                returned = node.args[0]
+                if not isinstance(returned, fx.Node) or returned not in self.values:
                     raise UnsupportedOperation("the network must return one tensor")
-                for part in self.values[node.args[0]].parts:
+                for part in self.values[returned].parts:
                     part.space.root().fixed = True
             elif node in self.shapes:  # other nodes are numbers, such as sizes
                 value = self.values[node] = self._propagate(node)
@@ -139,7 +147,7 @@ class Tracer:
 
     def _module_rule(self, node: fx.Node) -> Value | None:
         name, module = str(node.target), self.modules[str(node.target)]
-        source, shape = self.values[node.args[0]], self.shapes[node.args[0]]
+        source, shape = self.values[_tensor(node)], self.shapes[_tensor(node)]
         if isinstance(module, nn.Conv2d):
             return self._convolution(name, module, source)
         if isinstance(module, nn.Linear) and len(shape) == 2:
@@ -160,21 +168,23 @@ class Tracer:
 
     def _function_rule(self, node: fx.Node) -> Value | None:
         called = node.target
-        if called in CONCATENATIONS and (node.kwargs.get("dim", (*node.args, None)[1]) == 1):
-            parts = tuple(part for term in node.args[0] for part in self.values[term].parts)
-            return Value(parts, derived=True)
+        first, second, *_ = *node.args, None, None
+        axes = node.kwargs.get("dim", second)
+        if called in CONCATENATIONS and axes == 1 and isinstance(first, list | tuple):
+            values = [self.values[term] for term in first if isinstance(term, fx.Node)]
+            return Value(tuple(part for value in values for part in value.parts), derived=True)
         if called in PAIRWISE_FUNCTIONS and all(isinstance(term, fx.Node) for term in node.args):
             return self._pairwise(node)
         if called in CHANNELWISE_FUNCTIONS or called in CHANNELWISE_METHODS:
-            return self.values[node.args[0]]
+            return self.values[_tensor(node)]
         if called in POOLING_FUNCTIONS:
-            return replace(self.values[node.args[0]], derived=True)
+            return replace(self.values[_tensor(node)], derived=True)
         if called in (torch.flatten, "flatten", "view", "reshape"):
             return self._reshape(node)
         if called in (torch.mean, "mean"):
-            axes = node.kwargs.get("dim", (*node.args, None)[1])
-            if isinstance(axes, list | tuple) and sorted(axis % 4 for axis in axes) == [2, 3]:
-                return replace(self.values[node.args[0]], derived=True)
+            terms = axes if isinstance(axes, list | tuple) else []
+            if sorted(axis % 4 for axis in terms if isinstance(axis, int)) == [2, 3]:
+                return replace(self.values[_tensor(node)], derived=True)
         return None
 
     def _start(self, size: int, fixed: bool = False) -> Value:
@@ -205,23 +215,25 @@ class Tracer:
     def _group_norm(self, name: str, module: nn.GroupNorm, source: Value) -> Value | None:
         """Channels of one group share statistics; with one group, or one for each channel, all are alike."""
         if module.num_groups not in (1, module.num_channels):
-            if len(source.parts) > 1 or source.parts[0].block > 1:
+            part, *others = source.parts
+            if others or part.block > 1:
                 return None
             size = module.num_channels // module.num_groups
-            source.parts[0].space.cuts.update(range(size, module.num_channels, size))
+            part.space.cuts.update(range(size, module.num_channels, size))
         return self._scale(name, module, source, ("weight", "bias"))
 
     def _reshape(self, node: fx.Node) -> Value | None:
         """Feature maps as vectors: (batch, channels, ...) to (batch, everything else)."""
-        before, after = self.shapes[node.args[0]], self.shapes[node]
+        before, after = self.shapes[_tensor(node)], self.shapes[node]
         if len(after) != 2 or before[0] != after[0]:
             return None
-        return replace(self.values[node.args[0]].repeated(after[1] // before[1]), derived=True)
+        return replace(self.values[_tensor(node)].repeated(after[1] // before[1]), derived=True)
 
     def _pairwise(self, node: fx.Node) -> Value | None:
         """Spaces become one where channels meet pairwise, in a sum or product."""
-        first, second = (self.values[term] for term in node.args)
-        if self.shapes[node.args[0]][1] != self.shapes[node.args[1]][1]:
+        one, other = _tensor(node), _tensor(node, 1)
+        first, second = self.values[one], self.values[other]
+        if self.shapes[one][1] != self.shapes[other][1]:
             return None  # broadcasts over channels
         self._unite(node.name, first.parts, second.parts)
         return Value(first.parts, first.derived and second.derived)
@@ -257,6 +269,14 @@ class Tracer:
                 root.nodes += space.nodes
                 root.cuts |= space.cuts
         return [space for space in self.spaces if space.parent is None]
+
+
+def _tensor(node: fx.Node, place: int = 0) -> fx.Node:
+    """What gives the tensor that an operation takes at a ``place``, without a keyword."""
+    argument = node.args[place] if place < len(node.args) else None
+    if not isinstance(argument, fx.Node):
+        raise UnsupportedOperation(f"layer {node.name}: expected tensors as arguments without keywords")
+    return argument
 
 
 class _ShapeRecorder(fx.Interpreter):

@@ -41,7 +41,7 @@ class Vgg16Network(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for layer in LAYOUT:
-            if layer == "pool":
+            if isinstance(layer, str):  # a pool
                 layers.append(nn.MaxPool2d(2))
             else:
                 after = round(layer * width)

@@ -78,7 +78,7 @@ class ImageTask(NetworkTask):
     def variables(self, agent: int) -> nn.Module:
         source = None if self.same_start else agent
         network = self.model.initialized(self.data.shape[0], len(self.data.classes), self.randomness, source)
-        return network.to(self.device, memory_format=torch.channels_last)
+        return network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # no overload of torch has both
 
     @override
     def loss(self, network: Callable[..., Any], sample: Batch) -> Tensor:

@@ -1,7 +1,5 @@
 """Static graphs whose links carry messages one way."""
 
-from typing import ClassVar
-
 import numpy
 from typing_extensions import override
 
@@ -12,7 +10,10 @@ from dimat.topology.weights import directed_mixing_matrix
 class DirectedGraph(Graph):
     """A family of directed graphs that stay as they are; a sender weighs 1 / (1 + its out-degree)."""
 
-    directed: ClassVar[bool] = True
+    @property
+    @override
+    def is_directed(self) -> bool:
+        return True
 
     @override
     def matrices(self, agents: int) -> list[numpy.ndarray]:

@@ -15,14 +15,19 @@ from dimat.topology.weights import Weights, directed_mixing_matrix, undirected_m
 class EdgeFile(Graph):
     """The graph with exactly the edges in a file: one edge `i j` per line, and comments after #."""
 
+    directed: bool = False
+    """Whether `i j` means that i sends to j, but not j to i."""
     name: Literal["file"] = "file"
     path: Annotated[str, Field(min_length=1)]
     """The file, relative to the folder in which dimat is started; agents are counted from 0."""
-    directed: bool = False
-    """Whether `i j` means that i sends to j, but not j to i."""
     weights: Weights = "metropolis"
     """Mixing weights of an undirected graph, as of the other graphs. In a directed one a sender weighs
     1 / (1 + its out-degree), and this must be left out."""
+
+    @property
+    @override
+    def is_directed(self) -> bool:
+        return self.directed
 
     @model_validator(mode="after")
     def _weights_of_undirected(self) -> Self:

@@ -24,4 +24,4 @@ class EdgeList(UndirectedGraph):
                 raise InputError(
                     f"graph.edge_list: {list(edge)} is no edge between two of the agents 0 to {agents - 1}"
                 )
-        return sorted_pairs(self.edge_list)
+        return sorted_pairs((i, j) for i, j in self.edge_list)

@@ -53,4 +53,4 @@ def _solve(edges: numpy.ndarray, agents: int) -> numpy.ndarray:
         abs(incidence) @ weight <= 1,
     ]
     cvxpy.Problem(cvxpy.Minimize(factor), bounds).solve(solver=cvxpy.CLARABEL)
-    return weight.value
+    return numpy.asarray(weight.value)

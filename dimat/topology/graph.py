@@ -5,9 +5,9 @@ them. Matrices follow one convention: entry [i, j] is the weight of receiver i f
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self, cast
 
 import networkx
 import numpy
@@ -35,8 +35,10 @@ class Graph(Spec):
     """Whether a link fails in each of its directions by itself, not in both at once. Weights are then
     column-stochastic, which not every method can do with."""
 
-    directed: ClassVar[bool]
-    """Whether a link carries messages in one direction only."""
+    @property
+    @abstractmethod
+    def is_directed(self) -> bool:
+        """Whether a link carries messages in one direction only."""
 
     @abstractmethod
     def edges(self, agents: int) -> list[tuple[int, int]]:
@@ -59,17 +61,21 @@ class Graph(Spec):
         `InputError` unless it is simple and (strongly) connected; one that changes in time need only be so
         over one period.
         """
-        graph = networkx.DiGraph() if self.directed else networkx.Graph()
+        graph = networkx.DiGraph() if self.is_directed else networkx.Graph()
         graph.add_nodes_from(range(agents))
         graph.add_edges_from(self.edges(agents))
         if networkx.number_of_selfloops(graph) or set(graph) != set(range(agents)):
             raise InputError(f"graph: {self.label()} is not a simple graph over agents 0 to {agents - 1}")
-        parts = networkx.strongly_connected_components if self.directed else networkx.connected_components
-        if len(found := [sorted(part) for part in parts(graph)]) > 1:
+        parts = (
+            networkx.strongly_connected_components(graph)
+            if isinstance(graph, networkx.DiGraph)
+            else networkx.connected_components(graph)
+        )
+        if len(found := [sorted(part) for part in parts]) > 1:
             raise InputError(
                 f"graph: {self.label()} over {agents} agents is disconnected: {found} cannot "
-                f"{'all ' * self.directed}reach each other; expected a "
-                f"{'strongly ' * self.directed}connected graph"
+                f"{'all ' * self.is_directed}reach each other; expected a "
+                f"{'strongly ' * self.is_directed}connected graph"
             )
         return graph
 
@@ -80,14 +86,14 @@ class Graph(Spec):
         only on links and the diagonal. For a graph that changes in time it is the mean over one period.
         `InputError` if the graph does not exist over so many agents, or is disconnected.
         """
-        return numpy.mean(_checked_matrices(self, agents), axis=0)
+        return numpy.mean(self._checked_matrices(agents), axis=0)
 
     def mixing_at(self, agents: int, time: int, randomness: Randomness) -> numpy.ndarray:
         """The mixing matrix (agents, agents) of communication number ``time``, 0 or later; read-only.
 
         It is that of `matrices`, after the failures that ``randomness`` draws for this communication.
         """
-        matrices = _checked_matrices(self, agents)
+        matrices = self._checked_matrices(agents)
         matrix = matrices[time % len(matrices)]
         if not (self.link_failures or self.agent_failures):
             return matrix
@@ -103,9 +109,9 @@ class Graph(Spec):
 
         Where links have one direction, a failure leaves weight with its sender that its receiver lacks.
         """
-        if (self.directed and self.agent_failures) or (self._fails_one_way and self.link_failures):
+        if (self.is_directed and self.agent_failures) or (self._fails_one_way and self.link_failures):
             return False
-        return all(is_doubly_stochastic(matrix) for matrix in _checked_matrices(self, agents))
+        return all(is_doubly_stochastic(matrix) for matrix in self._checked_matrices(agents))
 
     def contraction(self, agents: int) -> float:
         """The factor by which one communication shrinks the disagreement of ``agents`` agents.
@@ -113,7 +119,7 @@ class Graph(Spec):
         It is `second_eigenvalue` of the product of one period's matrices, to the power 1 / period; with
         failures see `contraction_with_failures`. 1 - contraction is the spectral gap of the graph.
         """
-        matrices = _checked_matrices(self, agents)
+        matrices = self._checked_matrices(agents)
         if self.link_failures or self.agent_failures:
             factor = contraction_with_failures(
                 matrices, self._fails_one_way, self.link_failures, self.agent_failures
@@ -127,9 +133,12 @@ class Graph(Spec):
                 factor = 0.0
         return factor ** (1 / len(matrices))
 
+    def _checked_matrices(self, agents: int) -> tuple[numpy.ndarray, ...]:
+        return _checked_matrices(cast(Hashable, self), agents)  # as all frozen specs are
+
     @property
     def _fails_one_way(self) -> bool:
-        return self.directed or self.one_way
+        return self.is_directed or self.one_way
 
     @model_validator(mode="after")
     def _one_way_failures(self) -> Self:
@@ -154,6 +163,6 @@ def _checked_matrices(graph: Graph, agents: int) -> tuple[numpy.ndarray, ...]:
     graph.network(agents)
     matrices = tuple(graph.matrices(agents))
     for matrix in matrices:
-        check_mixing_matrix(matrix, graph.directed)
+        check_mixing_matrix(matrix, graph.is_directed)
         matrix.setflags(write=False)
     return matrices

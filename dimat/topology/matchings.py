@@ -89,7 +89,7 @@ def activation_probabilities(matchings: Sequence[Matching], agents: int, budget:
     0 <= p_j <= 1. `InputError` unless ``budget`` is above 0 and at most 1.
     """
     if not 0 < budget <= 1:
-        raise InputError(f"budget: {budget} is not valid: above 0 and at most 1")
+        raise InputError(f"budget: {budget}; expected above 0, at most 1")
     if budget == 1 or not matchings:
         return numpy.ones(len(matchings))
     import cvxpy  # here, because it takes seconds to import
@@ -97,14 +97,14 @@ def activation_probabilities(matchings: Sequence[Matching], agents: int, budget:
     laplacians = _laplacians(matchings, agents)
     probability = cvxpy.Variable(len(matchings), nonneg=True)
     connectivity = cvxpy.Variable()
-    mean = sum(p * laplacian for p, laplacian in zip(probability, laplacians, strict=True))
+    mean = sum(probability[j] * laplacian for j, laplacian in enumerate(laplacians))
     constraints = [
         mean + 1 >> connectivity * numpy.eye(agents),  # + 11^T: lambda_1 is out of the way
         probability <= 1,
         cvxpy.sum(probability) <= budget * len(matchings),
     ]
     cvxpy.Problem(cvxpy.Maximize(connectivity), constraints).solve(solver=cvxpy.CLARABEL)
-    found = probability.value.clip(0, 1)
+    found = numpy.clip(numpy.asarray(probability.value), 0, 1)
     return found * min(1, budget * len(matchings) / found.sum())  # the solver may exceed it by its accuracy
 
 

@@ -3,9 +3,10 @@
 Assran, Loizou, Ballas and Rabbat 2019 (arXiv 1811.10792); Ying et al. 2021 (arXiv 2110.13363).
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy
+from typing_extensions import override
 
 from dimat.topology.exponential import hops
 from dimat.topology.graph import Graph
@@ -19,7 +20,10 @@ class OnePeerExponential(Graph):
 
     name: Literal["one_peer_exponential"] = "one_peer_exponential"
 
-    directed: ClassVar[bool] = True
+    @property
+    @override
+    def is_directed(self) -> bool:
+        return True
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """Arcs (i, i + 2^k), modulo N, over one period."""

@@ -27,9 +27,9 @@ class Sequence(Graph):
         return self
 
     @property
-    def directed(self) -> bool:
-        """Whether one of the graphs is directed."""
-        return any(graph.directed for graph in self.graphs)
+    @override
+    def is_directed(self) -> bool:
+        return any(graph.is_directed for graph in self.graphs)
 
     @override
     def label(self) -> str:
@@ -46,7 +46,7 @@ class Sequence(Graph):
         for graph in self.graphs:
             for i, j in graph.edges(agents):
                 arcs.add((i, j))
-                if self.directed and not graph.directed:
+                if self.is_directed and not graph.is_directed:
                     arcs.add((j, i))
         return sorted(arcs)
 

@@ -1,7 +1,5 @@
 """Static graphs whose links carry messages both ways."""
 
-from typing import ClassVar
-
 import numpy
 from typing_extensions import override
 
@@ -17,7 +15,10 @@ class UndirectedGraph(Graph):
     `uniform` 1 / (1 + max over all agents of d); `fastest` those for which averaging is fastest (Boyd,
     Diaconis and Xiao 2004). Each agent keeps the rest for itself."""
 
-    directed: ClassVar[bool] = False
+    @property
+    @override
+    def is_directed(self) -> bool:
+        return False
 
     @override
     def matrices(self, agents: int) -> list[numpy.ndarray]:

@@ -37,9 +37,9 @@ class BytesFigure(FirstMergesFigure):
         known = with_closed_forms(runs, sent, self.measured(layout))
         (panel,), figure = panel_grid(1, columns=1, height=3.2)
         for place, ((title, words), here) in enumerate(known.groupby(["method", "words"], sort=False)):
-            look = {"color": COLOURS[place % len(COLOURS)], "fillstyle": "none", "label": f"{title}: {words}"}
+            x, y, colour = here.expected / 1e6, here.models / 1e6, COLOURS[place % len(COLOURS)]
             size = max(3, 9 - place)  # rings around each other, where methods send the same
-            panel.plot(here.expected / 1e6, here.models / 1e6, "o", markersize=size, **look)
+            panel.plot(x, y, "o", color=colour, markersize=size, fillstyle="none", label=f"{title}: {words}")
         ends = [known.expected.min() / 1.5e6, known.expected.max() * 1.5 / 1e6]
         panel.plot(ends, ends, color="black", linewidth=1)
         panel.set(xscale="log", yscale="log", xlabel="closed form [MB, all agents]", ylabel="counted [MB]")

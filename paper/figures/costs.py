@@ -34,7 +34,7 @@ class CostsFigure(ComparisonFigure):
     def draw(self, layout: Layout) -> "Figure":
         from dimat.experiment.cells import labelled
         from paper.looks import looks_of
-        from paper.measured import by_round, costs, placed, read_shown
+        from paper.measured import costs, placed, read_shown, values_by_round
         from paper.panels import (
             add_legend,
             draw_band,
@@ -46,8 +46,7 @@ class CostsFigure(ComparisonFigure):
         )
 
         runs, records = read_shown(layout, self.runs)
-        values = by_round(runs, records).stack().rename("value")
-        found = costs(records).join(values).query("round > 0").reset_index()
+        found = costs(records).join(values_by_round(runs, records)).query("round > 0").reset_index()
         rows = placed(labelled(runs), self.comparison.agents).merge(found, on="run")
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         axes, figure = panel_rows(len(settings), columns=2, height=2.0)

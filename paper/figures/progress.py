@@ -29,11 +29,11 @@ class ProgressFigure(ComparisonFigure):
     def draw(self, layout: Layout) -> "Figure":
         from dimat.experiment.cells import labelled
         from paper.looks import looks_of
-        from paper.measured import by_round, placed, read_shown
+        from paper.measured import placed, read_shown, values_by_round
         from paper.panels import add_legend, draw_band, lines_of, panel_grid, show_metric, whole_numbers
 
         runs, records = read_shown(layout, self.runs)
-        rounds = by_round(runs, records).stack().rename("value").reset_index()
+        rounds = values_by_round(runs, records).reset_index()
         rows = placed(labelled(runs), self.comparison.agents).merge(rounds, on="run")
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         panels, figure = panel_grid(len(settings), columns=3, height=2.1)

@@ -52,7 +52,7 @@ class ComparisonTable(PaperTable):
         values["rate"] = runs["found.learning_rate"].astype(float)
         by_run = read_json(layout.provenance)["by_run"]
         values["seconds"] = [by_run[id]["seconds"] for id in values.index]
-        texts = dict.fromkeys(SUMMARIES, spread) | {"rate": each_value} | dict.fromkeys(paid, mean)
+        texts = dict.fromkeys(SUMMARIES, spread) | {"rate": each_value} | dict.fromkeys(paid.columns, mean)
         return lines(labelled(runs), values, compared, texts | {"seconds": mean})
 
 

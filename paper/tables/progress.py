@@ -38,4 +38,4 @@ class ProgressTable(PaperTable):
         compared = comparisons(self.study)
         runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
         values = by_merge(by_round(runs, records))
-        return lines(labelled(runs), values, compared, dict.fromkeys(values, spread))
+        return lines(labelled(runs), values, compared, dict.fromkeys(values.columns, spread))

@@ -20,7 +20,8 @@ class SchedulesTable(PaperTable):
     @override
     def applies(self) -> bool:
         runs, groups = self.study.runs, ways_of_matching(self.study)
-        return any(len({runs[id].matching for id in group} - {None}) > 1 for group in groups)
+        ways = (distinct(runs[id].matching for id in group if runs[id].matching) for group in groups)
+        return any(len(each) > 1 for each in ways)
 
     @override
     def caption(self) -> str:

@@ -53,6 +53,7 @@ def test_two_networks_become_one(dimat, networks, tmp_path):
         ("--matcher", "{name: activation-weight, weights: 0.2}", "--alignment", "per_edge"),
         ("--matcher", "weight", "--repair", "none"),
         ("--coefficients", "{name: entropy, steps: 3}", "--images", "100"),
+        ("--matcher", "null", "--repair", "recalibrate"),
     ],
     ids=str,
 )
@@ -60,6 +61,13 @@ def test_options_and_the_agents_of_a_study(options, dimat, networks):
     done = dimat("merge", *MODEL, networks, "-o", "merged.safetensors", *options)
     assert done.returncode == 0, done.stderr
     assert sum(name.startswith("network") for name in accuracies(done.stdout)) == 3
+
+
+def test_without_a_matcher_networks_are_averaged_as_they_stand(dimat, networks):
+    done = dimat("merge", *MODEL, networks, "-o", "merged.safetensors", "--matcher", "null")
+    found = accuracies(done.stdout)
+    assert found["merged"] == found["naive average, recalibrate"]
+    assert "objective" not in done.stdout
 
 
 def damaged(path, tmp_path):

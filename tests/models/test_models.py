@@ -255,6 +255,9 @@ class Network(nn.Module):
         ("add", Network(lambda net, x: x + net.single(x), single=nn.Conv2d(4, 1, 1))),
         ("add", Network(lambda net, x: x + 1.0)),
         ("over_width", Network(lambda net, x: net.over_width(x), over_width=nn.Linear(16, 16))),
+        ("drop", Network(lambda net, x: net.drop(input=x), drop=nn.Dropout())),
+        ("add", Network(lambda net, x: torch.add(x, other=x))),
+        ("cat", Network(lambda net, x: net.less(torch.cat(tensors=[x, x], dim=1)), less=nn.Conv2d(8, 4, 1))),
     ],
 )
 def test_unsupported_operation_is_refused_by_name(layer, network):

@@ -130,3 +130,9 @@ def test_shuffled_channels_are_refused_by_name():
 def test_published_numbers_of_parameters(model, parameters):
     for classes, count in parameters.items():
         assert sum(parameter.numel() for parameter in model.build(3, classes).parameters()) == count
+
+
+def test_networks_of_double_precision_are_traced():
+    network = Vgg16(width=1 / 8).build(3, 10)
+    single = permutation_groups(network, (3, 32, 32))
+    assert permutation_groups(network.double(), (3, 32, 32)) == single

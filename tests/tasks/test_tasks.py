@@ -305,3 +305,18 @@ def test_matching_refuses_what_cannot_be_traced(digits):
     agents = Networks(ChoosyTask(digits), Training(epochs=1), RANDOMNESS)
     with pytest.raises(InputError, match=r"model: .*expected a method or a matching that matches nothing"):
         run(Dimat(), agents, Merging(Matching(), Calibration()), rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "merging"),
+    [
+        (WeightAveraging(shrink=0.5), Merging()),
+        (WeightAveraging(), Merging(None, Calibration(repair="repair"))),
+        (Dimat(), Merging(Matching(), Calibration())),
+    ],
+    ids=["shrunk", "repaired", "matched"],
+)
+def test_what_needs_a_trace_is_refused_in_one_line(method, merging, digits):
+    agents = Networks(ChoosyTask(digits), Training(optimizer=Adam(learning_rate=0.01)), RANDOMNESS)
+    with pytest.raises(InputError, match="Choosy cannot be traced"):
+        run(method, agents, merging, rounds=1)

@@ -28,8 +28,8 @@ def test_matrices_with_failures_keep_what_makes_them_mix(member, time):
     graph, agents = member
     failing = graph.model_copy(update=FAILING)
     matrix = failing.mixing_at(agents, time, RANDOMNESS)
-    check_mixing_matrix(matrix, graph.directed)
-    assert graph.directed or (matrix == matrix.T).all()
+    check_mixing_matrix(matrix, graph.is_directed)
+    assert graph.is_directed or (matrix == matrix.T).all()
     whole = graph.mixing_at(agents, time, RANDOMNESS)
     kept = ~numpy.eye(agents, dtype=bool) & (matrix != 0)
     assert (matrix[kept] == whole[kept]).all()

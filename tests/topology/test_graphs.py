@@ -192,9 +192,9 @@ def test_any_average_of_symmetric_permutations_is_accepted(agents, seed):
 def test_every_family_is_connected_and_mixes(member):
     graph, agents = member
     network, matrix = graph.network(agents), graph.mixing_matrix(agents)
-    assert network.is_directed() == graph.directed
+    assert network.is_directed() == graph.is_directed
     assert set(network) == set(range(agents))
-    check_mixing_matrix(matrix, graph.directed)
+    check_mixing_matrix(matrix, graph.is_directed)
     assert is_doubly_stochastic(matrix)  # the directed families with names are circulant
     arcs = {(int(j), int(i)) for i, j in numpy.argwhere(matrix > 0) if i != j}
     assert arcs == set(network.to_directed().edges)
@@ -362,7 +362,7 @@ def test_a_sequence_takes_turns_and_is_connected_as_a_whole():
     ]
     graph = graph_of({"name": "sequence", "graphs": pairs})
     assert graph.period(4) == 2
-    assert not graph.directed
+    assert not graph.is_directed
     assert graph.contraction(4) == 0  # the two steps of a hypercube
     assert graph.mixing_at(4, 0, RANDOMNESS)[0].tolist() == [0.5, 0.5, 0, 0]
     assert graph.mixing_at(4, 3, RANDOMNESS)[0].tolist() == [0.5, 0, 0.5, 0]
@@ -372,7 +372,7 @@ def test_a_sequence_takes_turns_and_is_connected_as_a_whole():
 
 def test_a_sequence_with_a_directed_graph_is_directed():
     graph = graph_of({"name": "sequence", "graphs": ["star", "directed_ring"]})
-    assert graph.directed
+    assert graph.is_directed
     assert set(graph.edges(3)) == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2)}
 
 

@@ -84,7 +84,7 @@ def _of_recursions() -> Iterator[Row]:
 
 
 def _from_origin(key: str, problem: Problem, graph: Graph, **claimed: float) -> list[Row]:
-    return _from(numpy.zeros((AGENTS, DIMENSIONS)), key, problem, graph, 0.02, **claimed)
+    return _from(numpy.zeros((AGENTS, DIMENSIONS)), key, problem, graph, 0.02, links=None, **claimed)
 
 
 def _from(

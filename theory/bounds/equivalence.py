@@ -108,11 +108,10 @@ def difference(
 def equivalence_rows() -> Iterator[Row]:
     """Consistent permutations and losses without an order of coordinates: merging is plain gossip."""
     problem, start = Setting("gossip", "separable", RING, AGENTS, 1.0, STEPS).build()
-    rate = {"learning_rate": RATE}
-    for method in (Cdsgd(**rate), Cdmsgd(**rate), GossipAdam(**rate)):
+    for kind in (Cdsgd, Cdmsgd, GossipAdam):
         generator = Randomness("equivalence", 0).numpy("frames")
         lift = consistent(RING.mixing_matrix(AGENTS), problem.dimensions, generator)
-        yield _problem_row(method, problem, start, lift)
+        yield _problem_row(kind(learning_rate=RATE), problem, start, lift)
     for optimizer in (Sgd(), Momentum(), Adam()):
         yield _network_row(optimizer, ALIGNED)
 

@@ -6,6 +6,8 @@ the weights. If it finds the permutations that undo the shuffling, which are con
 networks up to one order of their neurons, and round-off in single precision.
 """
 
+from pathlib import Path
+
 import numpy
 import torch
 
@@ -62,7 +64,7 @@ def network_difference(optimizer: AnyOptimizer, merging: Merging = ALIGNED) -> f
 
 
 def _agents(optimizer: AnyOptimizer) -> Networks:
-    digits = Digits().read(DataFolders((), None))
+    digits = Digits().read(DataFolders((), Path()))
     randomness = Randomness("equivalence", 0)
     training = Training(start="same", pretrain_epochs=1, epochs=1, optimizer=optimizer)
     task = ImageTask(

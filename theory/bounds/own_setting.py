@@ -50,8 +50,8 @@ def mixing_of(graph: str | None, matrix: Path | None, agents: int | None) -> tup
         found = TypeAdapter(AnyGraph).validate_python(graph)
     except ValidationError as error:
         raise InputError(f"--graph{describe(error)}") from None
-    if found.directed or found.period(agents) > 1:
-        kind = "directed" if found.directed else "time-varying"
+    if found.is_directed or found.period(agents) > 1:
+        kind = "directed" if found.is_directed else "time-varying"
         raise InputError(f"--graph: {graph} is {kind}; the bounds are of one symmetric mixing matrix")
     return found.label(), found.mixing_matrix(agents)
 

@@ -37,10 +37,9 @@ class Iterates:
 class Learners(Vectors):
     """Agents that learn a problem in rounds of ``steps``; every point where one starts is measured."""
 
-    task: ProblemTask
-
     def __init__(self, task: ProblemTask, steps: int) -> None:
         super().__init__(task, task.randomness, steps_per_epoch=steps)
+        self.problem, self.by_seed = task.problem, task.by_seed
         self.squared_gradients, self.disagreements = numpy.zeros((2, task.seeds))
 
     @override
@@ -52,9 +51,9 @@ class Learners(Vectors):
 
     def measure(self) -> None:
         """Add the squared gradient at the mean, and the disagreement, to their sums."""
-        points = self.task.by_seed(self.parameters)
+        points = self.by_seed(self.parameters)
         mean = points.mean(0)
-        self.squared_gradients += (self.task.problem.gradient(mean) ** 2).sum(1)
+        self.squared_gradients += (self.problem.gradient(mean) ** 2).sum(1)
         apart = points - mean
         self.disagreements += numpy.einsum("nsd,nsd->s", apart, apart) / self.agents
 

@@ -68,7 +68,7 @@ def _rows(
         said = (check, f"ahead of {rival.rival} {when}", f"rival - {Dimat.title}, {unit}")
         return study_row(*said, setting, how, numbers, 0.0, seeds=len(behind))
 
-    first, *later = sorted(behind.columns)
+    first, *later = sorted(map(int, behind.columns))
     if rival.method == WeightAveraging.title:
         yield row("initial-gain", "at the first merge", first)
     if later:

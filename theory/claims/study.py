@@ -35,7 +35,7 @@ def _averaging(runs: pandas.DataFrame) -> list[str]:
     for row in runs.to_dict("records"):
         repairs = row["calibration.repair"] != "none"
         kept = ("calibration.repair", *["calibration."] * repairs, "method.coefficients.", "method.shrink")
-        said = {name: value for name, value in row.items() if str(name).startswith(kept)}
+        said = {name: row[name] for name in runs.columns if name.startswith(kept)}
         differing = (f"{name} {value}" for name, value in said.items() if value not in ("", usual.get(name)))
         found.append("; ".join(differing))
     return found
@@ -43,7 +43,7 @@ def _averaging(runs: pandas.DataFrame) -> list[str]:
 
 def _matched_as_published(runs: pandas.DataFrame) -> pandas.Series:
     usual = flattened({"matching": Matching().model_dump(mode="json")})
-    names = [name for name in runs if name.startswith("matching.")]
+    names = [name for name in runs.columns if name.startswith("matching.")]
     return (runs[names] == pandas.Series({name: usual.get(name, "") for name in names})).all(axis=1)
 
 

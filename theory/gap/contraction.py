@@ -20,16 +20,23 @@ def spectral_rows() -> Iterator[Row]:
     """Closed forms of sqrt(rho) against numerics: the difference is round-off."""
     for graph in (*PUBLISHED, *OTHERS):
         for agents in AGENTS:
-            yield _spectral_row(graph, agents, float(exact_root(graph, agents)))
+            yield _spectral_row(graph, agents, _exact(graph, agents))
 
 
 def spectral_controls() -> Iterator[Row]:
     """The closed form of another number of agents."""
     for graph in PUBLISHED:
         if graph is not COMPLETE:
-            other = float(exact_root(graph, OF_CONTROLS + 1))
+            other = _exact(graph, OF_CONTROLS + 1)
             yield _spectral_row(graph, OF_CONTROLS, other).as_control("sqrt(rho) of one agent more")
     yield _spectral_row(COMPLETE, OF_CONTROLS, 1e-9).as_control("sqrt(rho) is 1e-9")
+
+
+def _exact(graph: Graph, agents: int) -> float:
+    """sqrt(rho) of a graph that has a closed form."""
+    root = exact_root(graph, agents)
+    assert root is not None
+    return float(root)
 
 
 def _spectral_row(graph: Graph, agents: int, exact: float) -> Row:
@@ -43,8 +50,7 @@ def contraction_rows() -> Iterator[Row]:
     """Merging alone, from the slowest direction, where the bound holds with equality."""
     for graph in PUBLISHED:
         for agents in AGENTS:
-            root = float(exact_root(graph, agents))
-            yield _contraction_row(graph, graph.mixing_matrix(agents), root)
+            yield _contraction_row(graph, graph.mixing_matrix(agents), _exact(graph, agents))
 
 
 def contraction_controls() -> Iterator[Row]:

@@ -59,9 +59,9 @@ def exact_mixing(mixing: ndarray) -> fmpq_mat:
     return exact
 
 
-def ball(expression: sympy.Expr) -> acb:
+def ball(expression: sympy.Basic) -> acb:
     """A closed form of rationals, pi, sines, cosines and roots. `InputError` for anything else."""
-    if expression.is_Rational:
+    if isinstance(expression, sympy.Rational):
         return acb(fmpq(int(expression.p), int(expression.q)))
     if expression is sympy.pi:
         return acb.pi()
@@ -144,7 +144,7 @@ def second_modulus(matrix: fmpq_mat) -> arb:
         raise InputError("matrix: 1 is none of its eigenvalues; expected a stochastic matrix")
     while polynomial(1) == 0:
         polynomial, _ = divmod(polynomial, factor)
-    return reduce(arb.max, (abs(root) for root, _ in polynomial.numer().complex_roots()), arb(0))
+    return reduce(arb.max, (abs(root) for root, _ in _roots(polynomial)), arb(0))
 
 
 def are_eigenvalues(values: Sequence[sympy.Expr], matrix: fmpq_mat, bits: int = 212) -> bool:
@@ -155,6 +155,11 @@ def are_eigenvalues(values: Sequence[sympy.Expr], matrix: fmpq_mat, bits: int = 
     """
     with ctx.workprec(bits):
         balls = [ball(value) for value in values]
-        roots = matrix.charpoly().numer().complex_roots()
+        roots = _roots(matrix.charpoly())
         met = [sum(root.overlaps(value) for value in balls) for root, _ in roots]
         return len(balls) == matrix.nrows() and met == [times for _, times in roots]
+
+
+def _roots(polynomial: fmpq_poly) -> list[tuple[acb, int]]:
+    """The complex roots and how multiple each is."""
+    return polynomial.numer().complex_roots()  # pyright: ignore[reportReturnType]  # stub: only the roots

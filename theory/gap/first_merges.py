@@ -11,7 +11,12 @@ def first_merges(study: Study) -> dict[str, list[Run]]:
     found: dict[str, dict[Hashable, Run]] = {}
     for run in study.runs.values():
         graph = run.graph
-        if isinstance(run.method, Dimat) and graph and not graph.directed and graph.period(run.agents) == 1:
+        if (
+            isinstance(run.method, Dimat)
+            and graph
+            and not graph.is_directed
+            and graph.period(run.agents) == 1
+        ):
             merge = (graph, run.matching, run.calibration)
             found.setdefault(run.pretrained.id, {}).setdefault(merge, run)
     return {id: list(runs.values()) for id, runs in found.items()}

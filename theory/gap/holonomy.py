@@ -5,7 +5,7 @@ merge, by the library itself.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pandas
@@ -115,33 +115,39 @@ def measure_merge(
         disagreement(torch.stack([torch.cat([t.detach().flatten() for t in s.values()]) for s in states]))
         for states in (parameters, aligned)
     ]
-    about = {
-        "disagreement_before": apart[0],
-        "disagreement_after": apart[1],
-        "links": len(permutations),
-        "network_bytes": sum(tensor.nbytes for tensor in agents.states()[0].values()),
-    }
     size = sum(tensor.numel() for tensor in parameters[0].values())
     if size * len(permutations) > MOST_ENTRIES:
-        return [*layers, MeasuredLift(ALL, size, root=layers[0].root, **about)]
-    lift = of_parameters(mixing, permutations, groups, parameters[0], inverse)
-    return [*layers, measured(ALL, lift, **about)]
+        whole = MeasuredLift(ALL, size, root=layers[0].root)
+    else:
+        whole = measured(ALL, of_parameters(mixing, permutations, groups, parameters[0], inverse))
+    whole = replace(
+        whole,
+        disagreement_before=apart[0],
+        disagreement_after=apart[1],
+        links=len(permutations),
+        network_bytes=sum(tensor.nbytes for tensor in agents.states()[0].values()),
+    )
+    return [*layers, whole]
 
 
-def measured(layer: str, lift: Lift, **about: float) -> MeasuredLift:
+def measured(layer: str, lift: Lift) -> MeasuredLift:
     """All that is measured of one operator; of all parameters, what takes minutes is left out.
 
     That are balls and norms, and the eigenvalue unless W = W^T; it is no smaller than that of any layer.
     """
     closures = list(lift.closures().values())
-    found = {
-        "orbits": lift.capacity,
-        "closed_share": sum(closures) / len(closures) if closures else None,
-        "eigenvalue": lift.second_modulus() if layer != ALL or lift.symmetric else None,
-    }
-    if layer != ALL:
-        found |= {"from_mean": from_mean(lift), "of_disagreement": of_disagreement(lift), **enclosed(lift)}
-    return MeasuredLift(layer, lift.size, root=second_eigenvalue(lift.mixing), **found, **about)
+    found = MeasuredLift(
+        layer,
+        lift.size,
+        root=second_eigenvalue(lift.mixing),
+        orbits=lift.capacity,
+        closed_share=sum(closures) / len(closures) if closures else None,
+        eigenvalue=lift.second_modulus() if layer != ALL or lift.symmetric else None,
+    )
+    if layer == ALL:
+        return found
+    readings = {"from_mean": from_mean(lift), "of_disagreement": of_disagreement(lift)}
+    return replace(found, **readings, **enclosed(lift))
 
 
 def enclosed(lift: Lift) -> dict[str, float | str]:
@@ -159,10 +165,10 @@ def measured_gap_rows(runs: pandas.DataFrame, holonomy: pandas.DataFrame) -> Ite
     if decided.empty:
         return
     labels = labelled(runs.loc[decided.run.unique()])
-    for row in decided.join(labels, on="run").itertuples():
-        numbers = exactly(row.root) if row.relation == "equal" else (row.eigenvalue, row.low, row.high)
-        how = ", ".join(filter(None, [row.partition, row.rival, f"seed {row.seed}"]))
-        problem = f"{row.data}, {row.model}, {row.layer}; {how}"
-        yield gap_row(
-            "eigenvalue, permutations found by matching", row.graph, row.agents, numbers, row.root, problem
-        )
+    for row in decided.join(labels, on="run").to_dict("records"):
+        root, ends = row["root"], (row["eigenvalue"], row["low"], row["high"])
+        numbers = exactly(root) if row["relation"] == "equal" else ends
+        how = ", ".join(filter(None, [row["partition"], row["rival"], f"seed {row['seed']}"]))
+        problem = f"{row['data']}, {row['model']}, {row['layer']}; {how}"
+        said = ("eigenvalue, permutations found by matching", row["graph"], row["agents"])
+        yield gap_row(*said, numbers, root, problem)

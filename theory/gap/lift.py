@@ -107,7 +107,8 @@ class Lift:
         rows = numpy.concatenate([i * self.size + places for i, _ in blocks])
         columns = numpy.concatenate([j * self.size + order for (_, j), order in blocks.items()])
         weights = numpy.repeat([self.mixing[pair] for pair in blocks], self.size)
-        return scipy.sparse.csr_array((weights, (rows, columns)), shape=(self.agents * self.size,) * 2)
+        size = self.agents * self.size
+        return scipy.sparse.csr_array((weights, (rows, columns)), shape=(size, size))
 
     # Holonomy.
 
@@ -162,9 +163,9 @@ class Lift:
     def orbits(self) -> ndarray:
         """The orbit (d,), from 0 on, of each coordinate of agent 0 under the holonomy."""
         orders = list(self.generators.values()) or [numpy.arange(self.size)]
-        rows = numpy.tile(numpy.arange(self.size), len(orders))
+        rows, columns = numpy.tile(numpy.arange(self.size), len(orders)), numpy.concatenate(orders)
         ones = numpy.ones(len(rows), dtype=numpy.int8)
-        links = scipy.sparse.coo_array((ones, (rows, numpy.concatenate(orders))), shape=(self.size,) * 2)
+        links = scipy.sparse.coo_array((ones, (rows, columns)), shape=(self.size, self.size))
         return connected_components(links, directed=False)[1]
 
     @property

@@ -109,16 +109,15 @@ def _(graph: Star, agents: int) -> list[Expr]:
 @_spectrum.register
 def _(graph: Chain, agents: int) -> list[Expr]:
     """Links weigh 1/3 (1/2 for two agents), and L has the eigenvalues 2 - 2 cos(pi k / N)."""
-    weight = Rational(1, min(agents, 3))
-    return [1 - weight * (2 - 2 * cos(pi * k / agents)) for k in range(agents)]
+    return [1 - (2 - 2 * cos(pi * k / agents)) / min(agents, 3) for k in range(agents)]
 
 
 @_spectrum.register
 def _(graph: TwoHub, agents: int) -> list[Expr]:
     """With m leaves links weigh 1 / (1 + max(m, 2)); L of K(2, m) has 0, 2 (m - 1 times), m and m + 2."""
     leaves = agents - 2
-    weight = Rational(1, 1 + max(leaves, 2))
-    return [1 - weight * value for value in (0, *[2] * (leaves - 1), leaves, leaves + 2)]
+    values = (0, *[2] * (leaves - 1), leaves, leaves + 2)
+    return [1 - Rational(value, 1 + max(leaves, 2)) for value in values]
 
 
 @_spectrum.register

@@ -51,7 +51,7 @@ class Logistic(Problem):
         """
         from sklearn.datasets import load_digits  # here, because it is slow to import and rarely needed
 
-        pixels, digits = load_digits(return_X_y=True)
+        pixels, digits = map(numpy.asarray, load_digits(return_X_y=True))
         first = digits[: agents * images]
         order = numpy.lexsort((first, first % 2))
         chosen = pixels[order] / numpy.sqrt((pixels[order] ** 2).sum(1).mean())
@@ -59,14 +59,9 @@ class Logistic(Problem):
         return cls(chosen.reshape(*shape, -1), (digits[order] % 2.0).reshape(shape), decay, sigma)
 
     @property
-    def agents(self) -> int:
-        """The number of agents N."""
-        return len(self.images)
-
-    @property
-    def dimensions(self) -> int:
-        """The number of coordinates d."""
-        return self.images.shape[2]
+    @override
+    def shape(self) -> tuple[int, int]:
+        return len(self.images), self.images.shape[2]
 
     @property
     @override

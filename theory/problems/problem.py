@@ -22,10 +22,6 @@ class Problem(ABC):
     name: ClassVar[str]
     most_agents: ClassVar[float] = inf
     """How many agents there can be."""
-    agents: int
-    """The number of agents N."""
-    dimensions: int
-    """The number of coordinates d."""
     sigma: float
     """The noise added to gradients has variance sigma^2, in all coordinates together."""
 
@@ -33,6 +29,21 @@ class Problem(ABC):
     @abstractmethod
     def drawn(cls, agents: int, generator: Generator) -> Self:
         """A problem of the audit, drawn at random."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """N and d."""
+
+    @property
+    def agents(self) -> int:
+        """The number of agents N."""
+        return self.shape[0]
+
+    @property
+    def dimensions(self) -> int:
+        """The number of coordinates d."""
+        return self.shape[1]
 
     @property
     @abstractmethod

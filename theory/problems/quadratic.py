@@ -36,14 +36,9 @@ class Quadratic(Problem):
         return cls(numpy.full(DIMENSIONS, 2.0), optima, sigma=1.0)
 
     @property
-    def agents(self) -> int:
-        """The number of agents N."""
-        return len(self.optima)
-
-    @property
-    def dimensions(self) -> int:
-        """The number of coordinates d."""
-        return len(self.curvature)
+    @override
+    def shape(self) -> tuple[int, int]:
+        return len(self.optima), len(self.curvature)
 
     @property
     @override

@@ -28,12 +28,12 @@ from theory.problems.problem import DIMENSIONS, Problem
 
 @dataclass(frozen=True, eq=False)
 class Separable(Problem):
-    """``amplitudes`` are the a_i > 0 (agents,), ``phases`` the c_i (agents,)."""
+    """``amplitudes`` are the a_i > 0 (agents,), ``phases`` the c_i (agents,), ``coordinates`` d."""
 
     name: ClassVar[str] = "separable"
     amplitudes: ndarray
     phases: ndarray
-    dimensions: int
+    coordinates: int
     sigma: float
 
     @classmethod
@@ -43,9 +43,9 @@ class Separable(Problem):
         return cls(amplitudes, phases, DIMENSIONS, sigma=1.0)
 
     @property
-    def agents(self) -> int:
-        """The number of agents N."""
-        return len(self.phases)
+    @override
+    def shape(self) -> tuple[int, int]:
+        return len(self.phases), self.coordinates
 
     @property
     @override

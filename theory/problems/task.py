@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from numpy import ndarray
@@ -22,7 +22,7 @@ class ProblemTask(VectorTask):
     all rules that act on each coordinate alike treat each seed as if it were alone.
     """
 
-    metric: ClassVar[Metric] = Metric("gap", "f - f*", better="lower")
+    metric = Metric("gap", "f - f*", better="lower")
 
     def __init__(self, problem: Problem, start: ndarray, seeds: int, randomness: Randomness) -> None:
         self.problem = problem

@@ -1,6 +1,6 @@
 """Dirichlet label skew (Hsu, Qi and Brown 2019, arXiv 1909.06335)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy
 from numpy import ndarray
@@ -19,7 +19,7 @@ class Dirichlet(Partition):
     name: Literal["dirichlet"] = "dirichlet"
     alpha: float = Field(gt=0, le=1e6)
     """Concentration: small is skewed (0.1), large is close to IID (100)."""
-    fewest: int = Field(10, ge=1)
+    fewest: Annotated[int, Field(ge=1)] = 10
     """Draw again until every agent holds at least so many images."""
 
     @override

@@ -13,9 +13,8 @@ def weighted_average(states: Sequence[Mapping[str, Tensor]], weights: Sequence[f
     """
     merged = {}
     for name, like in states[0].items():
-        total = sum(
-            state[name].to(_wide(like)) * weight for state, weight in zip(states, weights, strict=True)
-        )
+        terms = (state[name].to(_wide(like)) * weight for state, weight in zip(states, weights, strict=True))
+        total = sum(terms, torch.zeros(()))
         merged[name] = (total if like.is_floating_point() else total.round()).to(like.dtype)
     return merged
 

@@ -35,11 +35,11 @@ class Entropy(Spec):
     images: Literal["own", "test"] = "own"
     """The unlabelled images: an agent's `own` training images, or, as AdaMerging was published, those of the
     `test` set, which leaks them into the result."""
-    steps: int = Field(100, ge=1)
+    steps: Annotated[int, Field(ge=1)] = 100
     """Steps of Adam in each merge, one batch each."""
-    learning_rate: float = Field(0.01, gt=0, le=1e3)
+    learning_rate: Annotated[float, Field(gt=0, le=1e3)] = 0.01
     """Learning rate of Adam."""
-    limit: int | None = Field(1000, ge=2)
+    limit: Annotated[int | None, Field(ge=2)] = 1000
     """Use at most so many of these images, drawn anew every round; null uses all."""
 
     @override
@@ -139,7 +139,10 @@ def mixed(
 ) -> dict[str, Tensor]:
     """Parameters sum_j ``rows[l, j]`` ``states[j]`` of every layer l; differentiable in ``rows`` alone."""
     return {
-        name: sum(share * state[name].detach() for share, state in zip(row.unbind(), states, strict=True))
+        name: sum(
+            (share * state[name].detach() for share, state in zip(row.unbind(), states, strict=True)),
+            torch.zeros(()),
+        )
         for row, names in zip(rows.unbind(), layers.values(), strict=True)
         for name in names
     }

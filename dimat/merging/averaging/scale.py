@@ -7,26 +7,28 @@ weights and so learn fast; shrinking gives the same speed to any merge.
 """
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from dimat.models.tracing import traced
 
 NORMALIZATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 def normalized_layers(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     """Each convolution or linear layer whose output goes into a normalization and nowhere else, with that."""
-    traced = fx.symbolic_trace(model)
-    modules = dict(traced.named_modules())
-    called = [node for node in traced.graph.nodes if node.op == "call_module"]
+    graph_module = traced(model)
+    modules = dict(graph_module.named_modules())
+    called = [node for node in graph_module.graph.nodes if node.op == "call_module"]
     targets = [node.target for node in called]
     found = []
     for node in called:
-        (user, *others) = node.users or [None]
-        followed = not others and user is not None and user.op == "call_module"
-        layer, after = modules[str(node.target)], modules[str(user.target)] if followed else None
-        once = targets.count(node.target) == 1
-        if isinstance(layer, nn.Conv2d | nn.Linear) and isinstance(after, NORMALIZATIONS) and once:
-            found.append((layer, after))
+        once = targets.count(node.target) == 1 and len(node.users) == 1
+        layer = modules[str(node.target)]
+        for user in node.users if once and isinstance(layer, nn.Conv2d | nn.Linear) else ():
+            after = modules[str(user.target)] if user.op == "call_module" else None
+            if isinstance(after, NORMALIZATIONS):
+                found.append((layer, after))
     return found
 
 
@@ -40,5 +42,6 @@ def shrink(model: nn.Module, factor: float) -> None:
         for parameter in layer.parameters():
             parameter.mul_(factor)
         if isinstance(normalization, _BatchNorm) and normalization.running_mean is not None:
+            assert normalization.running_var is not None  # as torch has both or none
             normalization.running_mean.mul_(factor)
             normalization.running_var.mul_(factor**2)

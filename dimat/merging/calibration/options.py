@@ -1,10 +1,12 @@
 """On whose images agents calibrate, and what is repaired after averaging."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from dimat.spec import Spec
+
+Repair = Literal["none", "recalibrate", "repair", "rescale"]
 
 
 class Calibration(Spec):
@@ -13,7 +15,7 @@ class Calibration(Spec):
     Matching looks at the same images.
     """
 
-    repair: Literal["none", "recalibrate", "repair", "rescale"] = "recalibrate"
+    repair: Repair = "recalibrate"
     """What is repaired after averaging: `recalibrate` computes the running statistics of batch normalization
     anew, before matching and after averaging; `repair` sets mean and deviation of every channel to those of
     the parents, interpolated, with or without normalization layers; `rescale` only the deviation; `none`
@@ -21,7 +23,7 @@ class Calibration(Spec):
     images: Literal["own", "neighbours", "pooled"] = "pooled"
     """The training images an agent may use for matching and repair: its `own`; those of itself and its
     `neighbours`; or `pooled` over all agents (published; breaks the premise that data stay local)."""
-    limit: int | None = Field(None, ge=2)
+    limit: Annotated[int | None, Field(ge=2)] = None
     """Use at most so many of these images, drawn anew every round; null uses all."""
     augmented: bool = False
     """Augment these images as in training (published)."""

@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from dimat.merging.averaging.scale import NORMALIZATIONS, normalized_layers
 from dimat.merging.calibration.recalibration import batch_statistics
 from dimat.models.modes import evaluated
 from dimat.models.symmetry import permutation_groups
+from dimat.models.tracing import traced
 
 
 def renormalize(
@@ -33,16 +34,15 @@ def renormalize(
     to scale, a channel that never varies keeps its deviation, and what gives the logits stays as it is.
     Batch normalization is recalibrated on the way.
     """
-    names = repaired_layers(model, tuple(next(iter(batches())).shape[1:]))
+    channels, height, width = next(iter(batches())).shape[1:]
+    names = repaired_layers(model, (channels, height, width))
     targets = [channel_moments(parent, names, batches) for parent in parents]
     repaired = {}
     for name in names:
-        mean, deviation = (
-            sum(weight * moments[name][kind] for weight, moments in zip(weights, targets, strict=True))
-            for kind in (0, 1)
-        )
-        layer = model.get_submodule(name)
-        repaired[name] = _Repair(layer, mean if shift else None, deviation)
+        weighted = list(zip(weights, (moments[name] for moments in targets), strict=True))
+        mean = sum((weight * mean for weight, (mean, _) in weighted), torch.zeros(()))
+        deviation = sum((weight * deviation for weight, (_, deviation) in weighted), torch.zeros(()))
+        repaired[name] = _Repair(model.get_submodule(name), mean if shift else None, deviation)
     with batch_statistics(model) as count, torch.no_grad(), ExitStack() as hooks:
         for repair in repaired.values():
             hooks.enter_context(repair.layer.register_forward_hook(repair))
@@ -63,7 +63,7 @@ def repaired_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> list
     groups = permutation_groups(model, image_shape)
     members = [member.name for group in groups for member in group.members if member.axis == 0]
     parameters = [id(tensor) for _, tensor in model.named_parameters(remove_duplicate=False)]
-    called = [node.target for node in fx.symbolic_trace(model).graph.nodes if node.op == "call_module"]
+    called = [node.target for node in traced(model).graph.nodes if node.op == "call_module"]
     layers = {}
     for name, layer in model.named_modules():
         normalizes = isinstance(layer, NORMALIZATIONS)
@@ -152,7 +152,7 @@ class _Repair:
     def fold(self) -> None:
         """Give the correction to the layer's own weight and bias."""
         factor, offset = self._affine(self.own_mean, self.own_square - self.own_mean.square())
-        weight = self.layer.weight
+        weight, bias = self.layer.get_parameter("weight"), self.layer.bias
         weight.copy_(weight * factor.view(-1, *([1] * (weight.ndim - 1))))
-        if self.layer.bias is not None:
-            self.layer.bias.copy_(self.layer.bias * factor + offset)
+        if isinstance(bias, Tensor):
+            bias.copy_(bias * factor + offset)

@@ -60,13 +60,11 @@ def diagnose(
     for pair, by_group in permutations.items():
         link = {pair: by_group}
         once = pair[0] < pair[1] or pair[::-1] in back
-        if once:
-            before, after = (distances(states, groups, link, moved=moved) for moved in (False, True))
+        for metric, moved in {"distance_before": False, "distance_after": True}.items() if once else ():
+            for name, distance in distances(states, groups, link, moved=moved).items():
+                values[name, metric, pair] = distance
         for group in groups:
             values[group.name, "moved_share", pair] = _moved(by_group[group.name])
-            if once:
-                values[group.name, "distance_before", pair] = before[group.name]
-                values[group.name, "distance_after", pair] = after[group.name]
             if pair in similarities:
                 reached, standing = objectives(group, link, {pair: similarities[pair]})
                 values[group.name, "objective", pair] = reached
@@ -86,8 +84,8 @@ def diagnose(
     return [Diagnostic(layer, metric, _mean(values)) for (layer, metric), values in by_metric.items()]
 
 
-def _mean(values: object) -> float:
-    return float(numpy.mean(list(values)))
+def _mean(values: Sequence[float]) -> float:
+    return float(numpy.mean(values))
 
 
 def _moved(order: Tensor) -> float:
@@ -134,7 +132,7 @@ def orbits(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> int:
     ends = [(i * size + torch.arange(size), j * size + order) for (i, j), order in permutations.items()]
     rows, columns = (torch.cat(parts).numpy() for parts in zip(*ends, strict=True))
     links = coo_matrix((numpy.ones(len(rows)), (rows, columns)), shape=(agents * size, agents * size))
-    return connected_components(links, directed=False, return_labels=False)
+    return int(connected_components(links, directed=False)[0])
 
 
 def distances(

@@ -56,7 +56,7 @@ def test_closed_forms_are_the_spectrum(graph):
         numpy.testing.assert_allclose(moments(values, agents), traces, atol=1e-10)
         exact = float(exact_root(graph, agents))
         assert second_eigenvalue(matrix) == pytest.approx(exact, abs=1e-12), agents
-        if not graph.directed:
+        if not graph.is_directed:
             found = numpy.linalg.eigvalsh(matrix)
             numpy.testing.assert_allclose(numpy.sort(numpy.real(values)), found, atol=1e-12)
             uniform = graph.model_copy(update={"weights": "uniform"})

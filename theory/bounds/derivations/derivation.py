@@ -1,6 +1,6 @@
 """A convergence bound, with the steps that lead to it and the constants that it holds for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -46,12 +46,12 @@ class Derivation:
     def constants(self) -> tuple[Symbol, ...]:
         """The symbols of the bound and of its step sizes, by name."""
         expressions = (*self.terms.values(), *self.step_sizes.values())  # disagreement is in the terms
-        return tuple(sorted(sympy.Tuple(*expressions).free_symbols, key=str))
+        return tuple(sorted(sympy.Tuple(*expressions).atoms(Symbol), key=str))
 
     def term_values(self, **constants: float) -> dict[str, float]:
         """The terms of the bound; `InputError` unless all constants are given and admissible."""
         values = self._admissible(constants)
-        return {name: float(term.subs(values)) for name, term in self.terms.items()}
+        return {name: _value(term, values) for name, term in self.terms.items()}
 
     def bound(self, **constants: float) -> float:
         """The bound on the mean squared gradient; errors as in `term_values`."""
@@ -61,14 +61,13 @@ class Derivation:
         """The bound on the mean of Xi_k; errors as in `term_values`, and if there is none."""
         if self.disagreement is None:
             raise InputError(f"{self.key}: there is no bound on the disagreement")
-        return float(self.disagreement.subs(self._admissible(constants)))
+        return _value(self.disagreement, self._admissible(constants))
 
     def largest_step_size(self, **constants: float) -> float:
         """The largest admissible alpha; only the constants of the limits are needed."""
         values = self._checked(constants)
-        needed = sympy.Tuple(*self.step_sizes.values()).free_symbols
-        self._require(needed, values)
-        return min(float(limit.subs(values)) for limit in self.step_sizes.values())
+        self._require(sympy.Tuple(*self.step_sizes.values()).atoms(Symbol), values)
+        return min(_value(limit, values) for limit in self.step_sizes.values())
 
     def latex(self) -> str:
         """The bound in LaTeX, an underbrace for each term."""
@@ -87,7 +86,7 @@ class Derivation:
         values = self._checked(constants)
         self._require(self.constants(), values)
         for reason, expression in self.step_sizes.items():
-            limit = float(expression.subs(values))
+            limit = _value(expression, values)
             if values[alpha] > limit * (1 + ROUND_OFF):
                 raise InputError(
                     f"alpha: {values[alpha]:g} exceeds {expression} = {limit:g}, the limit of {reason}, "
@@ -95,7 +94,7 @@ class Derivation:
                 )
         return values
 
-    def _require(self, symbols: set[Symbol] | tuple[Symbol, ...], values: Mapping[Symbol, float]) -> None:
+    def _require(self, symbols: Iterable[Symbol], values: Mapping[Symbol, float]) -> None:
         if missing := sorted(map(str, set(symbols) - set(values))):
             raise InputError(f"the bound of {self.key} needs values of: {', '.join(missing)}")
 
@@ -122,3 +121,7 @@ class Derivation:
         if {K, tau} <= set(values) and values[K] % values[tau]:
             raise InputError(f"K: {values[K]:g}, expected a multiple of tau = {values[tau]:g}")
         return values
+
+
+def _value(expression: Expr, values: Mapping[Symbol, float]) -> float:
+    return float(expression.subs({**values}))  # to sympy, keys are of a wider type

@@ -112,7 +112,7 @@ STEPS = (
     Inequality(
         "sum over a round",
         "local steps of a round, summed over j < tau",
-        sympy.summation(after(j), (j, 0, tau - 1)),
+        sympy.summation(after(j), (j, 0, tau - 1)),  # pyright: ignore[reportArgumentType]  # unannotated
         tau * (SPREADING * Xi + DRIFT),
         (),
     ),

@@ -37,7 +37,7 @@ IN_TYPST = {Xi_0: "Xi_0", gap_0: "(f(overline(x)_0) - f^*)"}
 
 def in_rho(expression: Expr) -> Expr:
     """The same for print, with sqrt(rho) for s."""
-    return expression.subs(s, sympy.sqrt(rho))
+    return expression.subs({s: sympy.sqrt(rho)})
 
 
 aa, bb, at_mean, of_agents, apart = sympy.symbols("aa bb at_mean of_agents apart", nonnegative=True)

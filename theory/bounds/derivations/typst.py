@@ -14,21 +14,21 @@ def typst(expression: Expr) -> str:
 
 
 class _Typst(StrPrinter):
-    def _print_Symbol(self, symbol: sympy.Symbol) -> str:
-        return IN_TYPST.get(symbol, symbol.name)
+    def _print_Symbol(self, expr: sympy.Symbol) -> str:
+        return IN_TYPST.get(expr, expr.name)
 
-    def _print_Mul(self, product: sympy.Mul) -> str:
-        if product.could_extract_minus_sign():
-            return f"-{self.parenthesize(-product, PRECEDENCE['Mul'])}"
-        numerator, denominator = sympy.fraction(product)
+    def _print_Mul(self, expr: sympy.Mul) -> str:
+        if expr.could_extract_minus_sign():
+            return f"-{self.parenthesize(-expr, PRECEDENCE['Mul'])}"
+        numerator, denominator = sympy.fraction(expr)
         if denominator != 1:
             return f"({self._print(numerator)})/({self._print(denominator)})"
-        return " ".join(self.parenthesize(each, PRECEDENCE["Mul"]) for each in product.as_ordered_factors())
+        return " ".join(self.parenthesize(each, PRECEDENCE["Mul"]) for each in expr.as_ordered_factors())
 
-    def _print_Pow(self, power: sympy.Pow, rational: bool = False) -> str:
-        numerator, denominator = sympy.fraction(power)
+    def _print_Pow(self, expr: sympy.Pow, rational: bool = False) -> str:
+        numerator, denominator = sympy.fraction(expr)
         if denominator != 1:
             return f"{self._print(numerator)}/({self._print(denominator)})"
-        if power.exp == sympy.Rational(1, 2):
-            return f"sqrt({self._print(power.base)})"
-        return f"{self.parenthesize(power.base, PRECEDENCE['Pow'])}^({self._print(power.exp)})"
+        if expr.exp == sympy.Rational(1, 2):
+            return f"sqrt({self._print(expr.base)})"
+        return f"{self.parenthesize(expr.base, PRECEDENCE['Pow'])}^({self._print(expr.exp)})"
