@@ -2,6 +2,7 @@
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
+# make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow
 # make clean       remove the results of the default study
 
@@ -12,7 +13,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm test-faults lint clean
+.PHONY: install reproduce test test-slurm test-faults docs lint clean
 
 install: $(VENV)/installed
 
@@ -36,6 +37,10 @@ test-slurm: install
 
 test-faults: install
 	$(BIN)/python -m pytest -n auto --long -rP tests/faults
+
+docs: reproduce
+	$(BIN)/dimat page config/quick.yaml > docs/results.md.new && mv docs/results.md.new docs/results.md
+	cp results/quick/figures/progress-digits-plain-5.svg docs/
 
 lint: install
 	$(BIN)/ruff check .

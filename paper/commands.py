@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Mapping
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -11,6 +12,9 @@ from dimat.errors import InputError
 from dimat.io import files
 
 commands = typer.Typer()
+Configs = Annotated[
+    list[Path], typer.Argument(help="Configuration files of the studies, in order.", show_default=False)
+]
 Shown = TypeVar("Shown")
 
 
@@ -45,6 +49,14 @@ def table(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
         files.write_checked(layout.table(name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
         files.write_checked(layout.table(name, "tex"), latex.encode())
         logging.info("%s written", layout.table(name, "csv"))
+
+
+@commands.command()
+def page(configs: Configs, results: Results = DEFAULT_RESULTS) -> None:
+    """Print the tables of finished studies as a page of Markdown: docs/results.md."""
+    from paper.page import page
+
+    typer.echo(page(open_study(config, results) for config in configs), nl=False)
 
 
 @commands.command()

@@ -29,3 +29,18 @@ def test_the_readme_is_short_and_its_files_are_there():
     assert text.count("\n") <= 130
     for target in re.findall(r"\]\(((?!https?:)[^)#]+)", text):
         assert (README.parent / target).exists(), target
+
+
+def test_verdicts_are_those_of_the_default_study():
+    """Those on the page of results, which is made from records."""
+    page = (README.parent / "docs" / "results.md").read_text()
+    verdicts = page.split("### quick: claims\n")[1].split("\n#")[0]
+    said = {
+        claim: row.split("|")[2].strip()
+        for row in README.read_text().split("| claim | verdict |")[1].split("\n\n")[0].splitlines()
+        for claim in re.findall(r"\(`([a-z-]+)`\)", row)
+    }
+    assert len(said) >= 8
+    for claim, verdict in said.items():
+        (line,) = re.findall(rf"^\| {claim} \|.*", verdicts, re.M)
+        assert f"| {verdict} |" in line, (claim, verdict, line)
