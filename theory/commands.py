@@ -32,7 +32,7 @@ def audit(
     """
     from theory.bounds import compared
     from theory.claims.audit import audited
-    from theory.claims.report import as_table, audit_csv, summary
+    from theory.report import as_table, audit_csv, summary
 
     one_thread()
     _, layout = open_study(config, results)
@@ -52,9 +52,9 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     """
     from dimat.cli.main import each
     from dimat.experiment.runner import Runner
-    from theory.claims.report import table_csv
     from theory.gap.first_merges import first_merges
     from theory.gap.holonomy import holonomy_table
+    from theory.report import table_csv
 
     study, layout = open_study(config, results)
     runner = Runner(study, layout)
@@ -75,7 +75,7 @@ def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """
     from theory.claims.evidence import evidence
     from theory.claims.judgement import claims_table, judgements
-    from theory.claims.report import as_frame, read_audit, table_csv
+    from theory.report import as_frame, read_audit, table_csv
 
     study, layout = open_study(config, results)
     own = as_frame(evidence(study, layout))

@@ -1,5 +1,6 @@
 """One's own images: a folder or zip with ``train/<class>/...`` and ``test/<class>/...``."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,6 @@ from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, open_tree
 from dimat.errors import InputError
-from dimat.experiment.provenance import physical_memory
 from dimat.io.files import file_sha256
 
 
@@ -91,3 +91,8 @@ def _same_size(data_set: DataSet, tree: ImageTree, names: Iterable[str], count: 
                 f"{first[0]}x{first[1]}; set data.size to resize them all"
             )
         yield image
+
+
+def physical_memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

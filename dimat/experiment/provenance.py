@@ -1,6 +1,5 @@
 """What numbers may depend on besides the experiment: device, threads, versions; and what they cost."""
 
-import os
 import platform
 import resource
 import subprocess
@@ -41,11 +40,6 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def physical_memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def commit() -> str | None:

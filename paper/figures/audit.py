@@ -52,7 +52,7 @@ def judged(layout: Layout) -> "pandas.DataFrame":
     """The rows of the audit that compare a number with a bound, and the ``family`` of each check."""
     import pandas
 
-    from theory.claims.report import read_audit
+    from theory.report import read_audit
 
     rows = read_audit(layout.audit)
     rows = rows[rows.verdict.isin(["holds", "violated", "undecided"])]

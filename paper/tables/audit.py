@@ -34,7 +34,7 @@ class AuditTable(PaperTable):
     def rows(self, layout: Layout) -> "DataFrame":
         import pandas
 
-        from theory.claims.report import read_audit
+        from theory.report import read_audit
 
         audit = read_audit(layout.audit)
         measured, bound = (pandas.to_numeric(audit[name]) for name in ("measured", "bound"))

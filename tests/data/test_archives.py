@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from support.pictures import assert_refused, fill, read, zipped
 
+from dimat.data.folder import physical_memory
 from dimat.data.image_tree import CHECKSUMS
-from dimat.experiment.provenance import physical_memory
 
 
 @pytest.fixture

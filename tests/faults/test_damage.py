@@ -14,7 +14,7 @@ from support.refusals import refused, run
 from dimat.cli import main as cli
 from dimat.data import ImageSet
 from dimat.io.files import write_json
-from theory.claims.report import read_audit
+from theory.report import read_audit
 
 
 def damaged(content, generator):

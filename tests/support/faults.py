@@ -30,9 +30,9 @@ DIFFERENT_EVERY_TIME = ("seconds", "resumed", "peak_memory_bytes", "sha256")
 
 def write_audit(layout: Layout) -> None:
     """An audit.csv with what the paper shows; a real one takes a minute."""
-    from theory.claims.report import audit_csv
-    from theory.claims.rows import Row
     from theory.gap.rows import gap_rows
+    from theory.report import audit_csv
+    from theory.rows import Row
 
     rows = [
         Row(claim, "gradient", "E |grad|^2", "ring", 5, 100, 0.5, 0.4, 0.6, 1.5, 0.01, 16, problem="p")

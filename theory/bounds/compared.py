@@ -14,8 +14,8 @@ from theory.bounds.derivations.audited import AuditedBound
 from theory.bounds.rates import t_interval
 from theory.bounds.runs import run_method
 from theory.bounds.settings import Setting
-from theory.claims.rows import ROUND_OFF, Row
 from theory.problems import Problem
+from theory.rows import ROUND_OFF, Row
 
 SEEDS = 16
 

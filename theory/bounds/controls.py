@@ -9,10 +9,10 @@ from dimat.randomness import Randomness
 from dimat.topology import Graph, second_eigenvalue
 from theory.bounds.compared import compared
 from theory.bounds.derivations import DERIVATIONS
-from theory.claims.rows import Row
 from theory.gap.graphs import COMPLETE, RING
 from theory.problems import Problem, Quadratic, Separable
 from theory.problems.problem import DIMENSIONS
+from theory.rows import Row
 
 AGENTS, STEPS = 8, 2000
 

@@ -29,13 +29,13 @@ from theory.bounds.gossip_adam import GossipAdam
 from theory.bounds.network_equivalence import AGENTS as NETWORKS
 from theory.bounds.network_equivalence import ALIGNED, AS_THEY_STAND, network_difference
 from theory.bounds.settings import Setting
-from theory.claims.rows import ROUND_OFF, Row, exactly
 from theory.gap.graphs import RING
 from theory.gap.lift import Lift
 from theory.gap.permutations import consistent, independent
 from theory.problems import Problem, Quadratic, Separable
 from theory.problems.problem import DIMENSIONS
 from theory.problems.task import ProblemTask
+from theory.rows import ROUND_OFF, Row, exactly
 
 STEPS = 200
 AGENTS = 8

@@ -15,10 +15,10 @@ from dimat.methods.cdsgd import Cdsgd
 from dimat.randomness import Randomness
 from dimat.topology import Graph
 from theory.bounds.runs import run_method
-from theory.claims.rows import Numbers, Row
 from theory.gap.graphs import EXPONENTIAL
 from theory.problems import Problem, Quadratic, Separable
 from theory.problems.problem import DIMENSIONS
+from theory.rows import Numbers, Row
 
 STEPS, AGENTS, SEEDS = (500, 1000, 2000), (2, 4, 8, 16), 16
 TOLERANCE = 0.05

@@ -6,7 +6,7 @@ from theory.bounds.compared import ids_of
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.settings import Setting
 from theory.claims.checks import CHECKS
-from theory.claims.rows import Row
+from theory.rows import Row
 
 
 class AuditError(RuntimeError):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from theory.bounds.settings import Setting
-from theory.claims.rows import Row
+from theory.rows import Row
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from theory.bounds.equivalence import equivalence_controls, equivalence_rows
 from theory.bounds.rates import rate_controls, rate_rows
 from theory.bounds.settings import Setting
 from theory.claims.check import Check
-from theory.claims.rows import Row
 from theory.gap.contraction import (
     contraction_controls,
     contraction_rows,
@@ -18,6 +17,7 @@ from theory.gap.contraction import (
 )
 from theory.gap.counterexamples import gap_counterexample, mean_counterexample, sequence_counterexample
 from theory.gap.rows import gap_controls, gap_rows, mean_controls, mean_rows
+from theory.rows import Row
 
 
 def alone(rows: Callable[[], Iterable[Row]]) -> Callable[[Iterable[Setting], int], Iterable[Row]]:

@@ -7,8 +7,8 @@ import pandas
 
 from dimat.experiment.cells import SETTING, without
 from dimat.methods import known_methods
-from theory.claims.rows import Row, exactly
 from theory.claims.study import communicating, study_row
+from theory.rows import Row, exactly
 
 SINGLE = 4
 """Bytes of a parameter."""

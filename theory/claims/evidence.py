@@ -5,9 +5,9 @@ from dimat.experiment.layout import Layout
 from dimat.experiment.records import read_records, read_runs
 from theory.claims.communication import communication_rows
 from theory.claims.gains import gain_rows
-from theory.claims.rows import Row
 from theory.gap.first_merges import first_merges
 from theory.gap.holonomy import measured_gap_rows, read_holonomy
+from theory.rows import Row
 
 
 def evidence(study: Study, layout: Layout) -> list[Row]:

@@ -8,8 +8,8 @@ from dimat.experiment.cells import SETTING, without
 from dimat.methods.dimat import Dimat
 from dimat.methods.weight_averaging import WeightAveraging
 from theory.bounds.rates import t_interval
-from theory.claims.rows import Row
 from theory.claims.study import communicating, study_row
+from theory.rows import Row
 
 
 def gain_rows(runs: pandas.DataFrame, records: pandas.DataFrame) -> Iterator[Row]:

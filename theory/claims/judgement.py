@@ -13,7 +13,7 @@ Verdict = Literal["holds", "holds under conditions", "refuted", "undecidable her
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a claim, and the ``rows`` of the audit (`theory.claims.report.COLUMNS`) that give it."""
+    """The verdict on a claim, and the ``rows`` of the audit (`theory.report.COLUMNS`) that give it."""
 
     id: str
     claim: Claim
@@ -98,7 +98,7 @@ def without_common_parts(settings: list[str]) -> list[str]:
 
 
 def judgements(audits: list[pandas.DataFrame]) -> Iterator[Judgement]:
-    """The verdict on every claim, from audits as text (see `theory.claims.report.as_frame`)."""
+    """The verdict on every claim, from audits as text (see `theory.report.as_frame`)."""
     rows = pandas.concat(audits, ignore_index=True)
     for id, claim in register().items():
         yield Judgement.of(id, claim, rows)

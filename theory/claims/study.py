@@ -7,7 +7,7 @@ from dimat.experiment.config import flattened
 from dimat.merging.matching.options import Matching
 from dimat.methods import known_methods
 from dimat.methods.dimat import Dimat
-from theory.claims.rows import Numbers, Row
+from theory.rows import Numbers, Row
 
 
 def communicating(runs: pandas.DataFrame) -> pandas.DataFrame:

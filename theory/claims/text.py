@@ -16,7 +16,7 @@ from theory.claims.checks import CHECKS
 from theory.claims.claim import Claim, register
 from theory.claims.evidence import evidence
 from theory.claims.judgement import Judgement
-from theory.claims.report import as_frame
+from theory.report import as_frame
 
 SHOWN = ("check", "statement", "problem", "graph", "agents", "measured", "low", "high", "bound", "verdict")
 MOST_ROWS = 60

@@ -6,9 +6,9 @@ import numpy
 from numpy import ndarray
 
 from dimat.topology import Graph, second_eigenvalue
-from theory.claims.rows import ROUND_OFF, Row, exactly
 from theory.gap.graphs import COMPLETE, OTHERS, PUBLISHED, RING, TWO_HUB
 from theory.gap.spectra import exact_root
+from theory.rows import ROUND_OFF, Row, exactly
 
 AGENTS = (4, 8, 16)
 OF_CONTROLS = 8

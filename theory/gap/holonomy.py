@@ -25,13 +25,13 @@ from dimat.merging.matching.neighbours import match_neighbours
 from dimat.merging.matching.options import Matching
 from dimat.models.symmetry import permute
 from dimat.topology import second_eigenvalue
-from theory.claims.report import read_table
-from theory.claims.rows import Row, exactly
 from theory.gap.lift import Lift
 from theory.gap.permutations import of_group, of_parameters
 from theory.gap.readings import from_mean, of_disagreement
 from theory.gap.rows import gap_row, lower, upper
 from theory.gap.verdicts import spectral_verdict
+from theory.report import read_table
+from theory.rows import Row, exactly
 
 ALL = "all parameters"
 MOST_ENTRIES = 2**26

@@ -7,13 +7,13 @@ from flint import arb
 
 from dimat.randomness import Randomness
 from dimat.topology import Graph
-from theory.claims.rows import ROUND_OFF, Numbers, Row, exactly
 from theory.gap.counterexamples import mean_counterexample, sequence_counterexample
 from theory.gap.graphs import CHAIN, COMPLETE, RING, TWO_HUB
 from theory.gap.lift import Lift
 from theory.gap.permutations import consistent, drifted, identity, independent
 from theory.gap.readings import READINGS, drift_of_mean
 from theory.gap.verdicts import GapVerdict
+from theory.rows import ROUND_OFF, Numbers, Row, exactly
 
 CASES: tuple[tuple[Graph, int], ...] = (
     (RING, 3),

@@ -17,9 +17,9 @@ from theory.bounds.settings import Setting
 from theory.claims import audit as audit_module
 from theory.claims.audit import AuditError, audited, rows_of
 from theory.claims.checks import CHECKS, IDS, OF_STUDIES
-from theory.claims.report import COLUMNS, as_table, audit_csv, summary
-from theory.claims.rows import Row
 from theory.commands import commands
+from theory.report import COLUMNS, as_table, audit_csv, summary
+from theory.rows import Row
 
 QUICK = Path(__file__).parents[3] / "config" / "quick.yaml"
 

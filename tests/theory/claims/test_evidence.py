@@ -10,9 +10,9 @@ from dimat.topology import Ring
 from theory.claims.claim import register
 from theory.claims.communication import communication_rows
 from theory.claims.gains import gain_rows
-from theory.claims.report import as_frame
 from theory.gap.holonomy import ALL, COLUMNS, measured_gap_rows
 from theory.gap.rows import gap_rows
+from theory.report import as_frame
 
 
 def scores(*by_round):

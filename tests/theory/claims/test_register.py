@@ -11,8 +11,8 @@ from dimat.errors import InputError
 from theory.claims.checks import IDS
 from theory.claims.claim import claim_of, register
 from theory.claims.judgement import Judgement, claims_table, judgements, without_common_parts
-from theory.claims.report import as_frame
-from theory.claims.rows import Row
+from theory.report import as_frame
+from theory.rows import Row
 
 
 def a_row(verdict, check="rate", statement="s", problem="p", agents=4):

@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from dimat.errors import InputError
 from dimat.io.files import read_checked
-from theory.claims.rows import Row
+from theory.rows import Row
 
 COLUMNS = (
     *("check", "statement", "problem", "graph", "agents", "step_size", "steps", "seeds", "quantity"),
