@@ -45,7 +45,7 @@ docs: reproduce
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/basedpyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/snakefmt --check Snakefile workflow
 	# Rules run the `dimat` of this environment: none has an environment of its own.
 	! $(BIN)/snakemake --lint 2>&1 | grep '^ *\*' | grep -v 'Specify a conda environment or container for each rule'

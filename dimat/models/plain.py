@@ -17,7 +17,7 @@ class Plain(Model):
     """
 
     name: Literal["plain"] = "plain"
-    widths: Annotated[Many[Annotated[int, Field(ge=1)]], Field(min_length=1)] = (16, 32, 32)
+    widths: Many[Annotated[int, Field(ge=1)]] = Field(default=(16, 32, 32), min_length=1)
     """Channels of each convolution."""
 
     @override
