@@ -30,12 +30,12 @@ def page(studies: Iterable[tuple[Study, Layout]]) -> str:
 def section(study: Study, layout: Layout) -> str:
     """One study: the command that makes it, what it took, and all of its tables as they were made."""
     provenance = read_json(layout.provenance)
-    versions = "; ".join(", ".join(map(" ".join, each.items())) for each in provenance["versions"])
+    versions = [", ".join(f"{name} {each[name]}" for name in each) for each in provenance["versions"]]
     parts = [
         f"## {study.name}",
         f"`snakemake --cores all --configfile config/{study.name}.yaml`",
         f"{provenance['runs']} runs, {provenance['seconds'] / 60:.0f} minutes in all on "
-        f"{', '.join(provenance['devices'])} ({versions}).",
+        f"{', '.join(provenance['devices'])} ({'; '.join(versions)}).",
     ]
     for name, table in tables_of(study).items():
         parts += [f"### {study.name}: {name}", table.caption(), markdown(read_table(layout, name))]
