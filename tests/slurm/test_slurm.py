@@ -90,7 +90,7 @@ class Pipeline:
         )
 
     def run(self, *options, **target):
-        assert self.start(*options, **target).wait(1800) == 0, self.said.read_text()
+        assert self.start(*options, **target).wait(7200) == 0, self.said.read_text()
         return self.results / "records.csv"
 
     def submitted(self):
