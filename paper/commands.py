@@ -9,9 +9,12 @@ import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
+from dimat.experiment.provenance import made_by
 from dimat.io import files
 
 commands = typer.Typer()
+PACKAGES = ("dimat", "theory", "paper")
+"""Whose code makes what these commands write."""
 Configs = Annotated[
     list[Path], typer.Argument(help="Configuration files of the studies, in order.", show_default=False)
 ]
@@ -33,7 +36,8 @@ def figure(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS
 
     study, layout = open_study(config, results)
     for name, each in chosen(figures_of(study), only).items():
-        files.write_checked(layout.figure(name), as_svg(each.draw(layout)))
+        drawn = as_svg(each.draw(layout))
+        files.write_checked(layout.figure(name), drawn, each.reads(layout), made_by(*PACKAGES))
         logging.info("%s written", layout.figure(name))
 
 
@@ -46,8 +50,10 @@ def table(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
     for name, each in chosen(tables_of(study), only).items():
         rows = each.rows(layout)
         latex = rows.to_latex(index=False, escape=True).replace("±", r"$\pm$")
-        files.write_checked(layout.table(name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
-        files.write_checked(layout.table(name, "tex"), latex.encode())
+        text = rows.to_csv(index=False, lineterminator="\n")
+        for ending, content in (("csv", text), ("tex", latex)):
+            path = layout.table(name, ending)
+            files.write_checked(path, content.encode(), each.reads(layout), made_by(*PACKAGES))
         logging.info("%s written", layout.table(name, "csv"))
 
 
@@ -62,8 +68,13 @@ def page(configs: Configs, results: Results = DEFAULT_RESULTS) -> None:
 @commands.command()
 def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Typeset the paper from figures and tables that are there, with provenance, in one PDF."""
+    from paper.figures import figures_of
     from paper.pdf import typeset
+    from paper.tables import tables_of
 
     study, layout = open_study(config, results)
-    files.write(layout.pdf, typeset(study, layout))
+    parts = [layout.figure(name) for name in figures_of(study)]
+    parts += [layout.table(name, "csv") for name in tables_of(study)]
+    made_from = [*parts, layout.provenance]
+    files.write_checked(layout.pdf, typeset(study, layout), made_from, made_by(*PACKAGES))
     logging.info("%s written", layout.pdf)

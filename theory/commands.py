@@ -9,9 +9,12 @@ import typer
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
 from dimat.experiment.config import Pretrained
+from dimat.experiment.provenance import made_by
 from dimat.io import files
 
 commands = typer.Typer()
+PACKAGES = ("dimat", "theory")
+"""Whose code makes what these commands write."""
 
 
 @commands.command()
@@ -37,7 +40,8 @@ def audit(
     one_thread()
     _, layout = open_study(config, results)
     rows = audited(compared.full() if full else compared.quick(), processes)
-    files.write_checked(layout.audit_full if full else layout.audit, audit_csv(rows).encode())
+    path = layout.audit_full if full else layout.audit
+    files.write_checked(path, audit_csv(rows).encode(), made_by=made_by(*PACKAGES))
     typer.echo(as_table(rows), err=True)
     for line in summary(rows):
         logging.info(line)
@@ -60,8 +64,9 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
     runner = Runner(study, layout)
 
     def measure(start: Pretrained) -> None:
-        table = holonomy_table(merges[start.id], runner)
-        files.write_checked(layout.holonomy(start.id), table_csv(table).encode())
+        table = table_csv(holonomy_table(merges[start.id], runner))
+        made_from = [layout.partitioned(start.partitioned.id), layout.pretrained(start.id)]
+        files.write_checked(layout.holonomy(start.id), table.encode(), made_from, made_by(*PACKAGES))
 
     merges = first_merges(study)
     each({id: study.pretrained[id] for id in merges}, only, layout.holonomy, measure)
@@ -75,13 +80,16 @@ def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """
     from theory.claims.evidence import evidence
     from theory.claims.judgement import claims_table, judgements
+    from theory.gap.first_merges import first_merges
     from theory.report import as_frame, read_audit, table_csv
 
     study, layout = open_study(config, results)
     own = as_frame(evidence(study, layout))
-    files.write_checked(layout.evidence, table_csv(own).encode())
+    made_from = [layout.audit, layout.runs, layout.records, *map(layout.holonomy, first_merges(study))]
+    files.write_checked(layout.evidence, table_csv(own).encode(), made_from, made_by(*PACKAGES))
     table = claims_table(judgements([read_audit(layout.audit), own]))
-    files.write_checked(layout.claims, table_csv(table).encode())
+    made_from = [layout.audit, layout.evidence]
+    files.write_checked(layout.claims, table_csv(table).encode(), made_from, made_by(*PACKAGES))
     for row in table.itertuples():
         logging.info("%s: %s (%s)", row.id, row.verdict, row.checks)
 

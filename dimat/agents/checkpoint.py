@@ -13,12 +13,16 @@ from dimat.io.files import read_tensors, remove, write_tensors
 class Checkpoint:
     """The checkpoint file of one start or run.
 
-    ``experiment`` describes it in JSON terms; a new checkpoint is due when the last is ``seconds`` old.
+    ``experiment`` describes it in JSON terms, ``made_from`` holds the SHA-256 of what it reads; a new
+    checkpoint is due when the last is ``seconds`` old.
     """
 
-    def __init__(self, path: Path, experiment: dict[str, Any], seconds: float) -> None:
+    def __init__(
+        self, path: Path, experiment: dict[str, Any], made_from: dict[str, str], seconds: float
+    ) -> None:
         self.path = path
         self.experiment = experiment
+        self.made_from = made_from
         self.seconds = seconds
         self._last = time.monotonic()
 
@@ -29,6 +33,10 @@ class Checkpoint:
         tensors, about = read_tensors(self.path)
         if not isinstance(about, dict) or about.get("experiment") != self.experiment:
             raise InputError(f"{self.path}: a checkpoint of another experiment; delete it and run again")
+        if about["made_from"] != self.made_from:
+            raise InputError(
+                f"{self.path}: a checkpoint on other images or networks; delete it and run again"
+            )
         return tensors, about["progress"]
 
     def due(self) -> bool:
@@ -37,7 +45,8 @@ class Checkpoint:
 
     def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Replace the checkpoint."""
-        write_tensors(self.path, tensors, {"experiment": self.experiment, "progress": progress})
+        about = {"experiment": self.experiment, "made_from": self.made_from, "progress": progress}
+        write_tensors(self.path, tensors, about)
         self._last = time.monotonic()
 
     def finish(self, kept: Path | None = None) -> None:

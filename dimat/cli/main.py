@@ -10,12 +10,13 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from dimat.agents.agents import Diverged
 from dimat.cli import merge as merge_files
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError, LostAgent
+from dimat.experiment import collect as collected
 from dimat.experiment.config import Identified, read_study
 from dimat.experiment.interruption import EXIT_CODE, Interrupted, asked_to_leave, listen
-from dimat.experiment.records import collect_provenance, collect_records, collect_runs
 from dimat.experiment.runner import Runner
 from dimat.experiment.schema import json_schema, reference
 
@@ -44,24 +45,36 @@ def each(
     only: str | None,
     output: Callable[[str], Path],
     step: Callable[[Item], None],
-    settle: Callable[[Item], None] | None = None,
+    settle: Callable[[Item], object] | None = None,
 ) -> None:
     """Carry out ``step`` for the item ``only``, or for all items whose output is not there yet.
 
-    Those that are there are `settle`d: whoever made them may have been killed before it could.
+    Those that are there are `settle`d: whoever made them may have been killed before it could. One that
+    diverges does not stop the others; all that did are named in the end.
     """
     if only is not None:
         step(chosen(items, only)[only])
         return
+    diverged: dict[str, Diverged] = {}
     for id, item in items.items():
         if not output(id).exists():
             if asked_to_leave():
                 raise Interrupted(f"asked to leave; run again to go on with {id}")
-            step(item)
+            try:
+                step(item)
+            except Diverged as error:
+                logging.error("%s: %s", id, error)
+                diverged[id] = error
             continue
         logging.info("%s: already there", output(id))
         if settle is not None:
             settle(item)
+    if len(diverged) == 1:
+        raise next(iter(diverged.values()))
+    if diverged:
+        raise Diverged(
+            f"{len(diverged)} of {len(items)} diverged: {', '.join(diverged)}; expected smaller rates"
+        )
 
 
 def chosen(items: Mapping[str, Item], only: str | None) -> Mapping[str, Item]:
@@ -77,14 +90,14 @@ def chosen(items: Mapping[str, Item], only: str | None) -> Mapping[str, Item]:
 def prepare(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Read, check and decode data sets."""
     runner = open_runner(config, results)
-    each(runner.study.prepared, only, runner.layout.prepared, runner.prepare)
+    each(runner.study.prepared, only, runner.layout.prepared, runner.prepare, runner.check_prepared)
 
 
 @app.command()
 def partition(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Deal training images out to agents."""
     runner = open_runner(config, results)
-    each(runner.study.partitioned, only, runner.layout.partitioned, runner.partition)
+    each(runner.study.partitioned, only, runner.layout.partitioned, runner.partition, runner.check_partition)
 
 
 @app.command()
@@ -100,7 +113,7 @@ def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) 
     """Choose learning rates on held-out training images, where the configuration asks for it."""
     listen()
     runner = open_runner(config, results)
-    each(runner.study.tuned, only, runner.layout.tuned, runner.tune)
+    each(runner.study.tuned, only, runner.layout.tuned, runner.tune, runner.check_choice)
 
 
 @app.command()
@@ -114,26 +127,32 @@ def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
 @app.command()
 def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Join all runs and their records into one file each, and sum up what made them."""
-    runner = open_runner(config, results)
-    runs = runner.study.runs
-    collect_records((runner.layout.run(id) for id in runs), runner.layout.records)
-    collect_runs((runner.layout.run_provenance(id) for id in runs), runner.layout.runs)
-    collect_provenance((runner.layout.run_provenance(id) for id in runs), runner.layout.provenance)
+    collected.collect(*open_study(config, results))
 
 
 @app.command()
 def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
-    """Carry out the last round of finished runs again; exit code 1 if other numbers come out.
+    """Check a study from its images to its tables, or the run --only; exit code 1 if anything is wrong.
 
-    Needs the checkpoints that the configuration keeps with keep_checkpoints.
+    Each file must be made from the files that are there. Partitions, choices of learning rates, collected
+    files and, where keep_checkpoints kept what it needs, the last round of each run are made again and
+    compared. What cannot be proved is said in the end.
     """
+    from dimat.experiment.verify import NOT_PROVED, verify_run, verify_study
+
     runner = open_runner(config, results)
-    failed = False
-    for id, run in chosen(runner.study.runs, only).items():
-        difference = runner.verify(run)
-        failed |= difference is not None
-        typer.echo(f"{id}: {difference or f'round {run.training.rounds} gives the recorded numbers again'}")
-    if failed:
+    if only is None:
+        findings = verify_study(runner)
+    else:
+        findings = verify_run(runner, chosen(runner.study.runs, only)[only])
+    wrong = 0
+    for what, right, found in findings:
+        wrong += right is False
+        typer.echo(f"{ {True: 'right', False: 'WRONG', None: 'not proved'}[right] }: {what}: {found}")
+    for what in NOT_PROVED:
+        typer.echo(f"not proved: {what}")
+    if wrong:
+        typer.echo(f"{wrong} wrong", err=True)
         raise typer.Exit(1)
 
 

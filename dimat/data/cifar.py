@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import Field
 from typing_extensions import override
 
+from dimat.data.content import content_of
 from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.folder import Folder
 from dimat.data.image_set import ImageSet
@@ -30,10 +31,23 @@ class Cifar(DataSet):
     files are not there; it is then named in every figure and table."""
 
     @override
+    def located(self, folders: DataFolders) -> Path | None:
+        return folders.find(self.official_folder) or self._replacement(folders)
+
+    @override
+    def content(self, folders: DataFolders) -> str:
+        if folders.find(self.official_folder) or not (replacement := self._replacement(folders)):
+            return f"official {self.title}"  # torchvision knows the checksums, before and after a download
+        return content_of(replacement)
+
+    def _replacement(self, folders: DataFolders) -> Path | None:
+        return folders.find(self.substitute) if self.substitute else None
+
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
         """Order: official files, the substitute, a download of the official files."""
         official = folders.find(self.official_folder)
-        replacement = folders.find(self.substitute) if self.substitute else None
+        replacement = self._replacement(folders)
         if official is None and replacement is not None:
             images = Folder(path=str(replacement), size=self.size).read(folders)
             encoding = images.source["encoding"]

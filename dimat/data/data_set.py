@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from dimat.data.content import content_of
 from dimat.data.image_set import ImageSet, first_of_each_class, share_of_each_class
 from dimat.errors import InputError
 from dimat.spec import Spec
@@ -69,13 +70,27 @@ class DataSet(Spec):
     crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Augment by random crops after padding with so many black pixels on every side."""
 
+    def located(self, folders: DataFolders) -> Path | None:
+        """The file or folder that would be read; `None` if it is bundled, to be downloaded or not there."""
+        del folders
+        return None
+
+    def content(self, folders: DataFolders) -> str:
+        """The identity of what would be read: SHA-256 of the file or folder, or the name of a version."""
+        path = self.located(folders)
+        return content_of(path) if path else ""
+
     @abstractmethod
     def read(self, folders: DataFolders) -> ImageSet:
         """Read the data set; images may be resized and limited by `prepared`."""
 
     def prepared(self, folders: DataFolders) -> ImageSet:
         """Read the data set and keep the images that the limits and the validation split allow."""
+        content = self.content(folders)
         images = self.read(folders)
+        images.source["content"] = content
+        if self.content(folders) != content:
+            raise InputError(f"data: {self.located(folders)} changed while it was read; run again")
         train = first_of_each_class(images.train_labels, self.train_limit, "data.train_limit")
         if self.validation:
             held = share_of_each_class(images.train_labels[train], self.validation)

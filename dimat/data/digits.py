@@ -20,6 +20,11 @@ class Digits(DataSet):
     """Augment by horizontal flips: off, because a mirrored digit is no digit."""
 
     @override
+    def content(self, folders: DataFolders) -> str:
+        del folders
+        return "bundled with scikit-learn"
+
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
         """Grey levels 0 to 16 are stored as multiples of 15."""
         from sklearn.datasets import load_digits  # here, because it is slow to import and rarely needed

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -15,7 +15,6 @@ from dimat.data.data_set import DataFolders, DataSet
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, open_tree
 from dimat.errors import InputError
-from dimat.io.files import file_sha256
 
 
 class Folder(DataSet):
@@ -28,8 +27,12 @@ class Folder(DataSet):
     """What figures and tables call it; null uses the file's name."""
 
     @override
+    def located(self, folders: DataFolders) -> Path | None:
+        return Path(self.path) if Path(self.path).exists() else folders.find(self.path)
+
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
-        path = Path(self.path) if Path(self.path).exists() else folders.find(self.path)
+        path = self.located(folders)
         if path is None:
             raise folders.missing("data.path", f"the folder or zip {self.path!r}")
         with open_tree(path) as tree:
@@ -66,9 +69,10 @@ def read_splits(
             f"{tree.path}: training and test images differ in size; set data.size to resize them all"
         )
     endings = {Path(name).suffix.lower() for names in splits["train"].values() for name in names}
-    source = {"file": tree.path.name, "encoding": "JPEG" if endings <= {".jpg", ".jpeg"} else "mixed"}
-    if tree.path.is_file():
-        source["sha256"] = file_sha256(tree.path)
+    source: dict[str, Any] = {
+        "file": tree.path.name,
+        "encoding": "JPEG" if endings <= {".jpg", ".jpeg"} else "mixed",
+    }
     return ImageSet(title, classes, **tensors, source=source)
 
 

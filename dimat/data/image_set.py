@@ -100,23 +100,29 @@ class ImageSet:
         )
 
     def save(self, path: Path) -> None:
-        """Write the decoded data set to one file."""
+        """Write the decoded data set to one file, which must keep its name: that of the experiment."""
         tensors = {
             "train_images": self.train_images,
             "train_labels": self.train_labels,
             "test_images": self.test_images,
             "test_labels": self.test_labels,
         }
-        write_tensors(path, tensors, {"title": self.title, "classes": self.classes, "source": self.source})
+        about = {"id": path.stem, "fingerprint": self.fingerprint()}
+        about |= {"title": self.title, "classes": self.classes, "source": self.source}
+        write_tensors(path, tensors, about)
 
     @classmethod
     def load(cls, path: Path) -> "ImageSet":
         """Read a file written by `save`."""
         tensors, about = read_tensors(path)
         try:
-            return cls(about["title"], tuple(about["classes"]), **tensors, source=about["source"])
+            images = cls(about["title"], tuple(about["classes"]), **tensors, source=about["source"])
+            found = about["id"]
         except (KeyError, TypeError):
             raise InputError(f"{path}: not a prepared data set; delete it and run again") from None
+        if found != path.stem:
+            raise InputError(f"{path}: holds the data set {found}; delete it and run again")
+        return images
 
 
 def first_of_each_class(labels: Tensor, total: int | None, what: str) -> Tensor:

@@ -1,5 +1,6 @@
 """Tiny ImageNet from its official folder or zip (tiny-imagenet-200)."""
 
+from pathlib import Path
 from typing import Literal
 
 from typing_extensions import override
@@ -17,8 +18,12 @@ class TinyImageNet(DataSet):
     name: Literal["tiny_imagenet"] = "tiny_imagenet"
 
     @override
+    def located(self, folders: DataFolders) -> Path | None:
+        return folders.find("tiny-imagenet-200", "tiny-imagenet-200.zip")
+
+    @override
     def read(self, folders: DataFolders) -> ImageSet:
-        path = folders.find("tiny-imagenet-200", "tiny-imagenet-200.zip")
+        path = self.located(folders)
         if path is None:
             raise folders.missing("data", "tiny-imagenet-200 (folder or zip)")
         with open_tree(path) as tree:

@@ -262,6 +262,17 @@ class Study(Experiment):
     keep_checkpoints: bool = False
     """Keep the checkpoint before each run's last round, all agents' networks, for `dimat verify`."""
 
+    def resolved(self) -> dict[str, Any]:
+        """The configuration as jobs read it: what was written, and the edges of graphs in files."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 over all that results depend on: not where and with how many threads they are made."""
+        execution = {"device", "threads", "checkpoint_seconds", "keep_checkpoints"}
+        text = json.dumps(self.model_dump(mode="json", exclude=execution), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
     @cached_property
     def runs(self) -> dict[str, Run]:
         """All runs of all grids by id, checked to be possible."""

@@ -1,9 +1,11 @@
 """Requests to leave: a cluster signals a job before it ends it.
 
-SIGTERM and SIGUSR1, from Slurm ahead of a time limit or a preemption, or from a user, do not end a job at
-once: it writes a checkpoint at the next moment at which it can, then raises `Interrupted`.
+SIGTERM and SIGUSR1, from Slurm ahead of a time limit or a preemption, SIGHUP when a terminal or a connection
+is closed, and SIGINT (Ctrl-C) do not end a job at once: it writes a checkpoint at the next moment at which it
+can, then raises `Interrupted`. A second Ctrl-C does not wait.
 """
 
+import os
 import signal
 from types import FrameType
 
@@ -18,8 +20,11 @@ class Interrupted(Exception):
 
 
 def listen() -> None:
-    """Take SIGTERM and SIGUSR1 as requests from now on."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    """Take these signals as requests from now on."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT):
+        ignored = signal.getsignal(number) is signal.SIG_IGN
+        if ignored and number in (signal.SIGHUP, signal.SIGINT):
+            continue  # as nohup and a shell's background ask for; Snakemake ignores SIGUSR1 for itself alone
         signal.signal(number, _ask)
 
 
@@ -30,5 +35,8 @@ def asked_to_leave() -> bool:
 
 def _ask(number: int, frame: FrameType | None) -> None:
     global _asked
-    del number, frame
+    del frame
     _asked = True
+    if number == signal.SIGINT:
+        os.write(2, b"leaving after a checkpoint; press Ctrl-C again to leave at once\n")
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,9 +1,12 @@
 """What numbers may depend on besides the experiment: device, threads, versions; and what they cost."""
 
+import hashlib
+import os
 import platform
 import resource
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +15,32 @@ import torch
 
 import dimat
 
+PROJECT = Path(dimat.__file__).parents[1]
+"""The checkout, or the folder of installed packages."""
+
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Device, threads, versions and peak memory of this process."""
+    """Device, threads and versions of this process."""
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "peak_memory_bytes": peak_memory(device),
         "versions": {
             "dimat": dimat.__version__,
+            "code": code("dimat"),
             "commit": commit(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": numpy.__version__,
         },
     }
+
+
+def with_machine(made_on: list[dict[str, Any]], first: int, device: torch.device) -> list[dict[str, Any]]:
+    """The machines of a job so far, and this one from round or epoch ``first`` on, if it is another."""
+    now = machine(device)
+    if made_on and {**made_on[-1], "first": 0} == {**now, "first": 0}:
+        return made_on
+    return [*made_on, {"first": first, **now}]
 
 
 def device_name(device: torch.device) -> str:
@@ -42,12 +56,45 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def made_by(*packages: str) -> str:
+    """The version in words, with the hash of the ``packages`` that made something."""
+    return f"dimat {dimat.__version__}, commit {commit() or 'unknown'}, code {code(*packages)}"
+
+
+@cache
+def code(*packages: str) -> str:
+    """Twelve digits of the SHA-256 over the source files of ``packages``, whatever git knows of them."""
+    digest = hashlib.sha256()
+    for package in packages:
+        for file in sorted((PROJECT / package).rglob("*")):
+            if file.suffix in (".py", ".typ", ".yaml", ".csv") and file.is_file():
+                digest.update(f"{file.relative_to(PROJECT).as_posix()} ".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+@cache
 def commit() -> str | None:
-    """The git commit of the source, with `-dirty` if it was changed; `None` outside a checkout."""
+    """The git commit of the source, with `-dirty` if code was changed or added; `None` outside a checkout.
+
+    A repository around the project, or one that the environment names, is not the project's.
+    """
+    if _git("rev-parse", "--show-toplevel") != str(PROJECT.resolve()):
+        return None
+    found = _git("rev-parse", "--short=12", "HEAD")
+    if not found:
+        return None
+    changed = _git("status", "--porcelain", "--", "dimat", "theory", "paper", "workflow", "Snakefile")
+    return f"{found}-dirty" if changed else found
+
+
+def _git(*arguments: str) -> str | None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-            cwd=Path(__file__).parent,
+        return subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            cwd=PROJECT,
+            env=environment,
             capture_output=True,
             text=True,
             check=True,

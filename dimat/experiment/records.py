@@ -6,15 +6,13 @@ Nothing in them is made for people: labels are made where figures and tables are
 import csv
 import io
 import itertools
-import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dimat.errors import InputError
-from dimat.experiment.config import flattened
 from dimat.io import files
 
 if TYPE_CHECKING:
@@ -35,8 +33,6 @@ class Measurement:
 
 COLUMNS = ("run", *(field.name for field in fields(Measurement)))
 """Columns of records."""
-FACTS = ("found.data", "found.learning_rate")
-"""Columns of runs that are no parameters: what was read, and the learning rate, chosen or given."""
 
 
 def records_csv(run: str, measurements: Iterable[Measurement]) -> bytes:
@@ -74,64 +70,6 @@ def final_value(path: Path, round: int, metric: str) -> float:
         return statistics.mean(float(row["value"]) for row in rows if row | last == row)
     except (statistics.StatisticsError, KeyError, ValueError):
         raise InputError(f"{path}: damaged records; delete it and run again") from None
-
-
-def collect_records(paths: Iterable[Path], output: Path) -> None:
-    """Join the records of several runs into one file."""
-    lines = [",".join(COLUMNS)]
-    for path in paths:
-        header, _, rows = files.read_checked(path).decode().partition("\n")
-        if header != lines[0]:
-            raise InputError(f"{path}: other columns than {lines[0]}; delete it and run again")
-        lines += rows.splitlines()
-    files.write_checked(output, ("\n".join(lines) + "\n").encode())
-
-
-def collect_runs(provenance: Iterable[Path], output: Path) -> None:
-    """Join what made several runs into one row for each: its id, every parameter, and `FACTS`."""
-    rows = [row_of(files.read_json(path)) for path in provenance]
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = ["run", *sorted(name for name in names if name != "run" and not _fact(name))]
-    columns += [name for name in names if _fact(name)]
-    files.write_checked(output, csv_of([columns, *([row.get(name, "") for name in columns] for row in rows)]))
-
-
-def row_of(made: Mapping[str, Any]) -> dict[str, str]:
-    """A run's row from what its ``run.json`` says."""
-    return {
-        "run": made["run"],
-        **flattened(made["experiment"]),
-        "found.data": made["data"]["description"],
-        "found.learning_rate": json.dumps(made["learning_rate"]),
-        **flattened({"metric": made["metric"]}),
-    }
-
-
-def _fact(name: str) -> bool:
-    return name.startswith(("found.", "metric."))
-
-
-def collect_provenance(paths: Iterable[Path], output: Path) -> None:
-    """Sum up what made the records of several runs: one file with the distinct answers and the totals."""
-    runs = [files.read_json(path) for path in paths]
-
-    def distinct(key: str) -> list:
-        return [json.loads(text) for text in sorted({json.dumps(run[key], sort_keys=True) for run in runs})]
-
-    files.write_json(
-        output,
-        {
-            "runs": len(runs),
-            "seconds": sum(run["seconds"] for run in runs),
-            "peak_memory_bytes": max(run["peak_memory_bytes"] for run in runs),
-            "resumed": sum(run["resumed"] for run in runs),
-            "by_run": {run["run"]: {"seconds": run["seconds"]} for run in runs},
-            "data": distinct("data"),
-            "devices": distinct("device"),
-            "threads": distinct("threads"),
-            "versions": distinct("versions"),
-        },
-    )
 
 
 def read_runs(path: Path) -> "pandas.DataFrame":

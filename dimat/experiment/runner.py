@@ -5,6 +5,7 @@ resumes. A job that is killed and started again gives the records of an undistur
 randomness depends on no history, and a checkpoint holds all other state.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -28,15 +29,27 @@ from dimat.data import DataFolders, ImageSet
 from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
 from dimat.errors import InputError
+from dimat.experiment.collect import read_made
 from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Study, Tuned
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted, asked_to_leave
 from dimat.experiment.layout import Layout
 from dimat.experiment.measure import measure, summary
-from dimat.experiment.provenance import machine
+from dimat.experiment.provenance import peak_memory, with_machine
 from dimat.experiment.records import Measurement, final_value, first_difference, records_csv
+from dimat.experiment.sources import check_sources, sources_of
 from dimat.experiment.tuning import best
-from dimat.io.files import read_checked, read_json, read_tensors, write_checked, write_json, write_tensors
+from dimat.io.files import (
+    file_sha256,
+    read_about,
+    read_checked,
+    read_json,
+    read_tensors,
+    tensors_sha256,
+    write_checked,
+    write_json,
+    write_tensors,
+)
 from dimat.methods import Method
 from dimat.randomness import Randomness
 from dimat.tasks.images import ImageTask
@@ -59,8 +72,29 @@ class Runner:
             "%s; %d test images, %d classes", images.description, len(images.test_labels), len(images.classes)
         )
 
+    def check_prepared(self, prepared: Prepared) -> None:
+        """`InputError` if a data set was read from other files than are there now."""
+        path, folders = self.layout.prepared(prepared.id), DataFolders.from_environment(self.layout.downloads)
+        if prepared.data.located(folders) is None:
+            return  # what was read is not at hand any more
+        read = read_about(path)["source"].get("content")
+        check_sources(path, {"data file": read}, {"data file": prepared.data.content(folders)})
+
+    def check_partition(self, partitioned: Partitioned) -> None:
+        """`InputError` if a partition is that of other images than are there now."""
+        path = self.layout.partitioned(partitioned.id)
+        data = read_about(self.layout.prepared(partitioned.prepared.id))["fingerprint"]
+        check_sources(path, {"data": read_json(path).get("fingerprint")}, {"data": data})
+
     def partition(self, partitioned: Partitioned) -> None:
         """Deal a data set out to agents."""
+        path = self.layout.partitioned(partitioned.id)
+        content = self.dealt(partitioned)
+        write_json(path, content)
+        log.info("images of each agent: %s", [len(own["images"]) for own in content["train"]])
+
+    def dealt(self, partitioned: Partitioned) -> dict[str, Any]:
+        """The content of a partition's file."""
         images = ImageSet.load(self.layout.prepared(partitioned.prepared.id))
         labels = images.train_labels.numpy()
         if partitioned.partition is None:
@@ -68,36 +102,39 @@ class Runner:
         else:
             generator = Randomness(partitioned.data.name, partitioned.seed).numpy("partition")
             shares = partitioned.partition.shares(labels, partitioned.agents, generator)
-        path = self.layout.partitioned(partitioned.id)
-        shares.save(path, images.fingerprint(), labels, images.classes)
-        log.info("images of each agent: %s", [len(own) for own in shares.train])
+        return shares.content(partitioned.id, images.fingerprint(), labels, images.classes)
 
     def pretrain(self, start: Pretrained) -> None:
         """Train the agents apart and keep their networks."""
         agents = self._agents(start)
         checkpoint = self._checkpoint(start)
-        done = 0
+        done, made_on = 0, []
         if (saved := checkpoint.load()) is not None:
             tensors, progress = saved
             self._restore(agents, tensors, checkpoint.path)
-            done = progress["epochs"]
+            done, made_on = progress["epochs"], progress["made_on"]
             log.info("resumed after epoch %d", done)
+        made_on = with_machine(made_on, done + 1, agents.device)
         last = start.training.pretrain_epochs
         for epoch in tqdm(range(done, last), "pre-training", unit="epoch", disable=None):
             agents.pretrain(epoch)
             log.info("epoch %d of %d done", epoch + 1, last)
             leave = asked_to_leave() and epoch + 1 < last
             if checkpoint.due() or leave:
-                checkpoint.save(agents.tensors(optimizers=True), {"epochs": epoch + 1})
+                progress = {"epochs": epoch + 1, "made_on": made_on}
+                checkpoint.save(agents.tensors(optimizers=True), progress)
             if leave:
                 raise Interrupted(f"asked to leave; run again to go on after epoch {epoch + 1}")
         path = self.layout.pretrained(start.id)
-        write_tensors(path, agents.tensors(optimizers=False), {"start": start.id})
+        networks = agents.tensors(optimizers=False)
+        about = {"start": start.id, "made_from": checkpoint.made_from, "networks": tensors_sha256(networks)}
+        write_tensors(path, networks, about | {"made_on": made_on})
         self.settle(start)
 
     def tune(self, tuned: Tuned) -> None:
         """Carry out the trials of a choice that are not there yet, and keep what was best."""
         values: dict[float, float | None] = {}
+        records: dict[float, str | None] = {}
         metric = tuned.task.metric
         trials = self._in_one_program(keep_checkpoints=False)
         for factor, trial in tuned.trials().items():
@@ -107,13 +144,26 @@ class Runner:
                     trials.train(trial)
                 trials.settle(trial)
                 values[factor] = final_value(path, trial.training.rounds, metric.name)
+                records[factor] = file_sha256(path)
             except Diverged as error:
                 log.info("%s", error)
-                values[factor] = None
+                values[factor] = records[factor] = None
         factor = best(values, metric)
         log.info("%s on held-out images, by factor: %s; chosen: %g", metric.title, values, factor)
-        tried = [{"factor": factor, "value": value} for factor, value in values.items()]
-        write_json(self.layout.tuned(tuned.id), {"factor": factor, "trials": tried})
+        tried = [{"factor": each, "value": value, "records": records[each]} for each, value in values.items()]
+        write_json(self.layout.tuned(tuned.id), {"id": tuned.id, "factor": factor, "trials": tried})
+
+    def check_choice(self, tuned: Tuned) -> float:
+        """The chosen factor; `InputError` if the choice is another one, or was made from other trials."""
+        path = self.layout.tuned(tuned.id)
+        choice = read_json(path)
+        if choice.get("id") != tuned.id:
+            raise InputError(f"{path}: holds another choice, {choice.get('id')}; delete it and run again")
+        trials = [self.layout.run(trial.id) for trial in tuned.trials().values()]
+        for tried, records in zip(choice["trials"], trials, strict=True):
+            found = {"trial": file_sha256(records)} if tried["records"] and records.exists() else {}
+            check_sources(path, {"trial": tried["records"]}, found)
+        return choice["factor"]
 
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
@@ -122,6 +172,7 @@ class Runner:
         keeps = run.training.optimizer_state == "kept"
         method, agents, communicator, progress = self._open(run, checkpoint)
         done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"]
+        made_on = with_machine(progress["made_on"], done + 1, agents.device)
         measurements: list[Measurement] = progress["measurements"]
         if done:
             resumed += 1
@@ -148,6 +199,7 @@ class Runner:
                     "rounds": round,
                     "seconds": seconds + time.perf_counter() - began,
                     "resumed": resumed,
+                    "made_on": made_on,
                     "measurements": [astuple(row) for row in measurements],
                     "communication": communicator.progress(),
                     "steps_taken": [steps[agent] for agent in sorted(steps)],
@@ -161,45 +213,54 @@ class Runner:
         bar.close()
 
         if communicator.is_main:
-            spent = {"seconds": seconds + time.perf_counter() - began, "resumed": resumed}
-            made = self._provenance(run, method, agents) | spent
+            assert isinstance(agents.task, ImageTask)
+            records = records_csv(run.id, measurements)
+            made = {
+                **self.described(run, agents.task.data, method),
+                "made_from": checkpoint.made_from,
+                "made_on": made_on,
+                "records": hashlib.sha256(records).hexdigest(),
+                "seconds": seconds + time.perf_counter() - began,
+                "resumed": resumed,
+                "peak_memory_bytes": peak_memory(agents.device),
+            }
             write_json(self.layout.run_provenance(run.id), made)
-            write_checked(self.layout.run(run.id), records_csv(run.id, measurements))
+            write_checked(self.layout.run(run.id), records)
             self.settle(run)
         communicator.collect({})  # all go on together, when everything is written
 
-    def _provenance(self, run: Run, method: Method, agents: Networks) -> dict[str, Any]:
-        """What made a run: the experiment as resolved, what was read, the graph, the machine."""
-        task = agents.task
-        assert isinstance(task, ImageTask)
+    def described(self, run: Run, data: ImageSet, method: Method | None = None) -> dict[str, Any]:
+        """What a run is: the experiment as resolved, what was read, the graph."""
+        method = method or self._method(run)
         return {
             "run": run.id,
             "experiment": run.model_dump(mode="json"),
             "method": method.model_dump(mode="json"),
             "learning_rate": method.rate(run.training),
             "metric": run.task.metric._asdict(),
-            "data": {"description": task.data.description, "source": task.data.source},
+            "data": {"description": data.description, "source": data.source},
             "graph": self._describe_graph(run),
             "communication": self.study.communication.model_dump(mode="json"),
-            **machine(agents.device),
         }
 
     def settle(self, done: Pretrained) -> None:
-        """Remove or keep the checkpoint of a job that is done, also of one that was killed just then."""
+        """Remove or keep the checkpoint of a job that is done, also of one that was killed just then.
+
+        `InputError` if what the job was made from is not what there is now.
+        """
+        if isinstance(done, Run):
+            read_made(done, self.layout)
+        else:
+            self._check_start(done, read_about(self.layout.pretrained(done.id)))
         keep = isinstance(done, Run) and self.study.keep_checkpoints
         self._checkpoint(done).finish(self.layout.last_round(done.id) if keep else None)
 
-    def verify(self, run: Run) -> str | None:
+    def repeat(self, run: Run) -> str | None:
         """Carry out the last round of a finished run again; the first number that differs, if any."""
         stored = read_checked(self.layout.run(run.id))
         made = read_json(self.layout.run_provenance(run.id))
         last = run.training.rounds
         checkpoint = self._checkpoint(run, self.layout.last_round(run.id))
-        if last > 1 and not checkpoint.path.exists():
-            raise InputError(
-                f"{checkpoint.path}: no such file; set keep_checkpoints: true, delete "
-                f"{self.layout.run(run.id)} and train again to keep it"
-            )
         method, agents, communicator, progress = self._in_one_program()._open(run, checkpoint)
         measurements = progress["measurements"]
         for round, stage, diagnostics in method.rounds(agents, communicator, run.merging, last, last):
@@ -207,10 +268,11 @@ class Runner:
         difference = first_difference(stored, records_csv(run.id, measurements))
         if difference is None:
             return None
-        torch_version = made["versions"]["torch"]
-        return (
-            f"{difference} (recorded with torch {torch_version}, {made['device']}, threads {made['threads']})"
+        where = "; ".join(
+            f"torch {each['versions']['torch']}, {each['device']}, threads {each['threads']}"
+            for each in made["made_on"]
         )
+        return f"{difference} (recorded with {where})"
 
     def _in_one_program(self, **changes: Any) -> "Runner":
         study = self.study.model_copy(update={"communication": InProcessOptions(), **changes})
@@ -235,14 +297,14 @@ class Runner:
             return method, agents, communicator, progress | {"measurements": measured}
         self._load_start(agents, run.pretrained)
         measured = measure(agents, communicator, 0, "start")
-        progress = {"rounds": 0, "seconds": 0.0, "resumed": 0, "measurements": measured}
+        progress = {"rounds": 0, "seconds": 0.0, "resumed": 0, "made_on": [], "measurements": measured}
         return method, agents, communicator, progress
 
     def _method(self, run: Run) -> Method:
         """The method of a run, with the learning rate that was chosen for it."""
         if run.tuned is None:
             return run.method
-        factor = read_json(self.layout.tuned(run.tuned.id))["factor"]
+        factor = self.check_choice(run.tuned)
         return run.method.with_rate(run.method.rate(run.training) * factor, run.training)
 
     @staticmethod
@@ -297,14 +359,20 @@ class Runner:
     def _load_start(self, agents: Networks, start: Pretrained) -> None:
         path = self.layout.pretrained(start.id)
         tensors, about = read_tensors(path)
-        if about != {"start": start.id}:
-            raise InputError(f"{path}: the start of another experiment; delete it and run again")
+        self._check_start(start, about)
         self._restore(agents, tensors, path)
+
+    def _check_start(self, start: Pretrained, about: object) -> None:
+        path = self.layout.pretrained(start.id)
+        if not isinstance(about, dict) or about.get("start") != start.id:
+            raise InputError(f"{path}: the start of another experiment; delete it and run again")
+        check_sources(path, about.get("made_from"), sources_of(start, self.layout))
 
     def _checkpoint(self, experiment: Pretrained, path: Path | None = None) -> Checkpoint:
         described = experiment.model_dump(mode="json")
         path = path or self.layout.checkpoint(experiment.id)
-        return Checkpoint(path, described, self.study.checkpoint_seconds)
+        made_from = sources_of(experiment, self.layout)
+        return Checkpoint(path, described, made_from, self.study.checkpoint_seconds)
 
     @staticmethod
     def _restore(agents: Networks, tensors: dict[str, Tensor], path: Path) -> None:

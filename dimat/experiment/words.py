@@ -1,5 +1,6 @@
 """How parameters are said to people: in labels of figures and tables, and in the conditions of claims."""
 
+import hashlib
 import json
 
 SAID = {
@@ -56,6 +57,8 @@ def said(key: str, value: str) -> str:
     """A parameter in words; those of one key are as distinct as its values."""
     if (key, value) in SAID:
         return SAID[key, value]
+    if key == "graph.edge_list":  # long; the hash tells lists apart
+        return f"{len(json.loads(value))} links ({hashlib.sha256(value.encode()).hexdigest()[:4]})"
     if key in PATTERNS:
         return PATTERNS[key].format(plain(value))
     words = key.partition(".")[2].removesuffix(".name").replace(".", " ").replace("_", " ") or key

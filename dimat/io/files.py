@@ -4,8 +4,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,24 +78,53 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error})") from None
 
 
-def write_checked(path: Path, content: bytes) -> None:
+def write_checked(path: Path, content: bytes, made_from: Iterable[Path] = (), made_by: str = "") -> None:
     """Write a file that has no place for a checksum of its own; the checksum lies beside it.
 
-    ``path``.sha256 has the form of sha256sum, which checks it, too.
+    ``path``.sha256 has the form of sha256sum, which checks it, too: first the file, then the files that it
+    was ``made_from``, relative to its folder. A comment says what it was ``made_by``.
     """
-    write(_sidecar(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode())
+    lines = [f"# {made_by}"] if made_by else []
+    lines.append(f"{hashlib.sha256(content).hexdigest()}  {path.name}")
+    for source in made_from:
+        lines.append(f"{file_sha256(source)}  {Path(os.path.relpath(source, path.parent)).as_posix()}")
+    write(_sidecar(path), ("\n".join(lines) + "\n").encode())
     write(path, content)
 
 
 def read_checked(path: Path) -> bytes:
-    """Read what `write_checked` wrote; `InputError` if it is absent or damaged."""
+    """Read what `write_checked` wrote.
+
+    `InputError` if it is absent or damaged, or if a file that it was made from is there and another one now.
+    """
     content = read_bytes(path)
+    (sha256, named), *sources = links_of(path)
+    if (sha256, named.name) != (hashlib.sha256(content).hexdigest(), path.name):
+        raise InputError(
+            f"{path}: damaged (it differs from {_sidecar(path).name}); delete both and run again"
+        )
+    for sha256, source in sources:
+        if source.is_file() and file_sha256(source) != sha256:
+            raise InputError(
+                f"{path}: was made from another {source} than there is now; delete it and run again"
+            )
+    return content
+
+
+def links_of(path: Path) -> list[tuple[str, Path]]:
+    """What the checksum file of ``path`` says: SHA-256 and path of itself, then of what it was made from."""
     sidecar = _sidecar(path)
     if not sidecar.is_file():
         raise InputError(f"{path}: its checksum {sidecar.name} is missing; delete it and run again")
-    if read_bytes(sidecar) != f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode():
-        raise InputError(f"{path}: damaged (it differs from {sidecar.name}); delete both and run again")
-    return content
+    try:
+        lines = read_bytes(sidecar).decode().splitlines()
+        found = [line.split("  ", 1) for line in lines if not line.startswith("#")]
+        links = [(sha256, Path(os.path.normpath(path.parent / name))) for sha256, name in found]
+    except ValueError:  # no text, or a line of another form
+        links = []
+    if not links:
+        raise InputError(f"{sidecar}: damaged; delete it and {path.name} and run again")
+    return links
 
 
 def _sidecar(path: Path) -> Path:
@@ -134,6 +163,11 @@ def _json_checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+def checksum_in(path: Path) -> str:
+    """The checksum that a file by `write_json` holds, and that is its own."""
+    return _json_checksum(read_json(path))
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: Any) -> None:
     """Write named tensors, a JSON description and a checksum over both as one safetensors file."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -145,23 +179,41 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: Any) -> None:
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     """Read what `write_tensors` wrote; an absent, damaged or foreign file is an `InputError`."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["dimat"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with _opened(path) as file:
+        metadata = json.loads((file.metadata() or {})["dimat"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         text = metadata["about"]
         if _checksum(tensors, text) != metadata["sha256"]:
             raise ValueError("its checksum differs")
         return tensors, json.loads(text)
+
+
+def read_about(path: Path) -> Any:
+    """The description in a file by `write_tensors`; its checksum needs the tensors and is not compared."""
+    with _opened(path) as file:
+        return json.loads(json.loads((file.metadata() or {})["dimat"])["about"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file; whatever is wrong with it is an `InputError`."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; make it with the steps before (see dimat --help)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
     except (KeyError, TypeError):
         raise InputError(f"{path}: not written by dimat; delete it and run again") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); delete it and run again") from None
 
 
-def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the names, types, shapes and values of tensors."""
+    return _checksum({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, "")
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

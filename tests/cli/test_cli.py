@@ -202,7 +202,7 @@ def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
     job = start if step == "pretrain" else run
     runner.layout.pretrained(start.id).rename(runner.layout.checkpoint(job.id).with_name("unused"))
     path = runner.layout.checkpoint(job.id)
-    Checkpoint(path, job.model_dump(mode="json"), 0).save(
+    Checkpoint(path, job.model_dump(mode="json"), {}, 0).save(
         {"0/network/x": torch.zeros(1000)}, {"epochs": 1, "rounds": 1}
     )
     damage(path, how)
@@ -214,7 +214,7 @@ def test_the_checkpoint_of_another_experiment(dimat, made, small, write_config, 
     runner, start, run = made
     job, other = (start, run) if step == "pretrain" else (run, start)
     path = runner.layout.checkpoint(job.id)
-    Checkpoint(path, other.model_dump(mode="json"), 0).save({}, {"epochs": 1, "rounds": 1})
+    Checkpoint(path, other.model_dump(mode="json"), {}, 0).save({}, {"epochs": 1, "rounds": 1})
     if step == "pretrain":
         runner.layout.pretrained(start.id).unlink()
     assert_mistake(dimat(step, write_config(small)), path.name, "another experiment")

@@ -400,8 +400,8 @@ def test_the_same_data_give_the_same_file(prepared, tmp_path):
     """Bit by bit, every time: whoever compares files must not see a difference that is none."""
     path, images = prepared
     for _ in range(10):
-        images.save(tmp_path / "again.safetensors")
-        assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+        images.save(tmp_path / "again" / path.name)
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_any_flipped_bit_of_a_prepared_data_set_is_noticed(prepared):

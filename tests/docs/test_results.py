@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dimat.experiment.collect import collect
 from dimat.experiment.config import parse_study, read_study
 from dimat.experiment.layout import Layout
-from dimat.experiment.records import collect_records, collect_runs
 from dimat.experiment.runner import Runner
 from paper.page import section
 from paper.tables import tables_of
@@ -76,9 +76,7 @@ def trained(tmp_path_factory):
             if not path.exists():
                 make(part)
         runner.train(run)
-    records = [layout.run(id) for id in study.runs]
-    collect_runs([path.with_name("run.json") for path in records], layout.runs)
-    collect_records(records, layout.records)
+    collect(study, layout)
     return study, layout
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.small import SMALL
 
 from dimat.experiment.cells import SETTING, labelled, without
+from dimat.experiment.collect import row_of
 from dimat.experiment.config import parse_study
-from dimat.experiment.records import row_of
 
 CELL = [*SETTING, "rival"]
 TUNING = {"factors": [0.1, 1.0]}

@@ -1,12 +1,23 @@
-"""`dimat verify`: the last round of a finished run, carried out again from the checkpoint before it."""
+"""`dimat verify`: the chain from images to tables, and the last round of a run, carried out again."""
 
 import csv
+import hashlib
 import io
+import json
 
 import pytest
 from support.jobs import only_run, only_start, open_runner
 
-from dimat.io.files import read_checked, read_tensors, write_checked, write_tensors
+from dimat.experiment.collect import collect
+from dimat.io.files import (
+    links_of,
+    read_checked,
+    read_json,
+    read_tensors,
+    write_checked,
+    write_json,
+    write_tensors,
+)
 
 
 @pytest.fixture
@@ -37,9 +48,11 @@ def test_a_finished_run_gives_its_numbers_again(finished, dimat, write_config, c
     _, run, content = finished(**changes)
     done = dimat("verify", write_config(content), "--only", run.id)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [
-        f"{run.id}: round {run.training.rounds} gives the recorded numbers again"
-    ]
+    described, repeated, *rest = done.stdout.splitlines()
+    assert described.startswith("right") and "run.json: made from what is there" in described
+    assert repeated.startswith("right") and run.id in repeated
+    assert repeated.endswith(f"round {run.training.rounds} gives the recorded numbers again")
+    assert rest and all(line.startswith("not proved: ") for line in rest)
 
 
 @pytest.mark.parametrize("row", [0, 40, -1], ids=["first", "one between", "last"])
@@ -54,8 +67,8 @@ def test_another_number_in_the_records_is_named(finished, dimat, write_config, r
     write_checked(path, text.getvalue().encode())
     done = dimat("verify", write_config(content), "--only", run.id)
     assert done.returncode == 1
-    (line,) = done.stdout.splitlines()
-    assert line.startswith(run.id) and changed[-2] in line and f"round {changed[-6]}" in line
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    assert run.id in line and changed[-2] in line and f"round {changed[-6]}" in line
     assert f"{changed[-1]} is recorded, {recorded} comes out" in line
 
 
@@ -74,8 +87,9 @@ def test_without_its_checkpoint_a_run_cannot_be_verified(finished, dimat, write_
     runner, run, content = finished(keep_checkpoints=False)
     assert not runner.layout.last_round(run.id).exists()
     done = dimat("verify", write_config(content))
-    assert done.returncode == 2
-    assert "keep_checkpoints: true" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 0
+    (line,) = [line for line in done.stdout.splitlines() if run.id in line and "checkpoint" in line]
+    assert line.startswith("not proved") and "keep_checkpoints: true" in line
 
 
 def test_a_checkpoint_is_kept_although_its_run_was_killed_at_its_very_end(finished, dimat, write_config):
@@ -86,3 +100,137 @@ def test_a_checkpoint_is_kept_although_its_run_was_killed_at_its_very_end(finish
     assert dimat("train", config).returncode == 0
     assert kept.exists() and not runner.layout.checkpoint(run.id).exists()
     assert dimat("verify", config).returncode == 0
+
+
+@pytest.fixture
+def chain(tmp_path, small):
+    """A small tuned study from its images to its collected files: runner, run and configuration."""
+    content = small | {"method": {"name": "dpsgd"}, "tuning": {"factors": [0.5, 1.0]}}
+    runner = open_runner(content, tmp_path / "results")
+    for start in runner.study.pretrained.values():
+        runner.pretrain(start)
+    for tuned in runner.study.tuned.values():
+        runner.tune(tuned)
+    run = only_run(runner)
+    runner.train(run)
+    collect(runner.study, runner.layout)
+    return runner, run, content
+
+
+FORGERIES = {}
+
+
+def forgery(change):
+    """A change by somebody who also makes the checksums right."""
+    FORGERIES[change.__name__.replace("_", " ")] = change
+    return change
+
+
+@forgery
+def an_image(layout, run):
+    path = layout.prepared(run.partitioned.prepared.id)
+    tensors, about = read_tensors(path)
+    tensors["train_images"][0] ^= 255
+    write_tensors(path, tensors, about)
+    return path
+
+
+@forgery
+def two_images_dealt_otherwise(layout, run):
+    path = layout.partitioned(run.partitioned.id)
+    content = read_json(path)
+    first, second = content["train"][0]["images"], content["train"][1]["images"]
+    first[0], second[0] = second[0], first[0]
+    write_json(path, content)
+    return path
+
+
+@forgery
+def a_weight_of_a_start(layout, run):
+    path = layout.pretrained(run.pretrained.id)
+    tensors, about = read_tensors(path)
+    next(iter(tensors.values())).flatten()[0] += 1
+    write_tensors(path, tensors, about)
+    return path
+
+
+@forgery
+def a_choice(layout, run):
+    path = layout.tuned(run.tuned.id)
+    content = read_json(path)
+    (other,) = {each["factor"] for each in content["trials"]} - {content["factor"]}
+    write_json(path, content | {"factor": other})
+    return path
+
+
+@forgery
+def a_learning_rate_in_run_json(layout, run):
+    path = layout.run_provenance(run.id)
+    content = read_json(path)
+    content["method"]["optimizer"] = {"name": "sgd", "learning_rate": 0.5}
+    write_json(path, content | {"learning_rate": 0.5})
+    return path
+
+
+@forgery
+def the_gap_of_the_graph_in_run_json(layout, run):
+    path = layout.run_provenance(run.id)
+    content = read_json(path)
+    content["graph"]["spectral_gap"] += 0.1
+    write_json(path, content)
+    return path
+
+
+@forgery
+def a_collected_number(layout, run):
+    lines = read_checked(layout.records).decode().splitlines()
+    lines[5] = lines[5].rpartition(",")[0] + ",0.75"
+    sources = [source for _, source in links_of(layout.records)[1:]]
+    write_checked(layout.records, ("\n".join(lines) + "\n").encode(), sources)
+    return layout.records
+
+
+@forgery
+def a_collected_parameter(layout, run):
+    content = read_checked(layout.runs).replace(b"iid", b"dirichlet")
+    write_checked(layout.runs, content, [source for _, source in links_of(layout.runs)[1:]])
+    return layout.runs
+
+
+@forgery
+def collected_totals(layout, run):
+    write_json(layout.provenance, read_json(layout.provenance) | {"runs": 7})
+    return layout.provenance
+
+
+@pytest.mark.parametrize("change", FORGERIES.values(), ids=FORGERIES)
+def test_what_was_forged_with_its_checksums_is_found(chain, dimat, write_config, change):
+    runner, run, content = chain
+    config = write_config(content)
+    path = change(runner.layout, run)
+    done = dimat("verify", config)
+    assert done.returncode == 1
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    assert any(path.name in line for line in wrong), done.stdout
+
+
+def test_an_honest_study_is_right(chain, dimat, write_config):
+    _, _, content = chain
+    done = dimat("verify", write_config(content))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    right = [line for line in lines if line.startswith("right")]
+    kinds = {"data": 2, "partitions": 2, "starts": 2, "choice": 1, "run": 1, "collected": 3, "trials": 2}
+    assert len(right) == sum(kinds.values()), done.stdout
+    assert any("comes out again" in line for line in right)
+
+
+def test_a_sidecar_is_a_file_that_sha256sum_reads(chain):
+    runner, _, _ = chain
+    lines = runner.layout.records.with_name("records.csv.sha256").read_text().splitlines()
+    for line in lines:
+        sha256, name = line.split("  ", 1)
+        path = runner.layout.root / name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    assert len(lines) == 1 + len(runner.study.runs)
+    assert json.loads(runner.layout.provenance.read_text())["runs"] == len(runner.study.runs)

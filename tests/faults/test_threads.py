@@ -34,7 +34,8 @@ def trained(tmp_path, small):
         with runner.layout.run(run.id).open() as file:
             rows = [row for row in csv.DictReader(file) if row["metric"] == "test_accuracy"]
         accuracies = [float(row["value"]) for row in rows]
-        return networks, accuracies, json.loads(runner.layout.run_provenance(run.id).read_text())["threads"]
+        (machine,) = json.loads(runner.layout.run_provenance(run.id).read_text())["made_on"]
+        return networks, accuracies, machine["threads"]
 
     yield train
     torch.set_num_threads(1)

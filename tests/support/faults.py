@@ -24,7 +24,7 @@ STUDY = SMALL | {
 }
 TRAINING = ("prepare", "partition", "pretrain", "tune", "train", "collect")
 STEPS = (*TRAINING, "holonomy", "judge", "figure", "table", "pdf")
-DIFFERENT_EVERY_TIME = ("seconds", "resumed", "peak_memory_bytes", "sha256")
+DIFFERENT_EVERY_TIME = ("seconds", "resumed", "peak_memory_bytes", "sha256", "made_on")
 """Keys of provenance that say what a run cost."""
 
 

@@ -1,8 +1,9 @@
 """Studies whose numbers are made up: their runs and records lie where figures and tables read them."""
 
+from dimat.experiment.collect import row_of
 from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
-from dimat.experiment.records import COLUMNS, csv_of, row_of
+from dimat.experiment.records import COLUMNS, csv_of
 from dimat.io.files import write_checked
 
 METRIC = "test_accuracy"

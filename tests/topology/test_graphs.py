@@ -430,7 +430,7 @@ def test_a_graph_from_a_file(tmp_path):
     [
         ("0 1\n1 x\n", "line 2: '1 x'"),
         ("0 1\n\n1 2 3 # three\n", "line 3: '1 2 3 # three'"),
-        ("0 3\n", "line 1.*agents 0 to 2"),
+        ("0 3\n", "`0 3`.*agents 0 to 2"),
         ("1 1\n", "line 1"),
         ("-1 1\n", "line 1"),
         ("0 1\n", "disconnected"),

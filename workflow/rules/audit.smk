@@ -13,6 +13,7 @@ rule audit:
         layout.log("audit", "all"),
     params:
         study=layout.study,
+        code=audited_by,
     shell:
         "dimat audit {params.study} 2> {log}"
 
@@ -26,6 +27,7 @@ rule audit_full:
     threads: workflow.cores
     params:
         study=layout.study,
+        code=audited_by,
     shell:
         "dimat audit {params.study} --full --processes {threads} 2> {log}"
 
@@ -53,6 +55,8 @@ rule holonomy:
         side_by_side=1,
     params:
         study=layout.study,
+        code=audited_by,
+        merges=lambda wildcards: [run.id for run in merges[wildcards.id]],
     shell:
         "dimat holonomy {params.study} --only {wildcards.id} 2> {log}"
 
@@ -76,5 +80,7 @@ rule claims:
     localrule: True
     params:
         study=layout.study,
+        code=audited_by,
+        content=study.content,
     shell:
         "dimat judge {params.study} 2> {log}"

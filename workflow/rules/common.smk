@@ -1,6 +1,18 @@
 # What rules ask of the study.
 
 
+def content_of_data(prepared):
+    """The identity of the images that a data set is read from, so that other images make it anew.
+
+    What was read stays what it is where the images are not at hand any more.
+    """
+    made = layout.prepared(prepared.id)
+    folders = DataFolders.from_environment(layout.downloads)
+    if prepared.data.located(folders) is None and made.exists():
+        return read_about(made)["source"]["content"]
+    return prepared.data.content(folders)
+
+
 def needed_by(run):
     """The files that a run reads."""
     choice = [layout.tuned(run.tuned.id)] if run.tuned else []

@@ -17,6 +17,8 @@ rule figure:
     localrule: True
     params:
         study=layout.study,
+        code=drawn_by,
+        content=study.content,
         caption=lambda wildcards: figures[wildcards.id].caption(),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
@@ -39,6 +41,8 @@ rule table:
     localrule: True
     params:
         study=layout.study,
+        code=drawn_by,
+        content=study.content,
         caption=lambda wildcards: tables[wildcards.id].caption(),
     shell:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
@@ -52,10 +56,13 @@ rule paper:
         template=str(PROJECT / "paper" / "dimat.typ"),
     output:
         report(layout.pdf, caption="../report/paper.rst", category="Paper"),
+        f"{layout.pdf}.sha256",
     log:
         layout.log("pdf", "all"),
     localrule: True
     params:
         study=layout.study,
+        code=drawn_by,
+        content=study.content,
     shell:
         "dimat pdf {params.study} 2> {log}"

@@ -9,6 +9,7 @@ rule prepare:
         layout.log("prepare", "{id}"),
     params:
         study=layout.study,
+        content=lambda wildcards: content_of_data(study.prepared[wildcards.id]),
     shell:
         "dimat prepare {params.study} --only {wildcards.id} 2> {log}"
 

@@ -32,15 +32,22 @@ class Shares:
         return numpy.stack([numpy.bincount(labels[own], minlength=classes) for own in getattr(self, phase)])
 
     def save(self, path: Path, fingerprint: str, labels: ndarray, classes: tuple[str, ...]) -> None:
-        """Write the partition of the data with ``fingerprint``, with counts per class and a checksum."""
-        content: dict[str, Any] = {"fingerprint": fingerprint, "classes": classes}
+        """Write the partition of the data with ``fingerprint``, with counts per class and a checksum.
+
+        The file must keep its name, that of the experiment.
+        """
+        write_json(path, self.content(path.stem, fingerprint, labels, classes))
+
+    def content(self, id: str, fingerprint: str, labels: ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+        """The partition ``id`` in JSON terms."""
+        content: dict[str, Any] = {"id": id, "fingerprint": fingerprint, "classes": list(classes)}
         for phase in PHASES:
             counts = self.counts(phase, labels, len(classes)).tolist()
             images = [own.tolist() for own in getattr(self, phase)]
             content[phase] = [
                 {"counts": count, "images": own} for count, own in zip(counts, images, strict=True)
             ]
-        write_json(path, content)
+        return content
 
     @classmethod
     def load(cls, path: Path, fingerprint: str, images: int) -> "Shares":
@@ -51,9 +58,11 @@ class Shares:
                 [numpy.array(agent["images"], dtype=numpy.int64) for agent in content[phase]]
                 for phase in PHASES
             ]
-            found = content["fingerprint"]
+            found, id = content["fingerprint"], content["id"]
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{path}: not a partition; delete it and run again") from None
+        if id != path.stem:
+            raise InputError(f"{path}: holds the partition {id}; delete it and run again")
         if found != fingerprint:
             raise InputError(
                 f"{path}: partitions other data (fingerprint {str(found)[:12]}, the data's is "
