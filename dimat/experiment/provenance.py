@@ -63,13 +63,17 @@ def made_by(*packages: str) -> str:
 
 @cache
 def code(*packages: str) -> str:
-    """Twelve digits of the SHA-256 over the source files of ``packages``, whatever git knows of them."""
+    """Twelve digits of the SHA-256 over the source files of ``packages``, whatever git knows of them.
+
+    Empty lines and those of comments do not count.
+    """
     digest = hashlib.sha256()
     for package in packages:
         for file in sorted((PROJECT / package).rglob("*")):
             if file.suffix in (".py", ".typ", ".yaml", ".csv") and file.is_file():
                 digest.update(f"{file.relative_to(PROJECT).as_posix()} ".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+                lines = (line.strip() for line in file.read_bytes().splitlines())
+                digest.update(b"\n".join(line for line in lines if line and not line.startswith(b"#")))
     return digest.hexdigest()[:12]
 
 

@@ -29,6 +29,8 @@ def interrupt(arguments, folder, number, after):
     [
         ("pretrain", signal.SIGUSR1, "epoch 2 of"),
         ("train", signal.SIGTERM, "round 2 of"),
+        ("train", signal.SIGHUP, "round 2 of"),
+        ("train", signal.SIGINT, "round 2 of"),
         ("tune", signal.SIGTERM, "round 2 of"),
     ],
 )
@@ -69,6 +71,54 @@ def test_a_job_that_is_asked_to_leave(tmp_path, small, write_config, step, numbe
         path.unlink()
     jobs[step]()
     assert output.read_bytes() == found
+
+
+def test_a_job_that_was_started_with_nohup_outlives_its_terminal(tmp_path):
+    program = """
+import os, signal
+from dimat.experiment import interruption
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+interruption.listen()
+os.kill(os.getpid(), signal.SIGHUP)
+print(interruption.asked_to_leave())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_a_second_control_c_does_not_wait(tmp_path):
+    program = """
+import os, signal
+from dimat.experiment import interruption
+
+interruption.listen()
+os.kill(os.getpid(), signal.SIGINT)
+print(interruption.asked_to_leave(), flush=True)
+os.kill(os.getpid(), signal.SIGINT)
+print("still there")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "True\n"
+    assert "press Ctrl-C again" in done.stderr
+
+
+def test_one_run_that_diverges_does_not_stop_the_others(tmp_path):
+    program = """
+from pathlib import Path
+from dimat.agents.agents import Diverged
+from dimat.cli import main as cli
+
+def step(item):
+    if item < 3:
+        raise Diverged(f"training {item} diverged")
+    Path(str(item)).touch()
+
+cli.each({"one": 1, "two": 2, "three": 3, "four": 4}, None, Path, step)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"3", "4"}
+    assert "2 of 4 diverged: one, two" in done.stderr.splitlines()[-1]
 
 
 def test_no_further_run_is_begun(tmp_path):

@@ -6,8 +6,11 @@ import subprocess
 import time
 
 import pytest
+import torch
 from support.jobs import assert_nothing_left_over, only_run, only_start, open_runner
 from support.small import command
+
+from dimat.io.files import read_json
 
 
 class Interruption(BaseException):
@@ -210,3 +213,18 @@ def test_records_do_not_depend_on_when_checkpoints_are_written(tmp_path, small):
         runner.train(only_run(runner))
         records.append(runner.layout.run(only_run(runner).id).read_bytes())
     assert records[0] == records[1]
+
+
+def test_a_run_resumed_with_other_threads_names_both(tmp_path, small, interrupted):
+    runner = open_runner(small, tmp_path)
+    start, run = only_start(runner), only_run(runner)
+    runner.pretrain(start)
+    assert interrupted(lambda: runner.train(run), 4)
+    other = open_runner(small | {"threads": 2}, tmp_path)
+    try:
+        other.train(run)
+    finally:
+        torch.set_num_threads(1)
+    made = read_json(runner.layout.run_provenance(run.id))["made_on"]
+    assert [machine["threads"] for machine in made] == [1, 2]
+    assert made[0]["first"] == 1 < made[1]["first"]
