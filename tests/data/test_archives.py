@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from support.pictures import assert_refused, fill, read, zipped
 
-from dimat.data.folder import physical_memory
-from dimat.data.image_tree import CHECKSUMS
+from dimat.data.memory import memory_limit
+from dimat.data.folder_files import CHECKSUMS
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_an_image_of_too_many_pixels(archive):
 def test_images_that_do_not_fit_into_memory(tmp_path):
     path = tmp_path / "images.zip"
     image = black(2000, 2000)
-    count = physical_memory() // (3 * 2000 * 2000) + 1
+    count = memory_limit() // (3 * 2000 * 2000) + 1
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(count):
             archive.writestr(f"train/ant/{number}.png", image)
