@@ -15,8 +15,10 @@ from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 """Formats that are read; other decoders of the library are never started."""
-BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
-"""Tags of TIFF, and the value that says that 0 is white."""
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+"""Tags of TIFF."""
+WHITE_IS_ZERO, SIGNED = 0, 2
+"""What photometric and sample format may say."""
 DISPLAY_GAMMA = 0.45455
 """What PNG files of ordinary images declare."""
 TURNS = {
@@ -83,13 +85,13 @@ def _eight_bit_rgb(image: Image.Image, content: bytes, note: Note) -> Image.Imag
         return _of_floats(image, note)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return _of_deep_grey(image, content, note)
-    if _bits(image, content) > 8:
-        raise Unreadable("has more than 8 bits a channel in colour; expected 8")
-    if image.mode in ("I", "LAB", "HSV"):
+    if image.mode in ("I", "LAB", "HSV") or _signed(image):
         kinds = {"I": "32-bit or signed integers", "LAB": "colours in LAB", "HSV": "colours in HSV"}
         raise Unreadable(
-            f"has {kinds[image.mode]} (mode {image.mode}); expected grey, palette, RGB or CMYK"
+            f"has {kinds.get(image.mode, 'signed integers')} (mode {image.mode}); expected grey, palette, RGB or CMYK"
         )
+    if _bits(image, content) > 8:
+        raise Unreadable(f"has more than 8 bits a channel in colour (mode {image.mode}); expected 8")
     alpha = None
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         grey = image.mode in ("1", "L", "LA", "La")
@@ -117,6 +119,10 @@ def _bits(image: Image.Image, content: bytes) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))
     return 8
+
+
+def _signed(image: Image.Image) -> bool:
+    return isinstance(image, TiffImagePlugin.TiffImageFile) and SIGNED in image.tag_v2.get(SAMPLE_FORMAT, ())
 
 
 def _of_floats(image: Image.Image, note: Note) -> Image.Image:
