@@ -41,10 +41,14 @@ class Folder(DataSet):
     title: Title | None = None
     """What figures and tables call it; null uses the file's name."""
 
+    def located(self, folders: DataFolders) -> Path | None:
+        """The folder or zip that would be read; `None` if it is not there."""
+        place = os.path.expanduser(self.path)  # noqa: PTH111  # which leaves unknown users as they are
+        return Path(place) if os.path.exists(place) else folders.find(self.path)  # noqa: PTH110  # never fails
+
     @override
     def read(self, folders: DataFolders) -> ImageSet:
-        place = os.path.expanduser(self.path)  # noqa: PTH111  # which leaves unknown users as they are
-        path = Path(place) if os.path.exists(place) else folders.find(self.path)  # noqa: PTH110  # never fails
+        path = self.located(folders)
         if path is None:
             raise folders.missing("data.path", f"the folder or zip {self.path!r}")
         title = self.title or Path(os.path.abspath(path)).stem or "images"  # noqa: PTH100  # not of what it links to
@@ -106,8 +110,10 @@ def _check_classes(
         if classes and not names:
             raise InputError(f"{tree.path}: no class in {split}/; {layout}")
         if empty := [label for label in classes if not names.get(label)]:
-            alike = [label for label in names if label.casefold() == empty[0].casefold() != label]
-            other = f" (there is {split}/{alike[0]}/)" if alike and alike[0] != empty[0] else ""
+            alike = [
+                label for label in names if label != empty[0] and label.casefold() == empty[0].casefold()
+            ]
+            other = f" (there is {split}/{alike[0]}/)" if alike else ""
             raise InputError(
                 f"{tree.path}: class {empty[0]!r} has no image in {split}/{empty[0]}/{other}; every class "
                 "needs one"

@@ -44,9 +44,7 @@ def open_archive(path: Path) -> Iterator[ImageTree]:
         yield ImageTree(path, tuple(members), contents, skipped)
 
 
-def _looked_at(
-    path: Path, archive: zipfile.ZipFile, skipped: Tally
-) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+def _looked_at(path: Path, archive: zipfile.ZipFile, skipped: Tally) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     """Members by name, without those that are left out.
 
     `InputError` unless every name is an ordinary one, once, and the same at both places of the archive: a

@@ -294,7 +294,9 @@ def test_images_are_turned_upright(ending, orientation):
     corners[:8, :8] = [255, 0, 0]
     corners[:8, 16:] = [0, 255, 0]
     upright = Image.fromarray(corners)
-    back = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}.get(orientation, TURNS.get(orientation))
+    back = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}.get(
+        orientation, TURNS.get(orientation)
+    )
     turned = upright if back is None else upright.transpose(back)
     exif = Image.Exif()
     exif[0x0112] = orientation
