@@ -1,6 +1,5 @@
 """CIFAR-10 and CIFAR-100 from their official archives, through torchvision (download, checksums)."""
 
-import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -35,7 +34,7 @@ class Cifar(DataSet):
     def read(self, folders: DataFolders) -> ImageSet:
         """Order: official files, the substitute, a download of the official files."""
         official = folders.find(self.official_folder)
-        replacement = folders.find(os.path.expanduser(self.substitute)) if self.substitute else None
+        replacement = folders.find(self.substitute) if self.substitute else None
         if official is None and replacement is not None:
             images = Folder(path=str(replacement), size=self.size).read(folders)
             encoding = images.source["encoding"]

@@ -21,6 +21,11 @@ SEARCH_VARIABLE = "DIMAT_DATA"
 """Environment variable: folders in which data sets lie, separated as in PATH."""
 
 
+def expanded(path: str) -> str:
+    """A path without ``~``; that of an unknown user stays as it is."""
+    return os.path.expanduser(path)  # noqa: PTH111  # which fails for unknown users
+
+
 @dataclass(frozen=True)
 class DataFolders:
     """Where data sets are looked for, and where a download may be put."""
@@ -32,11 +37,12 @@ class DataFolders:
     def from_environment(cls, downloads: Path) -> "DataFolders":
         """The folders named in ``DIMAT_DATA``, then ``downloads``."""
         named = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
-        return cls((*(Path(os.path.expanduser(folder)) for folder in named if folder), downloads), downloads)
+        search = (Path(expanded(folder)) for folder in named if folder)
+        return cls((*search, downloads), downloads)
 
     def find(self, *names: str) -> Path | None:
         """The first existing file or folder with one of the ``names``; `None` if there is none."""
-        candidates = (folder / name for folder in self.search for name in names)
+        candidates = (folder / expanded(name) for folder in self.search for name in names)
         return next((path for path in candidates if os.path.exists(path)), None)  # noqa: PTH110  # never fails
 
     def missing(self, key: str, what: str) -> InputError:

@@ -87,9 +87,8 @@ def _eight_bit_rgb(image: Image.Image, content: bytes, note: Note) -> Image.Imag
         return _of_deep_grey(image, content, note)
     if image.mode in ("I", "LAB", "HSV") or _signed(image):
         kinds = {"I": "32-bit or signed integers", "LAB": "colours in LAB", "HSV": "colours in HSV"}
-        raise Unreadable(
-            f"has {kinds.get(image.mode, 'signed integers')} (mode {image.mode}); expected grey, palette, RGB or CMYK"
-        )
+        kind = kinds.get(image.mode, "signed integers")
+        raise Unreadable(f"has {kind} (mode {image.mode}); expected grey, palette, RGB or CMYK")
     if _bits(image, content) > 8:
         raise Unreadable(f"has more than 8 bits a channel in colour (mode {image.mode}); expected 8")
     alpha = None

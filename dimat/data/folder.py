@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
 
-from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.data_set import DataFolders, DataSet, expanded
 from dimat.data.folder_files import open_folder
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, below_top
@@ -43,7 +43,7 @@ class Folder(DataSet):
 
     def located(self, folders: DataFolders) -> Path | None:
         """The folder or zip that would be read; `None` if it is not there."""
-        place = os.path.expanduser(self.path)  # noqa: PTH111  # which leaves unknown users as they are
+        place = expanded(self.path)
         return Path(place) if os.path.exists(place) else folders.find(self.path)  # noqa: PTH110  # never fails
 
     @override
@@ -54,8 +54,8 @@ class Folder(DataSet):
         title = self.title or Path(os.path.abspath(path)).stem or "images"  # noqa: PTH100  # not of what it links to
         if len(title) > LONGEST_TITLE or fault_of(title):
             raise InputError(
-                f"{printable(str(path))}: its name cannot be shown in a table; set data.title to a name of up to "
-                f"{LONGEST_TITLE} characters"
+                f"{printable(str(path))}: its name cannot be shown in a table; set data.title to a "
+                f"name of up to {LONGEST_TITLE} characters"
             )
         with open_tree(path) as tree:
             splits = {split: tree.by_class(split) for split in ("train", "test")}

@@ -28,7 +28,7 @@ def open_folder(path: Path) -> ImageTree:
     looked_at = {name for name in expected if not any(map(left_out, name.split("/")))}
     for name in sorted(files ^ looked_at):
         raise InputError(
-            f"{path}: {CHECKSUMS} and the folder differ in {ascii(name)}; expected a list of all files, all "
+            f"{path}: {CHECKSUMS} and the folder differ in {name!a}; expected a list of all files, all "
             "of them there"
         )
 

@@ -101,7 +101,7 @@ class ImageTree:
         label = unicodedata.normalize("NFC", folder)
         if written.setdefault(label, folder) != folder:
             raise InputError(
-                f"{self.path}: class folders {ascii(written[label])} and {ascii(folder)} in {split}/ are one "
+                f"{self.path}: class folders {written[label]!a} and {folder!a} in {split}/ are one "
                 "name in two forms of Unicode; expected one folder for a class"
             )
         return label

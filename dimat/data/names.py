@@ -32,7 +32,7 @@ def fault_of(name: str) -> str | None:
 
 def _showable(name: str) -> str:
     if fault := fault_of(name):
-        raise ValueError(f"expected a name without control characters, got {ascii(name)}, which {fault}")
+        raise ValueError(f"expected a name without control characters, got {name!a}, which {fault}")
     return name
 
 

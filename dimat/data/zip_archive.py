@@ -3,7 +3,7 @@
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from dimat.data.folder_files import LARGEST_FILE
@@ -92,10 +92,8 @@ def _name(member: zipfile.ZipInfo) -> str:
     """
     name = member.filename
     if not member.flag_bits & NAME_IS_UTF8:
-        try:
+        with suppress(UnicodeError):  # else it is what the format says it is
             name = name.encode("cp437").decode()
-        except UnicodeError:  # it is what the format says it is
-            pass
     name = name.replace("\\", "/")
     below = PurePosixPath(name).as_posix()
     return f"{below}/" if name.endswith("/") else below

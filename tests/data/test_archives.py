@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from support.pictures import assert_refused, fill, read, zipped
 
-from dimat.data.memory import memory_limit
 from dimat.data.folder_files import CHECKSUMS
+from dimat.data.memory import memory_limit
 
 
 @pytest.fixture

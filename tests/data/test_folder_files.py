@@ -259,7 +259,7 @@ def test_names_that_differ_in_case_are_two_classes(root):
     for name in ("train/ant", "test/ant"):
         shutil.rmtree(root / name)
     (root / "test" / "ANT").rename(root / "test" / "Ant")
-    assert_refused(lambda: read(root), root, "'ANT' has no image in test/ANT/ (there is test/Ant/)")
+    assert_refused(lambda: read(root), root, "'Ant' has no image in train/Ant/ (there is train/ANT/)")
 
 
 def test_files_whose_names_are_not_utf8_are_read_and_named(root):

@@ -17,7 +17,7 @@ rule figure:
     localrule: True
     params:
         study=layout.study,
-        caption=lambda wildcards: figures[wildcards.id].caption(),
+        caption=lambda wildcards: in_report(figures[wildcards.id].caption()),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
 
@@ -39,7 +39,7 @@ rule table:
     localrule: True
     params:
         study=layout.study,
-        caption=lambda wildcards: tables[wildcards.id].caption(),
+        caption=lambda wildcards: in_report(tables[wildcards.id].caption()),
     shell:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
 
