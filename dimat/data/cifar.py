@@ -10,7 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from dimat.data.data_set import DataFolders, DataSet
-from dimat.data.folder import Folder
+from dimat.data.folder import read_folder
 from dimat.data.image_set import ImageSet
 from dimat.data.names import Showable
 from dimat.errors import InputError
@@ -36,7 +36,7 @@ class Cifar(DataSet):
         official = folders.find(self.official_folder)
         replacement = folders.find(self.substitute) if self.substitute else None
         if official is None and replacement is not None:
-            images = Folder(path=str(replacement), size=self.size).read(folders)
+            images = read_folder(self, replacement, self.title)
             encoding = images.source["encoding"]
             images.title = f"{self.title} ({encoding if encoding == 'JPEG' else replacement.name})"
             return images

@@ -57,10 +57,15 @@ class Folder(DataSet):
                 f"{printable(str(path))}: its name cannot be shown in a table; set data.title to a "
                 f"name of up to {LONGEST_TITLE} characters"
             )
-        with open_tree(path) as tree:
-            splits = {split: tree.by_class(split) for split in ("train", "test")}
-            tree.outside(*splits)
-            return read_splits(self, tree, splits, title)
+        return read_folder(self, path, title)
+
+
+def read_folder(data_set: DataSet, path: Path, title: str) -> ImageSet:
+    """Decode the folder or zip at ``path``, at the size of ``data_set``."""
+    with open_tree(path) as tree:
+        splits = {split: tree.by_class(split) for split in ("train", "test")}
+        tree.outside(*splits)
+        return read_splits(data_set, tree, splits, title)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from support.pictures import assert_refused, fill, folders, picture, read, zipped
 
 from dimat.data import DataFolders
+from dimat.data.cifar import Cifar10
 from dimat.data.data_set import SEARCH_VARIABLE
 from dimat.data.folder import Folder
 from dimat.data.memory import memory_limit
@@ -340,3 +341,14 @@ def test_without_control_groups_it_is_the_memory_of_the_machine(tmp_path):
 def test_the_memory_of_a_control_group(control_groups, own, files, expected):
     found = control_groups(own, **files)
     assert found == expected if expected else 2**30 < found <= MACHINE
+
+
+def test_a_substitute_may_lie_anywhere(root, tmp_path):
+    """Where DIMAT_DATA leads is no part of the configuration, and shown nowhere."""
+    place = tmp_path / "a\nb"
+    place.mkdir()
+    root.rename(place / ("x" * 200))
+    data = Cifar10(substitute="x" * 200)
+    images = data.read(folders(place, downloads=tmp_path / "none"))
+    assert images.title.startswith("CIFAR-10 (")
+    assert images.shape == (3, 8, 8)
