@@ -1,6 +1,7 @@
 """The tables of studies as a page of Markdown, for people who read in a browser."""
 
 import io
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,18 @@ def read_table(layout: Layout, name: str) -> "DataFrame":
 def markdown(rows: "DataFrame") -> str:
     """A table in Markdown; what is the same in each of several rows is said once, before it."""
     same = [name for name in rows if len(rows) > 1 and rows[name].nunique() == 1]
-    shared = "; ".join(f"{name}: {rows[name].iloc[0]}" for name in same if rows[name].iloc[0])
+    shared = "; ".join(f"{name}: {without_tags(rows[name].iloc[0])}" for name in same if rows[name].iloc[0])
     shown = rows.drop(columns=same)
     lines = [list(shown), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+    table = "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in lines)
     return "\n\n".join(filter(None, [shared, table]))
+
+
+def escaped(cell: str) -> str:
+    """Text in a cell, which ends no cell and starts no HTML."""
+    return without_tags(cell).replace("|", "&#124;")
+
+
+def without_tags(text: str) -> str:
+    """Text that starts no HTML."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)

@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from dimat.data.content import content_of
 from dimat.data.data_set import DataFolders, DataSet
-from dimat.data.folder import Folder
+from dimat.data.folder import read_folder
 from dimat.data.image_set import ImageSet
+from dimat.data.names import Showable
 from dimat.errors import InputError
 from dimat.io.torchvision_import import torchvision_module
 
@@ -26,7 +27,7 @@ class Cifar(DataSet):
     official_folder: ClassVar[str]
     crop: Annotated[int, Field(ge=0, le=64)] = 4
     """Augment by random crops after padding with so many black pixels on every side."""
-    substitute: str | None = None
+    substitute: Showable | None = None
     """An image folder or zip (see `folder`), looked for in DIMAT_DATA, that stands in where the official
     files are not there; it is then named in every figure and table."""
 
@@ -49,7 +50,7 @@ class Cifar(DataSet):
         official = folders.find(self.official_folder)
         replacement = self._replacement(folders)
         if official is None and replacement is not None:
-            images = Folder(path=str(replacement), size=self.size).read(folders)
+            images = read_folder(self, replacement, self.title)
             encoding = images.source["encoding"]
             images.title = f"{self.title} ({encoding if encoding == 'JPEG' else replacement.name})"
             return images
@@ -73,9 +74,9 @@ class Cifar(DataSet):
         return ImageSet(
             self.title,
             tuple(train.classes),
-            self.stack(Image.fromarray(image) for image in train.data),
+            self.stack(map(Image.fromarray, train.data), len(train.data)),
             torch.from_numpy(numpy.asarray(train.targets)),
-            self.stack(Image.fromarray(image) for image in test.data),
+            self.stack(map(Image.fromarray, test.data), len(test.data)),
             torch.from_numpy(numpy.asarray(test.targets)),
             {"file": self.official_folder, "checked by": "torchvision"},
         )

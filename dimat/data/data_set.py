@@ -22,6 +22,11 @@ SEARCH_VARIABLE = "DIMAT_DATA"
 """Environment variable: folders in which data sets lie, separated as in PATH."""
 
 
+def expanded(path: str) -> str:
+    """A path without ``~``; that of an unknown user stays as it is."""
+    return os.path.expanduser(path)  # noqa: PTH111  # which fails for unknown users
+
+
 @dataclass(frozen=True)
 class DataFolders:
     """Where data sets are looked for, and where a download may be put."""
@@ -33,12 +38,13 @@ class DataFolders:
     def from_environment(cls, downloads: Path) -> "DataFolders":
         """The folders named in ``DIMAT_DATA``, then ``downloads``."""
         named = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
-        return cls((*(Path(folder) for folder in named if folder), downloads), downloads)
+        search = (Path(expanded(folder)) for folder in named if folder)
+        return cls((*search, downloads), downloads)
 
     def find(self, *names: str) -> Path | None:
         """The first existing file or folder with one of the ``names``; `None` if there is none."""
-        candidates = (folder / name for folder in self.search for name in names)
-        return next((path for path in candidates if path.exists()), None)
+        candidates = (folder / expanded(name) for folder in self.search for name in names)
+        return next((path for path in candidates if os.path.exists(path)), None)  # noqa: PTH110  # never fails
 
     def missing(self, key: str, what: str) -> InputError:
         """The error for data that were not found."""
@@ -91,6 +97,8 @@ class DataSet(Spec):
         images.source["content"] = content
         if self.content(folders) != content:
             raise InputError(f"data: {self.located(folders)} changed while it was read; run again")
+        if not (self.validation or self.train_limit or self.test_limit):
+            return images  # without a copy
         train = first_of_each_class(images.train_labels, self.train_limit, "data.train_limit")
         if self.validation:
             held = share_of_each_class(images.train_labels[train], self.validation)
@@ -120,8 +128,14 @@ class DataSet(Spec):
             return image
         return image.resize((self.size, self.size), Image.Resampling.BOX)
 
-    def stack(self, images: Iterable[Image.Image]) -> Tensor:
-        """Images as one uint8 tensor (n, channels, height, width), resized."""
-        arrays = [numpy.asarray(self.resized(image)) for image in images]
-        tensor = torch.from_numpy(numpy.stack(arrays))
-        return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
+    def stack(self, images: Iterable[Image.Image], count: int) -> Tensor:
+        """``count`` images as one uint8 tensor (n, channels, height, width), resized; held only once."""
+        stacked: Tensor | None = None
+        for place, image in enumerate(images):
+            pixels = torch.from_numpy(numpy.array(self.resized(image)))
+            pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+            if stacked is None:
+                stacked = torch.empty((count, *pixels.shape), dtype=torch.uint8)
+            stacked[place] = pixels
+        assert stacked is not None
+        return stacked

@@ -33,7 +33,7 @@ class Digits(DataSet):
         del folders  # bundled with scikit-learn
         levels, classes = load_digits(return_X_y=True)
         images = (numpy.asarray(levels) * 15).astype(numpy.uint8).reshape(-1, 8, 8)
-        scans = self.stack(Image.fromarray(scan) for scan in images)
+        scans = self.stack(map(Image.fromarray, images), len(images))
         labels = torch.from_numpy(numpy.asarray(classes).astype(numpy.int64))
         train, test = train_test_split(
             numpy.arange(len(labels)), test_size=360, stratify=classes, random_state=0

@@ -1,175 +1,174 @@
-"""Image files in a folder or a zip archive, read without extracting anything."""
+"""Image files by class, wherever they lie: which files are images, which are left out, and why."""
 
-import hashlib
-import io
-import stat
-import warnings
-import zipfile
+import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from dimat.data.decoding import Unreadable, decode
+from dimat.data.names import fault_of, printable
+from dimat.data.tally import Tally
 from dimat.errors import InputError
 
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What files with these endings may hold; other decoders of the library are never started."""
-LARGEST_FILE = 64 * 2**20
-"""Bytes; a file that declares more is refused before it is read."""
-LARGEST_RATIO = 100
-"""A zip that declares to be so many times its size is refused: images hardly shrink."""
-DIRECTORY_ENTRY = b"PK\x01\x02"
-"""What an entry in the directory of a zip begins with."""
-CHECKSUMS = "SHA256SUMS"
-"""Where a folder holds a file of this name, as sha256sum writes it, its files are checked against it."""
+IMAGE_ENDINGS = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
+    *(".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+}
+OTHER_ENDINGS = {
+    *(".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".tga", ".ico", ".exr", ".hdr", ".pcx"),
+    *(".dng", ".cr2", ".nef", ".arw", ".eps", ".dds", ".xcf", ".qoi"),
+}
+"""Of images in formats that are not read: to leave them out would be another data set."""
+BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|II\*\0|MM\0\*|II\+\0|RIFF....WEBP|....ftypavi[fs]|P[1-6]\s+[#\d]|"
+    rb"P[Ff]\s+\d|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    re.DOTALL,
+)
+"""How images begin, for files with an unusual ending or none."""
+OTHER_BEGINNINGS = re.compile(
+    rb"....ftyp(?:hei|hev|mif|msf)|\xff\x0a|\0\0\0\x0cJXL |\0\0\0\x0cjP  |8BPS", re.DOTALL
+)
+ARCHIVES = re.compile(rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|.{257}ustar", re.DOTALL)
+LOOKED_AT = 264
+"""Bytes of a file that are enough to tell what it is."""
+OF_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"}
+"""What systems put beside images; some of it are copies of images."""
 
 
 @dataclass(frozen=True)
 class ImageTree:
-    """The files below a folder or in a zip: their relative paths, and how to read one."""
+    """The files below a folder or in a zip: their relative paths, and how to read one.
+
+    Names of folders end in a slash. ``contents(name, limit)`` gives a file, or its first ``limit`` bytes.
+    """
 
     path: Path
     names: tuple[str, ...]
-    contents: Callable[[str], bytes]
+    contents: Callable[[str, int | None], bytes]
+    skipped: Tally = field(default_factory=Tally)
+    converted: Tally = field(default_factory=Tally)
 
-    def read(self, name: str) -> bytes:
-        """One file; `InputError` names a damaged or oversized one."""
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """One file, or its first ``limit`` bytes; `InputError` names a damaged or oversized one."""
         try:
-            return self.contents(name)
+            return self.contents(name, limit)
         except Exception as error:  # of an archive, a decompressor or the file system
-            raise InputError(f"{self.path}: {name} is damaged ({error}); replace or remove it") from None
+            raise InputError(
+                f"{self.path}: {printable(name)} cannot be read ({one_line(error)}); replace or remove it"
+            ) from None
 
     def image(self, name: str) -> Image.Image:
         """One decoded RGB image; `InputError` names a damaged or oversized one."""
-        content = io.BytesIO(self.read(name))
+        content = self.read(name)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(content, formats=FORMATS) as image:
-                    return image.convert("RGB")
+            return decode(content, lambda what: self.converted.add(what, name))
+        except Unreadable as error:
+            reason = f"{error}"
         except Exception as error:  # decoders raise almost anything when a file is damaged
-            raise InputError(
-                f"{self.path}: image {name} is damaged or no image ({one_line(error)}); replace or remove it"
-            ) from None
+            reason = f"is damaged or no image ({one_line(error)})"
+        raise InputError(f"{self.path}: image {printable(name)} {reason}; convert, replace or remove it")
 
     def by_class(self, split: str) -> dict[str, list[str]]:
-        """Image names below ``split``/<class>/, by class; classes without an image included."""
+        """Image names below ``split``/<class>/, by class; classes without an image included.
+
+        Names of classes are in Unicode's composed form, as systems differ in the form that they write.
+        """
         found: dict[str, list[str]] = defaultdict(list)
-        for name in self.names:
+        written: dict[str, str] = {}
+        for name in sorted(self.names):
             parts = PurePosixPath(name).parts
-            if len(parts) >= 2 and parts[0] == split:
-                is_image = len(parts) >= 3 and PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS
-                if is_image:
-                    found[parts[1]].append(name)
-                elif name.endswith("/"):
-                    found.setdefault(parts[1], [])
-        return {label: sorted(found[label]) for label in sorted(found)}
+            if len(parts) < 2 or parts[0] != split:
+                continue
+            if len(parts) == 2 and not name.endswith("/"):
+                self.skipped.add(f"in {split}/ but in no class", name)
+                continue
+            label = self._label(split, parts[1], written)
+            if name.endswith("/"):
+                found.setdefault(label, [])
+            elif self._is_image(name):
+                found[label].append(name)
+            else:
+                found.setdefault(label, [])
+        return {label: found[label] for label in sorted(found)}
+
+    def _label(self, split: str, folder: str, written: dict[str, str]) -> str:
+        if fault := fault_of(folder):
+            raise InputError(f"{self.path}: class folder {split}/{ascii(folder)[1:-1]}/ {fault}; rename it")
+        label = unicodedata.normalize("NFC", folder)
+        if written.setdefault(label, folder) != folder:
+            raise InputError(
+                f"{self.path}: class folders {written[label]!a} and {folder!a} in {split}/ are one "
+                "name in two forms of Unicode; expected one folder for a class"
+            )
+        return label
+
+    def _is_image(self, name: str) -> bool:
+        """Whether a file is an image; `InputError` for images in formats that are not read."""
+        ending = PurePosixPath(name).suffix.lower()
+        if ending in IMAGE_ENDINGS:
+            return True
+        beginning = self.read(name, LOOKED_AT)
+        if BEGINNINGS.match(beginning):
+            return True
+        if ending in OTHER_ENDINGS or OTHER_BEGINNINGS.match(beginning):
+            raise InputError(
+                f"{self.path}: {printable(name)} is an image in a format that is not read; expected JPEG, "
+                "PNG, BMP, GIF, TIFF, WebP, AVIF or PNM: convert or remove it"
+            )
+        archive = ARCHIVES.match(beginning)
+        self.skipped.add("archives, not unpacked" if archive else "no images", name)
+        return False
+
+    def outside(self, *splits: str) -> None:
+        """Count the files that lie in none of ``splits``."""
+        for name in self.names:
+            if name.split("/")[0] not in splits and not name.endswith("/"):
+                self.skipped.add(f"outside {'/ and '.join(splits)}/", name)
+
+    def top(self) -> str:
+        """What lies at the top, in words: the first few names."""
+        found = sorted({name.split("/")[0] + "/" * ("/" in name) for name in self.names})
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        return ", ".join(map(printable, found[:5])) + more or "nothing"
 
 
-@contextmanager
-def open_tree(path: Path) -> Iterator[ImageTree]:
-    """Open a folder or a zip; a single top folder (``name/train``, ``name/test``) is looked through."""
-    if path.is_dir():
-        yield _below_top(_folder(path))
-        return
-    try:
-        archive = zipfile.ZipFile(path)
-    except Exception as error:  # a damaged directory of an archive is noticed in many ways
+def left_out(part: str) -> str | None:
+    """Why what has this name is never looked at; `None` for all else."""
+    if part in OF_SYSTEMS:
+        return "files of an operating system"
+    return "hidden, their names begin with a dot" if part.startswith(".") else None
+
+
+def below_top(tree: ImageTree) -> ImageTree:
+    """The part of ``tree`` that holds ``train/``, if that lies in one folder below others."""
+    places = set(_above_train(tree.names))
+    depth = min((place.count("/") for place in places), default=0)
+    nearest = sorted(place for place in places if place.count("/") == depth)
+    if len(nearest) > 1:
         raise InputError(
-            f"{path}: damaged or not a zip archive ({one_line(error)}); expected a folder or a whole zip"
-        ) from None
-    with archive:
-        _check_members(path, archive)
-        yield _below_top(ImageTree(path, tuple(archive.namelist()), lambda name: _read_member(archive, name)))
+            f"{tree.path}: holds more than one data set ({printable(nearest[0])} and "
+            f"{printable(nearest[1])}); expected one train/"
+        )
+    prefix = nearest[0] if nearest else ""
+    inside = tuple(name[len(prefix) :] for name in tree.names if name.startswith(prefix) and name != prefix)
+    for name in tree.names:
+        if not name.startswith(prefix) and not name.endswith("/"):
+            tree.skipped.add(f"beside {printable(prefix)}", name)
+    contents = tree.contents
+    return replace(tree, names=inside, contents=lambda name, limit: contents(prefix + name, limit))
+
+
+def _above_train(names: Iterable[str]) -> Iterable[str]:
+    for name in names:
+        *folders, _ = name.split("/")
+        if "train" in folders:
+            yield "".join(f"{folder}/" for folder in folders[: folders.index("train")])
 
 
 def one_line(error: Exception) -> str:
     """What an error of a library says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _below_top(tree: ImageTree) -> ImageTree:
-    tops = {PurePosixPath(name).parts[0] for name in tree.names if PurePosixPath(name).parts}
-    if len(tops) != 1 or "train" in tops:
-        return tree
-    prefix = f"{tops.pop()}/"
-    names = tuple(name[len(prefix) :] for name in tree.names if name != prefix)
-    return ImageTree(tree.path, names, lambda name: tree.contents(prefix + name))
-
-
-def _folder(path: Path) -> ImageTree:
-    names = [
-        entry.relative_to(path).as_posix() + ("/" if entry.is_dir() else "")
-        for entry in path.rglob("*")
-        if entry != path / CHECKSUMS
-    ]
-    if not (path / CHECKSUMS).exists():
-        return ImageTree(path, tuple(names), lambda name: _read_file(path / name))
-    expected = _listed(path / CHECKSUMS)
-    files = {name for name in names if not name.endswith("/")}
-    for name in sorted(files ^ expected.keys()):
-        raise InputError(
-            f"{path}: {CHECKSUMS} and the folder differ in {name!r}; expected a list of all files, all "
-            "of them there"
-        )
-
-    def checked(name: str) -> bytes:
-        content = _read_file(path / name)
-        if hashlib.sha256(content).hexdigest() != expected[name]:
-            raise ValueError(f"its checksum is not that in {CHECKSUMS}")
-        return content
-
-    return ImageTree(path, tuple(names), checked)
-
-
-def _listed(path: Path) -> dict[str, str]:
-    """SHA-256 by name, from a file as of sha256sum."""
-    try:
-        lines = [line.split(maxsplit=1) for line in path.read_text().splitlines()]
-        return {name.removeprefix("*").removeprefix("./"): sha256 for sha256, name in lines}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); expected lines as of sha256sum") from None
-
-
-def _read_file(file: Path) -> bytes:
-    if file.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"over {LARGEST_FILE >> 20} MiB")
-    return file.read_bytes()
-
-
-def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
-    """`InputError` unless every name is an ordinary one, once, and the same at both places of the archive.
-
-    A damaged name would otherwise be an image that is silently left out.
-    """
-    members = archive.infolist()
-    for member in members:
-        parts = PurePosixPath(member.filename).parts
-        if ".." in parts or parts[:1] == ("/",):
-            raise InputError(f"{path}: {member.filename!r} leads out of the archive; expected names below it")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{path}: {member.filename!r} is a link; expected the files themselves")
-        if DIRECTORY_ENTRY in member.comment + member.extra:  # a damaged length has swallowed the next one
-            raise InputError(f"{path}: the entry after {member.filename!r} in its directory is damaged")
-        try:
-            archive.open(member).close()
-        except Exception as error:
-            raise InputError(f"{path}: {member.filename!r} is damaged ({one_line(error)})") from None
-    if len(set(archive.namelist())) < len(members):
-        raise InputError(f"{path}: holds two files of one name; expected every name once")
-    declared = sum(member.file_size for member in members)
-    if declared > LARGEST_RATIO * path.stat().st_size:
-        raise InputError(
-            f"{path}: declares {declared >> 20} MiB in {path.stat().st_size >> 10} KiB; expected up to "
-            f"{LARGEST_RATIO} times its size"
-        )
-
-
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > LARGEST_FILE:
-        raise ValueError(f"declares over {LARGEST_FILE >> 20} MiB")
-    return archive.read(name)
+    return printable(" ".join(str(error).split())) or type(error).__name__

@@ -6,9 +6,9 @@ from typing import Literal
 from typing_extensions import override
 
 from dimat.data.data_set import DataFolders, DataSet
-from dimat.data.folder import read_splits
+from dimat.data.folder import open_tree, read_splits
 from dimat.data.image_set import ImageSet
-from dimat.data.image_tree import ImageTree, open_tree
+from dimat.data.image_tree import ImageTree
 from dimat.errors import InputError
 
 

@@ -38,6 +38,7 @@ class GraphsFigure(PaperFigure):
     def draw(self, layout: Layout) -> "Figure":
         import networkx
 
+        from paper.drawn import plain
         from paper.panels import panel_grid
 
         runs = self.study.runs.values()
@@ -49,7 +50,7 @@ class GraphsFigure(PaperFigure):
             links = graph.network(agents)
             networkx.draw_networkx(links, networkx.circular_layout(links), ax=panel, **ink)
             changes = "time-varying, " if graph.period(agents) > 1 else ""
-            title = textwrap.fill(f"{graph.label()}, {agents} agents", 32)
+            title = plain(textwrap.fill(f"{graph.label()}, {agents} agents", 32))
             panel.set_title(f"{title}\n{changes}spectral gap {1 - graph.contraction(agents):.3f}")
             panel.margins(0.2)
         return figure

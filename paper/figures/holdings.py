@@ -51,6 +51,7 @@ class HoldingsFigure(PaperFigure):
         import numpy
 
         from dimat.io.files import read_json
+        from paper.drawn import drawn
         from paper.style import COLOURS, WIDTH, pyplot
 
         (path,) = self.reads(layout)
@@ -60,7 +61,9 @@ class HoldingsFigure(PaperFigure):
         if before != between:
             titles = {"pretrain": "before the first merge\n", "train": "between merges\n"}
         agents, classes = len(held["train"]), len(held["classes"])
-        height = 1.2 + 0.28 * min(agents, 20) * len(titles)
+        names = drawn(held["classes"]) if classes <= 20 else []
+        longest = max(map(len, names), default=0)
+        height = 1.2 + 0.28 * min(agents, 20) * len(titles) + 0.05 * max(0, longest - 10) * len(titles)
         figure, axes = pyplot.subplots(len(titles), 1, figsize=(WIDTH * 0.6, height), squeeze=False)
         for panel, (phase, title) in zip(axes[:, 0], titles.items(), strict=True):
             counts = numpy.array([agent["counts"] for agent in held[phase]])
@@ -69,10 +72,10 @@ class HoldingsFigure(PaperFigure):
             panel.scatter(label, agent, s=areas, color=COLOURS[0], linewidths=0, zorder=3)
             panel.set(xlim=(-0.7, classes - 0.3), ylim=(agents - 0.4, -0.6), ylabel="agent (images)")
             panel.set_yticks(range(agents), [f"{i}  ({n:,})" for i, n in enumerate(counts.sum(1))])
-            if classes <= 20:
-                tilt = 40 if max(map(len, held["classes"])) > 3 else 0
+            if names:
+                tilt = 40 if longest > 3 else 0
                 align = "right" if tilt else "center"
-                panel.set_xticks(range(classes), held["classes"], rotation=tilt, ha=align)
+                panel.set_xticks(range(classes), names, rotation=tilt, ha=align)
             panel.set_title(f"{title}largest disc: {counts.max():,} images")
         axes[-1, 0].set_xlabel("class")
         return figure

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from support.pictures import assert_refused, fill, read, zipped
 
-from dimat.data.folder import physical_memory
-from dimat.data.image_tree import CHECKSUMS
+from dimat.data.folder_files import CHECKSUMS
+from dimat.data.memory import memory_limit
 
 
 @pytest.fixture
@@ -48,6 +48,18 @@ def test_a_path_that_leads_out(archive, name):
 def test_a_link(archive):
     add(archive, "train/ant/9.png", b"/etc/passwd", external_attr=(stat.S_IFLNK | 0o777) << 16)
     assert_refused(lambda: read(archive), archive, "train/ant/9.png", "link")
+
+
+@pytest.mark.parametrize("name", ["C:\\escaped.png", "..\\escaped.png", "train\\..\\..\\x.png", "//x/y.png"])
+def test_a_path_of_windows_that_leads_out(archive, name):
+    add(archive, name)
+    assert_refused(lambda: read(archive), archive, "leads out")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
+def test_a_device(archive, kind):
+    add(archive, "train/ant/9.png", external_attr=(kind | 0o777) << 16)
+    assert_refused(lambda: read(archive), archive, "train/ant/9.png", "device")
 
 
 def test_a_length_that_swallows_the_next_entry(archive):
@@ -97,13 +109,13 @@ def test_an_image_of_too_many_pixels(archive):
 def test_images_that_do_not_fit_into_memory(tmp_path):
     path = tmp_path / "images.zip"
     image = black(2000, 2000)
-    count = physical_memory() // (3 * 2000 * 2000) + 1
+    count = memory_limit() // (3 * 2000 * 2000) // 3  # a third fits, but not the copies on the way
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(count):
             archive.writestr(f"train/ant/{number}.png", image)
         for name in ("train/bee/0.png", "test/ant/0.png", "test/bee/0.png"):
             archive.writestr(name, image)
-    assert_refused(lambda: read(path), path, "2000x2000", "GiB", "data.size")
+    assert_refused(lambda: read(path), path, f"{count + 3} images of 2000x2000", "GiB", "data.size")
 
 
 def test_an_image_in_a_format_that_was_not_asked_for(tmp_path):
@@ -113,6 +125,104 @@ def test_an_image_in_a_format_that_was_not_asked_for(tmp_path):
     Image.new("RGB", (8, 8)).save(picture, "EPS")
     (root / "train" / "ant" / "0.png").write_bytes(picture.getvalue())
     assert_refused(lambda: read(root), "train/ant/0.png")
+
+
+# Zips as programs make them.
+
+
+def rewritten(path, name_of, **more):
+    """A zip with the same files under the names ``name_of`` gives, and ``more`` files."""
+    other = path.with_name("rewritten.zip")
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w") as made:
+        for member in archive.infolist():
+            made.writestr(name_of(member.filename), archive.read(member))
+        for name, content in more.items():
+            made.writestr(name, content)
+    return other
+
+
+def assert_same(path, expected, skipped):
+    found = read(path)
+    assert found.classes == expected.classes
+    assert found.fingerprint() == expected.fingerprint()
+    assert found.source.get("skipped") == skipped
+
+
+def test_a_zip_of_finder(archive):
+    """With resource copies beside the top folder, its settings in folders, and a note."""
+    expected = read(archive)
+    extras = {
+        **{f"__MACOSX/images/train/ant/._{number}.png": b"\0\5\x16\7" for number in range(3)},
+        "__MACOSX/._images": b"x",
+        "images/.DS_Store": b"x",
+        "images/train/.DS_Store": b"x",
+        "images/train/ant/._0.png": b"x",
+        "README.txt": b"x",
+    }
+    made = rewritten(archive, "images/{}".format, **extras)
+    assert_same(
+        made,
+        expected,
+        "beside images/: 1 (first: README.txt); "
+        "files of an operating system: 4 (first: __MACOSX/images/train/ant/._0.png); "
+        "hidden, their names begin with a dot: 3 (first: images/.DS_Store)",
+    )
+
+
+def test_a_zip_with_backslashes(archive):
+    expected = read(archive)
+    assert_same(rewritten(archive, lambda name: name.replace("/", "\\")), expected, None)
+    assert_same(rewritten(archive, lambda name: "data\\" + name.replace("/", "\\")), expected, None)
+
+
+@pytest.mark.parametrize("top", ["a/", "a/b/", "a/b/c d/", "./", ".//a/"])
+def test_a_data_set_below_other_folders(archive, top):
+    assert_same(rewritten(archive, lambda name: top + name), read(archive), None)
+
+
+def test_a_class_that_is_called_train(archive):
+    renamed = rewritten(archive, lambda name: name.replace("ant", "train"))
+    assert read(renamed).classes == ("bee", "cat", "train")
+
+
+def test_two_data_sets_in_one_zip(archive):
+    made = rewritten(archive, "one/{}".format, **{"two/train/ant/0.png": b"x"})
+    assert_refused(lambda: read(made), made, "one/", "two/")
+
+
+def test_names_twice_in_two_spellings(archive):
+    made = rewritten(archive, str, **{"train\\ant\\0.png": b"x"})
+    assert_refused(lambda: read(made), made, "two files of one name", "train/ant/0.png")
+
+
+def test_names_in_utf8_that_do_not_say_so(archive):
+    """As the archiver of macOS writes them."""
+    made = rewritten(archive, lambda name: name.replace("ant", "\u00e9t"))
+    content = bytearray(made.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        position = content.find(signature)
+        while position >= 0:
+            content[position + flags + 1] &= ~0x08
+            position = content.find(signature, position + 1)
+    made.write_bytes(content)
+    assert read(made).classes == ("bee", "cat", "\u00e9t")
+
+
+def test_a_zip_in_a_zip(archive, tmp_path):
+    outer = tmp_path / "outer.zip"
+    with zipfile.ZipFile(outer, "w") as made:
+        made.write(archive, "inner.zip")
+    assert_refused(lambda: read(outer), outer, "0 classes", "found inner.zip")
+    expected = read(archive)
+    add(archive, "train/ant/more.zip", outer.read_bytes())
+    assert_same(archive, expected, "archives, not unpacked: 1 (first: train/ant/more.zip)")
+
+
+def test_a_password_is_said(archive):
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(content)
+    assert_refused(lambda: read(archive), archive, "encrypted", "without a password")
 
 
 # A folder that holds the checksums of its files.

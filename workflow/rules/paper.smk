@@ -19,7 +19,7 @@ rule figure:
         study=layout.study,
         code=drawn_by,
         content=study.content,
-        caption=lambda wildcards: figures[wildcards.id].caption(),
+        caption=lambda wildcards: in_report(figures[wildcards.id].caption()),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
 
@@ -43,7 +43,7 @@ rule table:
         study=layout.study,
         code=drawn_by,
         content=study.content,
-        caption=lambda wildcards: tables[wildcards.id].caption(),
+        caption=lambda wildcards: in_report(tables[wildcards.id].caption()),
     shell:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
 
