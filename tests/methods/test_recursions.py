@@ -14,12 +14,15 @@ from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
 from dimat.methods.gradient_tracking import GradientTracking
 from dimat.methods.ld_sgd import LdSgd
-from dimat.methods.matcha import Matcha, decomposition
+from dimat.methods.matcha import Matcha
 from dimat.methods.quasi_global import QuasiGlobal
 from dimat.methods.sgp import Sgp
 from dimat.methods.swarm_sgd import SwarmSgd
 from dimat.methods.variance_corrected import corrected_average
-from dimat.topology import Complete, Ring, TwoHub
+from dimat.randomness import Randomness
+from dimat.topology import Complete, Ring, Sequence, TwoHub
+from dimat.topology.edge_list import EdgeList
+from dimat.topology.matchings import plan
 
 
 def dpsgd(x, g, k):
@@ -222,7 +225,7 @@ def test_matcha_with_its_whole_budget_is_gossip_over_all_links(graph):
     for i, j in communicator.edges():
         laplacian[[i, j], [i, j]] += 1
         laplacian[[i, j], [j, i]] -= 1
-    alpha = decomposition(tuple(communicator.edges()), 5, 1.0)[2]
+    alpha = plan(tuple(communicator.edges()), 5, 1.0).step
     w = torch.from_numpy(numpy.eye(5) - alpha * laplacian)
     expected = recursion(agents, None, lambda x, g, k: w @ (x - RATE * g(x)))
     iterates(Matcha(learning_rate=RATE, budget=1.0), agents, communicator.mixing)
@@ -232,7 +235,7 @@ def test_matcha_with_its_whole_budget_is_gossip_over_all_links(graph):
 def test_matcha_spends_its_budget_on_average_and_keeps_the_mean():
     communicator = InProcess(Complete().mixing_matrix(6))
     method = Matcha(budget=0.4)
-    parts, probabilities, alpha = decomposition(tuple(communicator.edges()), 6, 0.4)
+    parts, probabilities, alpha = plan(tuple(communicator.edges()), 6, 0.4)
     generator = numpy.random.default_rng(0)
     used = []
     for _ in range(2000):
@@ -244,6 +247,47 @@ def test_matcha_spends_its_budget_on_average_and_keeps_the_mean():
         used.append(len(on))
     assert numpy.mean(used) == pytest.approx(0.4 * len(parts), abs=4 * numpy.std(used) / len(used) ** 0.5)
     assert sum(probabilities) == pytest.approx(0.4 * len(parts), abs=1e-5)
+
+
+CHANGING = {
+    "failing": Complete(link_failures=0.3),
+    "in turn": Sequence(
+        graphs=(EdgeList(edge_list=((0, 1), (2, 3), (4, 5))), EdgeList(edge_list=((1, 2), (3, 4), (0, 5))))
+    ),
+}
+
+
+@pytest.mark.parametrize("graph", CHANGING.values(), ids=CHANGING)
+def test_matcha_plans_for_the_whole_graph_whatever_links_are_there(graph):
+    randomness = Randomness("test", 0)
+    communicator = InProcess(lambda time: graph.mixing_at(6, time, randomness), whole=graph.mixing_matrix(6))
+    parts, probabilities, alpha = plan(tuple(graph.edges(6)), 6, 0.5)
+    method = Matcha(budget=0.5)
+    generator = numpy.random.default_rng(0)
+    there, used = numpy.zeros((6, 6)), numpy.zeros((6, 6))
+    for _ in range(2000):
+        communicator.advance()
+        matrix = method.links(communicator, generator)
+        numpy.testing.assert_allclose(matrix, matrix.T)
+        numpy.testing.assert_allclose(matrix.sum(0), 1)
+        links = [(i, j) for i, j in graph.edges(6) if matrix[i, j]]
+        assert set(links) <= set(communicator.edges())
+        assert all(matrix[link] == alpha for link in links)
+        for link in communicator.edges():
+            there[link] += 1
+        for link in links:
+            used[link] += 1
+    for matching, probability in zip(parts, probabilities, strict=True):
+        for link in matching:
+            sigma = (0.25 / there[link]) ** 0.5
+            assert used[link] / there[link] == pytest.approx(probability, abs=4.5 * sigma)
+
+
+def test_matcha_must_know_the_whole_graph():
+    graph = Ring(link_failures=0.3)
+    communicator = InProcess(lambda time: graph.mixing_at(5, time, Randomness("test", 0)))
+    with pytest.raises(ValueError, match="whole graph"):
+        Matcha().links(communicator, numpy.random.default_rng(0))
 
 
 # Averages that keep their variance.
