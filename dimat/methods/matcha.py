@@ -35,7 +35,7 @@ class Matcha(LocalMomentum):
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         generator = agents.randomness.numpy("matchings", round=step.number)
         x = agents.parameters
-        x = x - rate * self.direction(agents, step.gradients(x))
+        x = x - rate * self.direction(agents, self.gradients(step, x))
         links = self.links(communicator, generator)
         agents.parameters = communicator.mix(x, "models", links)
 
