@@ -12,7 +12,6 @@ from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
-from dimat.methods.gradient_tracking import GradientTracking
 from dimat.methods.ld_sgd import LdSgd
 from dimat.methods.matcha import Matcha
 from dimat.methods.quasi_global import QuasiGlobal
@@ -43,7 +42,6 @@ class WithMomentum:
 
     def __init__(self):
         self.m = torch.zeros(5, 4, dtype=torch.float64)
-        self.before = torch.zeros(5, 4, dtype=torch.float64)
 
     def heavy_ball(self, x, g, k):
         self.m = 0.8 * self.m + g(x)
@@ -57,13 +55,14 @@ class WithMomentum:
         self.m = 0.8 * self.m + g(x)
         return mixing() @ x - RATE * (g(x) + 0.8 * self.m)
 
-    def tracking(self, x, g, k):
-        self.m = mixing() @ self.m + g(x) - self.before
-        self.before = g(x)
-        return mixing() @ x - RATE * self.m
-
     def quasi_global(self, x, g, k):
         moved = mixing() @ (x - RATE * (0.8 * self.m + g(x)))
+        self.m = 0.8 * self.m + 0.2 * (x - moved) / RATE
+        return moved
+
+    def quasi_global_nesterov(self, x, g, k):
+        buffer = 0.8 * self.m + g(x)
+        moved = mixing() @ (x - RATE * (g(x) + 0.8 * buffer))
         self.m = 0.8 * self.m + 0.2 * (x - moved) / RATE
         return moved
 
@@ -83,9 +82,9 @@ CLOSED_FORMS = {
     "sgp without direction": (Sgp(learning_rate=RATE), lambda: dpsgd),
     "ld_sgd": (LdSgd(learning_rate=RATE, local_steps=2, gossip_steps=3), lambda: ld_sgd),
     "final_merge before its end": (FinalMerge(learning_rate=RATE), lambda: dpsgd),
-    "gradient_tracking": (
-        GradientTracking(learning_rate=RATE),
-        lambda: WithMomentum().tracking,
+    "quasi_global, Nesterov": (
+        QuasiGlobal(learning_rate=RATE, momentum=0.8, nesterov=True),
+        lambda: WithMomentum().quasi_global_nesterov,
     ),
     "quasi_global": (
         QuasiGlobal(learning_rate=RATE, momentum=0.8),
@@ -147,7 +146,6 @@ KEEP_THE_MEAN = [
     Cdsgd(learning_rate=RATE),
     Sgp(learning_rate=RATE),
     LdSgd(learning_rate=RATE),
-    GradientTracking(learning_rate=RATE),
 ]
 
 
@@ -163,26 +161,6 @@ def test_the_mean_moves_by_the_mean_gradient(method, graph):
         method.step(agents, communicator, step, RATE)
         expected = x.mean(0) - RATE * step.gradients(x).mean(0)
         torch.testing.assert_close(agents.parameters.mean(0), expected, rtol=0, atol=1e-12)
-
-
-def optimum(agents):
-    """Where the mean of all gradients vanishes."""
-    total = torch.einsum("iab,ib->a", agents.curvature, agents.center)
-    return torch.linalg.solve(agents.curvature.sum(0), total)
-
-
-def test_gradient_tracking_reaches_the_optimum_and_gossip_stays_off_it():
-    tracked, gossip = Quadratics(), Quadratics()
-    iterates(GradientTracking(learning_rate=0.05), tracked, RING, rounds=250)
-    iterates(Dpsgd(learning_rate=0.05), gossip, RING, rounds=250)
-    torch.testing.assert_close(tracked.parameters, optimum(tracked).expand(5, -1), rtol=0, atol=1e-8)
-    assert (gossip.parameters - optimum(gossip)).abs().max() > 1e-2
-
-
-def test_trackers_are_sent_from_the_second_step_on():
-    communicator = iterates(GradientTracking(), Quadratics(), RING)
-    assert communicator.bytes_sent[0, "models"] == 2 * STEPS * 2 * 32
-    assert communicator.bytes_sent[0, "trackers"] == (2 * STEPS - 1) * 2 * 32
 
 
 def test_the_final_merge_is_consensus_at_the_mean_and_is_paid_for():
