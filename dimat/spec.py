@@ -53,8 +53,14 @@ class Spec(BaseModel):
 
     def label(self) -> str:
         """Short text for legends and tables: the name, and what differs from the defaults."""
+
+        def text(value: Any) -> str:
+            if isinstance(value, Spec):
+                return value.label()
+            return f"{value:g}" if isinstance(value, float) else str(value)
+
         changed = [
-            f"{key.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
+            f"{key.replace('_', ' ')} {text(value)}"
             for key, value in self
             if key != "name" and value != type(self).model_fields[key].default
         ]

@@ -53,6 +53,11 @@ class Agents(ABC):
     def parameters(self, values: Tensor) -> None:
         """Replace the parameters (n, d) of all agents of this process."""
 
+    @property
+    @abstractmethod
+    def sizes(self) -> list[int]:
+        """Sizes of the parts of a row of parameters, in order: tensors of a network, or blocks."""
+
     @abstractmethod
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
         """The direction (d,) against which an agent's loss for a sample falls at ``point`` (d,).

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, islice, repeat
+from itertools import chain, count, islice
 from typing import Any
 
 import torch
@@ -77,10 +77,15 @@ class Networks(Agents):
                 for name, tensor in self._by_name(vector).items():
                     network.get_parameter(name).copy_(tensor)
 
+    @property
+    @override
+    def sizes(self) -> list[int]:
+        return [parameter.numel() for parameter in self.models[0].parameters()]
+
     def _by_name(self, vector: Tensor) -> dict[str, Tensor]:
         """Views of one agent's parameters (d,) in their shapes."""
         parameters = dict(self.models[0].named_parameters())
-        parts = vector.split([parameter.numel() for parameter in parameters.values()])
+        parts = vector.split(self.sizes)
         return {
             name: part.view(parameter.shape)
             for (name, parameter), part in zip(parameters.items(), parts, strict=True)
@@ -155,24 +160,25 @@ class Networks(Agents):
             if self.training.optimizer_state == "reset":
                 self.optimizers[row] = self.optimizer.build(self.models[row])
             if self.training.steps == "equal":
-                samples = islice(self.samples(row, round), self.epochs * self.steps_per_epoch)
+                length = self.steps_per_epoch
+                samples = islice(self.samples(row, round), self.epochs * length)
             else:
+                length = self.task.epoch_length(agent, "train")
                 samples = chain.from_iterable(
                     self.task.epoch(agent, "train", round, epoch) for epoch in range(self.epochs)
                 )
-            self._descend(row, samples, f"round {round}")
+            first = (round - 1) * self.epochs * length
+            rates = (self.optimizer.rate_at(step, length) for step in count(first))
+            self._descend(row, samples, f"round {round}", rates)
             if self.training.optimizer_state == "reset":
                 self.optimizers[row].state.clear()  # merging need not hold it
 
-    def _descend(
-        self, row: int, samples: Iterable[Any], when: str, rates: Iterable[float] | None = None
-    ) -> None:
-        """One step of an agent's optimizer for each sample, with its own learning rate or with ``rates``."""
+    def _descend(self, row: int, samples: Iterable[Any], when: str, rates: Iterable[float]) -> None:
+        """One step of an agent's optimizer for each sample, with one of the learning ``rates``."""
         network, optimizer = self.models[row].train(), self.optimizers[row]
         ascending = [p for name, p in network.named_parameters() if name in self.task.ascending]
         total = torch.zeros((), device=self.device)
-        constant = repeat(self.optimizer.learning_rate)
-        for sample, rate in zip(samples, rates or constant, strict=False):
+        for sample, rate in zip(samples, rates, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate
             loss = self.task.loss(network, sample)

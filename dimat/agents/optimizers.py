@@ -1,21 +1,18 @@
 """Optimizers of the local steps."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
-from dimat.spec import OneOf, Spec
+from dimat.agents.schedule import Rate, Scheduled
+from dimat.spec import OneOf
 
-Rate = Annotated[float, Field(gt=0, le=1e3)]
 
+class Optimizer(Scheduled):
+    """What all optimizers share. Their schedules begin with the first merge; until then see `Training`."""
 
-class Optimizer(Spec):
-    """What all optimizers share."""
-
-    learning_rate: Rate = 0.01
-    """Constant step size."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Factor of the L2 term added to the gradient."""
 
@@ -33,16 +30,29 @@ class Sgd(Optimizer):
 
 
 class Momentum(Optimizer):
-    """Stochastic gradient descent with heavy-ball momentum."""
+    """Stochastic gradient descent with momentum: heavy-ball, or Nesterov's."""
 
     name: Literal["momentum"] = "momentum"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Decay of the running sum of gradients."""
+    nesterov: bool = False
+    """Nesterov's momentum, in the form of deep-learning libraries."""
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov is a form of momentum; expected momentum above 0 beside it")
+        return self
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over ``model``'s parameters."""
         return torch.optim.SGD(
-            model.parameters(), self.learning_rate, self.momentum, weight_decay=self.weight_decay, fused=True
+            model.parameters(),
+            self.learning_rate,
+            self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            fused=True,
         )
 
 
@@ -51,7 +61,7 @@ class Adam(Optimizer):
 
     name: Literal["adam"] = "adam"
     learning_rate: Rate = 1e-3
-    """Constant step size."""
+    """Step size."""
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over ``model``'s parameters."""

@@ -52,6 +52,11 @@ class Vectors(Agents):
     def parameters(self, values: Tensor) -> None:
         self._points = values.clone()
 
+    @property
+    @override
+    def sizes(self) -> list[int]:
+        return list(self.task.blocks.values())
+
     @override
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
         found = self.task.gradient(self.local_agents[row], point, sample)

@@ -19,7 +19,8 @@ class Communicator(ABC):
     """Links between N agents, of which the ``local_agents`` live in this process.
 
     ``matrices`` is the mixing matrix (N, N), or gives that of communication number t = 0, 1, ...; entry
-    [i, j] is the weight that i gives to what j sends. ``mixing`` is the one in use, until `advance`.
+    [i, j] is the weight that i gives to what j sends. ``mixing`` is the one in use, until `advance`. Where it
+    changes, ``whole`` (N, N) is positive for all links that there may be, in use or not.
     ``bytes_sent[agent, kind]`` and ``messages_sent[agent]`` count what each local agent has sent so far.
     """
 
@@ -27,10 +28,12 @@ class Communicator(ABC):
         self,
         matrices: numpy.ndarray | Callable[[int], numpy.ndarray],
         local_agents: Sequence[int] | None = None,
+        whole: numpy.ndarray | None = None,
     ) -> None:
         self._matrix_at = matrices if callable(matrices) else lambda time: matrices
         self.time = 0
         self.mixing = self._matrix_at(0)
+        self._whole = whole if callable(matrices) else matrices
         self.local_agents = list(range(self.agents) if local_agents is None else local_agents)
         self.bytes_sent: Counter[tuple[int, str]] = Counter()
         self.messages_sent: Counter[int] = Counter()
@@ -60,8 +63,17 @@ class Communicator(ABC):
         return self.senders(agent, (self.mixing if matrix is None else matrix).T)
 
     def edges(self) -> list[Link]:
-        """Pairs (i, j), i < j, that a link joins in either direction."""
-        return sorted({(min(i, j), max(i, j)) for i in range(self.agents) for j in self.senders(i)})
+        """Pairs (i, j), i < j, that a link in use joins in either direction."""
+        return self._pairs(self.mixing)
+
+    def all_edges(self) -> list[Link]:
+        """Pairs (i, j), i < j, that a link joins at some time, unless it fails; ValueError if not known."""
+        if self._whole is None:
+            raise ValueError("links that change do not tell which there are; expected the whole graph")
+        return self._pairs(self._whole)
+
+    def _pairs(self, matrix: numpy.ndarray) -> list[Link]:
+        return sorted({(min(i, j), max(i, j)) for i in range(self.agents) for j in self.senders(i, matrix)})
 
     def mix(self, values: Tensor, kind: str, matrix: numpy.ndarray | None = None) -> Tensor:
         """W X: each agent receives its neighbours' rows of ``values`` (n, d) and takes the weighted sum.

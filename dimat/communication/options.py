@@ -20,8 +20,8 @@ class Communication(Spec):
     """Where agents live, and so how messages travel."""
 
     @abstractmethod
-    def open(self, matrices: Matrices, device: torch.device) -> Communicator:
-        """Links with the mixing matrix that ``matrices`` gives for each communication."""
+    def open(self, matrices: Matrices, whole: numpy.ndarray, device: torch.device) -> Communicator:
+        """Links with the mixing matrix that ``matrices`` gives for each communication; `Communicator`."""
 
 
 class InProcessOptions(Communication):
@@ -30,8 +30,8 @@ class InProcessOptions(Communication):
     name: Literal["in_process"] = "in_process"
 
     @override
-    def open(self, matrices: Matrices, device: torch.device) -> Communicator:
-        return InProcess(matrices)
+    def open(self, matrices: Matrices, whole: numpy.ndarray, device: torch.device) -> Communicator:
+        return InProcess(matrices, whole=whole)
 
 
 class RanksOptions(Communication):
@@ -42,10 +42,10 @@ class RanksOptions(Communication):
     """Seconds to wait for another process before it is given up."""
 
     @override
-    def open(self, matrices: Matrices, device: torch.device) -> Communicator:
+    def open(self, matrices: Matrices, whole: numpy.ndarray, device: torch.device) -> Communicator:
         from dimat.communication.ranks import Ranks  # here, as it loads torch.distributed
 
-        return Ranks(matrices, device, self.timeout)
+        return Ranks(matrices, device, self.timeout, whole)
 
 
 AnyCommunication = Annotated[InProcessOptions | RanksOptions, OneOf()]

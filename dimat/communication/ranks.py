@@ -59,10 +59,11 @@ class Ranks(Communicator):
         matrices: numpy.ndarray | Callable[[int], numpy.ndarray],
         device: torch.device,
         seconds: float,
+        whole: numpy.ndarray | None = None,
     ) -> None:
         join(device)
         self.rank = distributed.get_rank()
-        super().__init__(matrices, [self.rank])
+        super().__init__(matrices, [self.rank], whole)
         if distributed.get_world_size() != self.agents:
             raise InputError(
                 f"communication: {distributed.get_world_size()} processes were started for {self.agents} "

@@ -162,9 +162,10 @@ class Run(Pretrained):
 
     @property
     def pretrained(self) -> Pretrained:
-        """The start alone; rounds and local steps do not matter to it."""
+        """The start alone; rounds, local steps and schedules do not matter to it."""
         ignored = ("rounds", "epochs", "steps", "optimizer_state")
-        usual = {name: Training.model_fields[name].default for name in ignored}
+        usual: dict[str, Any] = {name: Training.model_fields[name].default for name in ignored}
+        usual["optimizer"] = self.training.optimizer.unscheduled()
         point = {name: getattr(self, name) for name in Pretrained.model_fields}
         return Pretrained.model_validate(point | {"training": self.training.model_copy(update=usual)})
 

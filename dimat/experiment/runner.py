@@ -284,7 +284,7 @@ class Runner:
         """A run where its checkpoint left it, or at its start: method, agents, communicator and progress."""
         method = self._method(run)
         device = choose_device(self.study.device, self.layout.locks)
-        communicator = self.study.communication.open(self._matrices(run), device)
+        communicator = self.study.communication.open(self._matrices(run), self._whole(run), device)
         optimizer = method.optimizer_of(run.training)
         agents = self._agents(run.pretrained, run.training, optimizer, communicator.local_agents)
         agents.state.declare(method.keeps)
@@ -316,8 +316,13 @@ class Runner:
         return lambda time: graph.mixing_at(run.agents, time, run.randomness)
 
     @staticmethod
+    def _whole(run: Run) -> numpy.ndarray:
+        """The mean mixing matrix of a period without failures."""
+        return run.graph.mixing_matrix(run.agents) if run.graph else numpy.eye(run.agents)
+
+    @staticmethod
     def _describe_graph(run: Run) -> dict[str, Any]:
-        matrix = run.graph.mixing_matrix(run.agents) if run.graph else numpy.eye(run.agents)
+        matrix = Runner._whole(run)
         contraction = run.graph.contraction(run.agents) if run.graph else float(run.agents > 1)
         return {
             "mixing_matrix": matrix.tolist(),

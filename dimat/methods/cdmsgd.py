@@ -30,7 +30,7 @@ class Cdmsgd(Synchronous):
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        gradients = step.gradients(x)
+        gradients = self.gradients(step, x)
         kept = agents.state["momentum"]
         if self.nesterov:
             kept = self.momentum * kept + gradients

@@ -19,5 +19,5 @@ class Cdsgd(LocalMomentum):
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        direction = self.direction(agents, step.gradients(x))
+        direction = self.direction(agents, self.gradients(step, x))
         agents.parameters = communicator.mix(x, "models") - rate * direction

@@ -1,10 +1,10 @@
 """CGA: cross-gradient aggregation (Esfandiari, Tan, Jiang, Balu, Herron, Hegde and Sarkar 2021)."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import override
 
@@ -13,26 +13,56 @@ from dimat.agents.state import Kept, PerAgent, PerLink
 from dimat.communication.communicator import Communicator, Link
 from dimat.communication.product import weighted_sum
 from dimat.merging.matching.options import Matching
-from dimat.methods.every_step import Synchronous
+from dimat.methods.every_step import Synchronous, with_decay
 from dimat.methods.sign_compression import compress, decompress
 
 
 class Cga(Synchronous):
     """Step along a direction that no neighbour's loss objects to, then average.
 
-    Every agent j returns to neighbour i the gradient of its own loss at x_i. Agent i projects its gradient to
-    the nearest vector whose inner product with each of these, and with its own, is not negative. With U the
-    projections: V <- momentum V - rate U, X <- W X + V.
+    Every agent j returns to neighbour i the gradient of its own loss at x_i. Agent i projects its gradient g
+    to g + A^T v, v >= 0, with these gradients and its own in the rows of A: the nearest vector whose inner
+    product with none of them is negative. With U the projections: V <- momentum V - rate U, X <- W X + V.
+
+    That is the paper's. The published code asks for v >= `margin` 0.5, so that every direction has a part of
+    all gradients, multiplies each by its mixing weight (`weighted`), and projects each tensor by itself
+    (`per_layer`); momentum is `nesterov`'s. Compressed, its gradients have a scale for each layer (`scales`)
+    and an agent's own is compressed as well (`own_compressed`).
     """
 
     name: Literal["cga"] = "cga"
     title: ClassVar[str] = "CGA"
     every_link: ClassVar[bool] = True
-    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("velocity"), PerLink("lost", frame="other"))
+    keeps: ClassVar[tuple[Kept, ...]] = (
+        PerAgent("velocity"),
+        PerAgent("own lost"),
+        PerLink("lost", frame="other"),
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Decay of the velocity."""
+    nesterov: bool = False
+    """Momentum in the form of the published code, as of CDMSGD."""
+    margin: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Least weight of every gradient in the projection: 0 in the paper, 0.5 in the published code."""
+    weighted: bool = False
+    """Whether gradients are multiplied by their mixing weights before the projection, as in the published
+    code."""
+    per_layer: bool = False
+    """Whether each tensor is projected by itself, as in the published code, or all at once."""
     compressed: bool = False
-    """CompCGA: cross-gradients are sent as signs and one scale; what is lost is made up for in the next."""
+    """CompCGA: cross-gradients are sent as signs and a scale; what is lost is made up for in the next."""
+    scales: Literal["whole", "layer"] = "whole"
+    """Scales of a compressed gradient: one for the whole of it, or one for each layer (published code)."""
+    own_compressed: bool = False
+    """Whether an agent's own gradient, which is not sent, is compressed like the others (published code)."""
+
+    @model_validator(mode="after")
+    def _options_have_an_effect(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov is a form of momentum; expected momentum above 0 beside it")
+        if (self.scales != "whole" or self.own_compressed) and not self.compressed:
+            raise ValueError("scales and own_compressed say how to compress; expected compressed: true")
+        return self
 
     @override
     def needs_undirected(self, matching: Matching | None) -> bool:
@@ -42,26 +72,56 @@ class Cga(Synchronous):
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        gradients = step.gradients(x)
+        gradients = self.gradients(step, x)
         received = communicator.send_to_receivers(list(x), "models")
         answers = {
-            (agent, asker): agents.gradient(row, step.samples[row], point, own=False)
+            (agent, asker): with_decay(
+                agents.gradient(row, step.samples[row], point, own=False), self.weight_decay, point
+            )
             for row, agent in enumerate(agents.local_agents)
             for asker, point in received[row].items()
         }
         crossed = self.sent_back(agents, communicator, answers)
+        if self.own_compressed:
+            gradients = self.as_if_sent(agents, gradients)
 
-        constraints = [
-            [own, *(answer for (_, to), answer in sorted(crossed.items()) if to == agent)]
-            for agent, own in zip(agents.local_agents, gradients, strict=True)
-        ]
-        velocity = self.momentum * agents.state["velocity"] - rate * project(gradients, constraints)
-        agents.state["velocity"] = velocity
+        constraints = []
+        for row, agent in enumerate(agents.local_agents):
+            near = {agent: gradients[row]} | {
+                source: answer for (source, to), answer in sorted(crossed.items()) if to == agent
+            }
+            if self.weighted:
+                near = {j: communicator.mixing[agent, j] * gradient for j, gradient in near.items()}
+            constraints.append(list(near.values()))
+        targets = torch.stack([own for own, *_ in constraints])
+        projected = self.projected(agents, targets, constraints)
+
+        kept = agents.state["velocity"]
+        if self.nesterov:
+            kept = self.momentum * kept + projected
+            move = -rate * (projected + self.momentum * kept)
+        else:
+            kept = self.momentum * kept - rate * projected
+            move = kept
+        agents.state["velocity"] = kept
         averaged = [
             weighted_sum(received[row] | {agent: x[row]}, communicator.mixing[agent])
             for row, agent in enumerate(agents.local_agents)
         ]
-        agents.parameters = torch.stack(averaged) + velocity
+        agents.parameters = torch.stack(averaged) + move
+
+    def projected(self, agents: Agents, targets: Tensor, constraints: Sequence[Sequence[Tensor]]) -> Tensor:
+        """`project`, of everything or of each tensor by itself."""
+        if not self.per_layer:
+            return project(targets, constraints, self.margin)
+        parts = [[vector.split(agents.sizes) for vector in vectors] for vectors in constraints]
+        return torch.cat(
+            [
+                project(target, [[split[place] for split in vectors] for vectors in parts], self.margin)
+                for place, target in enumerate(targets.split(agents.sizes, dim=1))
+            ],
+            dim=1,
+        )
 
     def sent_back(
         self, agents: Agents, communicator: Communicator, answers: dict[Link, Tensor]
@@ -70,13 +130,26 @@ class Cga(Synchronous):
         if not self.compressed:
             return communicator.send(answers, "gradients")
         packed = {}
+        sizes = self.parts(agents)
         for link, gradient in answers.items():
             lost = agents.state["lost", link]
-            packed[link] = compress(gradient + lost)
-            agents.state["lost", link] = lost + (gradient - decompress(packed[link], gradient))
+            packed[link] = compress(gradient + lost, sizes)
+            agents.state["lost", link] = lost + (gradient - decompress(packed[link], sizes, gradient))
         arrived = communicator.send(packed, "gradients")
-        like = next(iter(answers.values()))
-        return {link: decompress(message, like) for link, message in arrived.items()}
+        like = agents.parameters[0]
+        return {link: decompress(message, sizes, like) for link, message in arrived.items()}
+
+    def as_if_sent(self, agents: Agents, gradients: Tensor) -> Tensor:
+        """Agents' own ``gradients`` (n, d), as a neighbour would have received them."""
+        sizes = self.parts(agents)
+        lost = agents.state["own lost"]
+        kept = torch.stack([decompress(compress(row, sizes), sizes, row) for row in gradients + lost])
+        agents.state["own lost"] = lost + (gradients - kept)
+        return kept
+
+    def parts(self, agents: Agents) -> list[int]:
+        """Sizes of the parts of a gradient that have a scale of their own."""
+        return agents.sizes if self.scales == "layer" else [sum(agents.sizes)]
 
 
 TOLERANCE = 1e-12
@@ -84,29 +157,36 @@ TOLERANCE = 1e-12
 SWEEPS = 100_000
 
 
-def project(gradients: Tensor, constraints: Sequence[Sequence[Tensor]]) -> Tensor:
+def project(gradients: Tensor, constraints: Sequence[Sequence[Tensor]], margin: float = 0.0) -> Tensor:
     """The nearest vectors to ``gradients`` (n, d) with no negative inner product with their ``constraints``.
 
     ``constraints[i]`` are the vectors (d,) for row i. The problems are solved together, in their dual form:
-    with A the constraints, g + A^T v for the v >= 0 that minimizes ||g + A^T v||^2, by exact minimization
-    over one coordinate after the other (Hildreth 1957). Vectors are scaled to norm 1, which changes nothing.
+    with A the constraints, g + A^T v for the v >= ``margin`` that minimizes ||g + A^T v||^2, by exact
+    minimization over one coordinate after the other (Hildreth 1957). A margin above 0 adds so much of every
+    constraint at least. Vectors are scaled to norm 1, and bounds with them, which changes nothing.
     """
     most = max(map(len, constraints))
     rows = gradients.new_zeros(len(gradients), most, gradients.shape[1], dtype=torch.float64)
     for row, vectors in zip(rows, constraints, strict=True):
         row[: len(vectors)] = torch.stack(list(vectors))
-    rows /= rows.norm(dim=2, keepdim=True).clamp_min(1e-300)
+    norms = rows.norm(dim=2)
+    rows /= norms[:, :, None].clamp_min(1e-300)
     targets = gradients.double()
     gram = rows @ rows.mT
-    slope = (rows @ targets[:, :, None]).squeeze(2)  # of the dual objective, at v = 0
+    least = margin * norms
+    slope = (rows @ targets[:, :, None]).squeeze(2) + (gram @ least[:, :, None]).squeeze(2)
     scale = targets.norm(dim=1)
-    v = torch.zeros_like(slope)
+    if margin:
+        scale = torch.maximum(scale, least.amax(1))
+    v = least.clone()  # slope is that of the dual objective there
     for _ in range(SWEEPS):
         for k in range(most):
-            move = (v[:, k] - slope[:, k]).clamp_min(0) - v[:, k]  # the diagonal of gram is 1
+            move = torch.maximum(v[:, k] - slope[:, k], least[:, k]) - v[:, k]  # the diagonal of gram is 1
             v[:, k] += move
             slope += gram[:, :, k] * move[:, None]
-        residual = (v - (v - slope).clamp_min(0)).abs().amax(1)  # 0 exactly where the conditions of KKT hold
+        residual = (
+            (v - torch.maximum(v - slope, least)).abs().amax(1)
+        )  # 0 exactly where the conditions of KKT hold
         if bool((residual <= TOLERANCE * scale).all()):
             break
     return (targets + (v[:, None] @ rows).squeeze(1)).to(gradients.dtype)

@@ -15,7 +15,7 @@ class AdaptThenCombine(LocalMomentum):
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        direction = self.direction(agents, step.gradients(x))
+        direction = self.direction(agents, self.gradients(step, x))
         agents.parameters = communicator.mix(x - rate * direction, "models")
 
 

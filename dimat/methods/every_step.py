@@ -13,8 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
-from dimat.agents.optimizers import Rate
-from dimat.agents.state import Kept, PerAgent
+from dimat.agents.schedule import Scheduled
 from dimat.agents.training import Training
 from dimat.communication.communicator import Communicator
 from dimat.errors import InputError
@@ -22,17 +21,16 @@ from dimat.merging.calibration.calibrate import calibrate
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.options import Merging
 from dimat.methods.method import Method, Stage
+from dimat.methods.momentum import OwnMomentum
 
 
-class EveryStep(Method):
+class EveryStep(Method, Scheduled):
     """A method that takes a gradient step and communicates, again and again."""
 
     ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
     communicates: ClassVar[Literal["round", "step", "never"]] = "step"
-    learning_rate: Rate = 0.01
-    """Step size."""
-    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Factor of the step size after each local epoch."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Factor of the L2 term added to every gradient."""
     normalization: Literal["batch", "frozen"] = "batch"
     """Normalize by each batch, or, as the published code does from the second epoch on, by running statistics
     that no longer change."""
@@ -81,27 +79,32 @@ class Synchronous(EveryStep):
         for step in agents.steps(round):
             agents.frozen = self.normalization == "frozen" and step.epoch > 0
             communicator.advance()
-            self.step(agents, communicator, step, self.learning_rate * self.decay**step.epoch)
+            self.step(agents, communicator, step, self.rate_at(step.number, agents.steps_per_epoch))
 
     @abstractmethod
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         """One gradient step of all agents, with their communication."""
 
+    def gradients(self, step: Step, points: Tensor) -> Tensor:
+        """G (n, d): each agent's gradient at its row of ``points`` (n, d), with the L2 term."""
+        return with_decay(step.gradients(points), self.weight_decay, points)
 
-class LocalMomentum(Synchronous):
-    """A method whose agents may step along a running sum of their own gradients."""
 
-    keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of the running sum."""
+class LocalMomentum(OwnMomentum, Synchronous):
+    """A method whose agents all take a step at the same time, along a running sum of their own gradients."""
 
     def direction(self, agents: Agents, gradients: Tensor) -> Tensor:
-        """The gradients, or M <- momentum M + G."""
+        """The gradients, or M <- momentum M + G, or, Nesterov's, G + momentum M after that."""
         if not self.momentum:
             return gradients
         kept = self.momentum * agents.state["momentum"] + gradients
         agents.state["momentum"] = kept
-        return kept
+        return self.ahead(gradients, kept)
+
+
+def with_decay(gradient: Tensor, weight_decay: float, point: Tensor) -> Tensor:
+    """A ``gradient`` of a loss at a ``point``, or many, with that of weight_decay / 2 ||point||^2."""
+    return gradient + weight_decay * point if weight_decay else gradient
 
 
 def only_recalibration(method: Method, calibration: Calibration) -> Calibration:

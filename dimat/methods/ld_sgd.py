@@ -25,7 +25,7 @@ class LdSgd(LocalMomentum):
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        x = x - rate * self.direction(agents, step.gradients(x))
+        x = x - rate * self.direction(agents, self.gradients(step, x))
         if step.number % (self.local_steps + self.gossip_steps) >= self.local_steps:
             x = communicator.mix(x, "models")
         agents.parameters = x

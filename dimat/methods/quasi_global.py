@@ -14,7 +14,8 @@ from dimat.methods.every_step import Synchronous
 class QuasiGlobal(Synchronous):
     """D-PSGD whose momentum follows the move of the average of neighbours, not of the agent alone.
 
-    X' = W (X - rate (momentum M + G(X))), then M <- momentum M + (1 - momentum) (X - X') / rate.
+    X' = W (X - rate (momentum M + G(X))), then M <- momentum M + (1 - momentum) (X - X') / rate. With
+    Nesterov's momentum (QG-DSGDm-N) the step is along G(X) + momentum (momentum M + G(X)).
     """
 
     name: Literal["quasi_global"] = "quasi_global"
@@ -23,11 +24,17 @@ class QuasiGlobal(Synchronous):
     keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Weight of the momentum in a step, and its decay."""
+    nesterov: bool = False
+    """Nesterov's momentum, in the form of deep-learning libraries (QG-DSGDm-N)."""
 
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
         kept = agents.state["momentum"]
-        moved = communicator.mix(x - rate * (self.momentum * kept + step.gradients(x)), "models")
+        gradients = self.gradients(step, x)
+        direction = self.momentum * kept + gradients
+        if self.nesterov:
+            direction = gradients + self.momentum * direction
+        moved = communicator.mix(x - rate * direction, "models")
         agents.state["momentum"] = self.momentum * kept + (1 - self.momentum) * (x - moved) / rate
         agents.parameters = moved

@@ -28,7 +28,7 @@ class Sgp(LocalMomentum):
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         z = agents.parameters
         weights = agents.state["lack of weight"] + 1
-        direction = self.direction(agents, step.gradients(z))
+        direction = self.direction(agents, self.gradients(step, z))
         own = [
             {"numerator": x, "weight": w}
             for x, w in zip(weights.to(z) * z - rate * direction, weights, strict=True)

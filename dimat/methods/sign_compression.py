@@ -1,19 +1,26 @@
 """Scaled signs: one bit a number, and one scale (Karimireddy, Rebjock, Stich and Jaggi 2019)."""
 
+from collections.abc import Sequence
+
 import numpy
 import torch
 from torch import Tensor
 
 
-def compress(vector: Tensor) -> Tensor:
-    """Signs of ``vector`` (d,) and its mean magnitude, as bytes (ceil(d / 8) + 4,)."""
+def compress(vector: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Signs of ``vector`` (d,), and the mean magnitude of each of its parts of ``sizes`` (p), in order.
+
+    They are bytes: (ceil(d / 8) + 4 p,).
+    """
     signs = numpy.packbits((vector > 0).cpu().numpy())
-    scale = vector.abs().mean().float().cpu().reshape(1)
-    return torch.cat([torch.from_numpy(signs), scale.view(torch.uint8)])
+    scales = torch.stack([part.abs().mean().float() for part in vector.split(list(sizes))]).cpu()
+    return torch.cat([torch.from_numpy(signs), scales.view(torch.uint8)])
 
 
-def decompress(message: Tensor, like: Tensor) -> Tensor:
+def decompress(message: Tensor, sizes: Sequence[int], like: Tensor) -> Tensor:
     """What `compress` kept of a vector like ``like`` (d,)."""
-    signs = numpy.unpackbits(message[:-4].numpy(), count=len(like))
-    scale = message[-4:].clone().view(torch.float32)
-    return (torch.from_numpy(signs).to(like) * 2 - 1) * scale.to(like)
+    places = 4 * len(sizes)
+    signs = numpy.unpackbits(message[:-places].numpy(), count=len(like))
+    scales = message[-places:].clone().view(torch.float32).to(like)
+    spread = scales.repeat_interleave(torch.tensor(list(sizes), device=like.device))
+    return (torch.from_numpy(signs).to(like) * 2 - 1) * spread

@@ -4,16 +4,92 @@ The links are divided into matchings, in each of which an agent has one link at 
 matching j is active with probability p_j, independently, and agents mix with W = I - alpha sum_j B_j L_j.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import networkx
 import numpy
 from scipy.optimize import minimize_scalar
 
 from dimat.errors import InputError
+from dimat.randomness import Randomness
 
 Matching = list[tuple[int, int]]
+
+ORDERS = 8
+"""Orders of the agents in which Misra and Gries's colouring is tried, besides their own."""
+STRATEGIES = ("smallest_last", "connected_sequential_bfs", "independent_set")
+"""Greedy colourings of the line graph that are tried."""
+MOST_AGENTS = 32
+"""Beyond, each attempt takes seconds (its probabilities, a semidefinite program), and one is made."""
+NOTICEABLE = 1e-6
+"""A decomposition is better than another if it contracts by so much more: the solver is no more exact."""
+
+
+class Plan(NamedTuple):
+    """How a graph is used: its ``matchings``, the probability of each, and the weight of a link in use."""
+
+    matchings: list[Matching]
+    probabilities: numpy.ndarray
+    step: float
+
+
+@lru_cache(maxsize=64)
+def plan(edges: tuple[tuple[int, int], ...], agents: int, budget: float) -> Plan:
+    """The `Plan` for a graph: of several decompositions into matchings, the one that averages fastest.
+
+    The paper leaves open which matchings are taken, and some mix faster than others, for the same share of
+    them in use. All that are compared have at most (largest degree + 1) matchings; the same graph always has
+    the same plan.
+    """
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(agents))
+    graph.add_edges_from(edges)
+    chosen, fastest = None, numpy.inf
+    for parts in decompositions(graph):
+        probabilities = activation_probabilities(parts, agents, budget)
+        step = mixing_step(parts, probabilities, agents)
+        factor = step_contraction(parts, probabilities, agents, step)
+        if chosen is None or factor < fastest - NOTICEABLE:
+            chosen, fastest = Plan(parts, probabilities, step), factor
+    assert chosen is not None
+    return chosen
+
+
+def decompositions(graph: networkx.Graph) -> Iterator[list[Matching]]:
+    """Different divisions of a ``graph`` into at most (largest degree + 1) matchings; first `matchings`."""
+    first = matchings(graph)
+    yield first
+    if len(graph) > MOST_AGENTS:
+        return
+    seen = [sorted(first)]
+    most = 1 + max((degree for _, degree in graph.degree), default=0)
+    for parts in _attempts(graph):
+        if len(parts) <= most and sorted(parts) not in seen:
+            seen.append(sorted(parts))
+            yield sorted(parts)
+
+
+def _attempts(graph: networkx.Graph) -> Iterator[list[Matching]]:
+    """Divisions of a ``graph`` into matchings, with repetitions, and some into too many."""
+    randomness = Randomness("matchings", 0)
+    agents = len(graph)
+    for attempt in range(ORDERS + 1):
+        order = randomness.numpy("order", round=attempt).permutation(agents).tolist()
+        named = dict(zip(range(agents), order if attempt else range(agents), strict=True))
+        agent = {name: original for original, name in named.items()}
+        coloured = _misra_gries(networkx.relabel_nodes(graph, named))
+        yield [sorted(_edge(agent[i], agent[j]) for i, j in matching) for matching in coloured]
+    for strategy in STRATEGIES:
+        yield _greedy(graph, strategy)
+    rest, largest = graph.copy(), []
+    while rest.number_of_edges():
+        largest.append(sorted(_edge(i, j) for i, j in networkx.max_weight_matching(rest, True)))
+        rest.remove_edges_from(largest[-1])
+    yield largest
 
 
 def matchings(graph: networkx.Graph) -> list[Matching]:
@@ -22,12 +98,19 @@ def matchings(graph: networkx.Graph) -> list[Matching]:
     Edges are pairs (i, j), i < j, and each colour of a proper edge colouring is a matching. That of Misra and
     Gries guarantees the number; greedy ones of the line graph are often smaller (even rings, trees).
     """
-    greedy = networkx.greedy_color(networkx.line_graph(graph), strategy="DSATUR")
+    return min(_misra_gries(graph), _greedy(graph, "DSATUR"), key=len)
+
+
+def _greedy(graph: networkx.Graph, strategy: str) -> list[Matching]:
+    """A proper edge colouring: a greedy one of the line graph's nodes."""
     by_colour: dict[int, Matching] = {}
-    for (i, j), colour in greedy.items():
-        by_colour.setdefault(colour, []).append((min(i, j), max(i, j)))
-    guaranteed = _misra_gries(graph)
-    return min(guaranteed, sorted(sorted(matching) for matching in by_colour.values()), key=len)
+    for (i, j), colour in networkx.greedy_color(networkx.line_graph(graph), strategy).items():
+        by_colour.setdefault(colour, []).append(_edge(i, j))
+    return sorted(sorted(matching) for matching in by_colour.values())
+
+
+def _edge(i: int, j: int) -> tuple[int, int]:
+    return min(i, j), max(i, j)
 
 
 def _misra_gries(graph: networkx.Graph) -> list[Matching]:
@@ -86,12 +169,16 @@ def activation_probabilities(matchings: Sequence[Matching], agents: int, budget:
     """Probabilities (M,) of the matchings that connect best when a share ``budget`` of them is active.
 
     They maximize the algebraic connectivity lambda_2(sum_j p_j L_j) subject to sum_j p_j <= budget M and
-    0 <= p_j <= 1. `InputError` unless ``budget`` is above 0 and at most 1.
+    0 <= p_j <= 1. Links that do not connect the agents have none to maximize: all probabilities are then
+    ``budget``. `InputError` unless it is above 0 and at most 1.
     """
     if not 0 < budget <= 1:
         raise InputError(f"budget: {budget}; expected above 0, at most 1")
-    if budget == 1 or not matchings:
-        return numpy.ones(len(matchings))
+    joined = networkx.Graph()
+    joined.add_nodes_from(range(agents))
+    joined.add_edges_from(link for matching in matchings for link in matching)
+    if budget == 1 or not matchings or not networkx.is_connected(joined):
+        return numpy.full(len(matchings), float(budget))
     import cvxpy  # here, because it takes seconds to import
 
     laplacians = _laplacians(matchings, agents)
@@ -103,13 +190,19 @@ def activation_probabilities(matchings: Sequence[Matching], agents: int, budget:
         probability <= 1,
         cvxpy.sum(probability) <= budget * len(matchings),
     ]
-    cvxpy.Problem(cvxpy.Maximize(connectivity), constraints).solve(solver=cvxpy.CLARABEL)
+    with warnings.catch_warnings():
+        # Where many are best, the solver stops short of its own accuracy, and far beyond ours.
+        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+        cvxpy.Problem(cvxpy.Maximize(connectivity), constraints).solve(solver=cvxpy.CLARABEL)
     found = numpy.clip(numpy.asarray(probability.value), 0, 1)
     return found * min(1, budget * len(matchings) / found.sum())  # the solver may exceed it by its accuracy
 
 
 def mixing_step(matchings: Sequence[Matching], probabilities: numpy.ndarray, agents: int) -> float:
-    """The alpha in W = I - alpha sum_j B_j L_j with the smallest `step_contraction`; 0 without matchings."""
+    """The alpha in W = I - alpha sum_j B_j L_j with the smallest `step_contraction`; 0 without matchings.
+
+    Links must connect the agents, else nothing contracts whatever alpha is.
+    """
     if not matchings:
         return 0.0
     mean = numpy.tensordot(probabilities, _laplacians(matchings, agents), axes=1)

@@ -6,12 +6,16 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy.special import digamma
 
 from dimat.data.partitions import PHASES, Dirichlet, Iid, Shares, TwoPhase, WholeClasses, whole
 from dimat.errors import InputError
 
 IID, CLASSES, TWO_PHASE = Iid(), WholeClasses(), TwoPhase()
-PARTITIONS = [IID, CLASSES, TWO_PHASE, Dirichlet(alpha=1.0, fewest=1)]
+HSU = Dirichlet(alpha=1.0, fewest=1, rule="hsu")
+BALANCED = Dirichlet(alpha=0.3, fewest=1, balanced=True)
+PARTITIONS = [IID, CLASSES, TWO_PHASE, Dirichlet(alpha=1.0, fewest=1), HSU, BALANCED]
 SOME_LABELS = numpy.random.default_rng(0).permutation(numpy.repeat(numpy.arange(10), 60))
 
 
@@ -165,6 +169,94 @@ def test_dirichlet_with_a_tiny_alpha_deals_whole_classes(alpha):
     """Such proportions underflow; they must not turn into NaN."""
     own = deal(Dirichlet(alpha=alpha, fewest=1), agents=2).train
     assert sorted(len(indices) for indices in own)[0] % 60 == 0
+
+
+EVEN = [
+    Dirichlet(alpha=0.1, fewest=1, rule="hsu"),
+    Dirichlet(alpha=10.0, fewest=1, rule="hsu"),
+    Dirichlet(alpha=0.01, fewest=1, balanced=True),
+    BALANCED,
+]
+
+
+@pytest.mark.parametrize("partition", EVEN, ids=lambda partition: partition.label())
+@given(labels=some_labels(), agents=st.integers(1, 7), seed=st.integers(0, 99))
+def test_equal_sizes_differ_by_one_at_most(partition, labels, agents, seed):
+    if agents > len(labels):
+        return
+    shares = deal(partition, labels, agents, seed)
+    assert numpy.ptp([len(own) for own in shares.train]) <= 1
+    assert set().union(*held(shares)) == set(range(len(labels)))
+
+
+LARGE = numpy.repeat(numpy.arange(10), 1000)
+
+
+def entropies(partition, seeds, agents=5):
+    """The entropy of the labels that each agent holds, in nats: (seeds, agents)."""
+    found = []
+    for seed in seeds:
+        counts = deal(partition, LARGE, agents, seed).counts("train", LARGE, 10)
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        found.append(-(shares * numpy.log(numpy.where(shares > 0, shares, 1))).sum(axis=1))
+    return numpy.array(found)
+
+
+def near(sample, expected):
+    """Whether a sample has the ``expected`` mean, within 4 standard errors and the rounding of counts."""
+    return abs(sample.mean() - expected) < 4 * sample.std() / len(sample) ** 0.5 + 0.01
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 10.0])
+def test_hsu_has_the_entropy_of_its_dirichlet_distribution(alpha):
+    """Of the first agent, for which every class is there: psi(alpha + 1) - sum p_k psi(alpha p_k + 1)."""
+    found = entropies(Dirichlet(alpha=alpha, rule="hsu"), range(100), agents=20)[:, 0]
+    assert near(found, digamma(alpha + 1) - digamma(alpha / 10 + 1))
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 10.0])
+def test_yurochkin_has_the_entropy_of_shares_that_are_drawn_class_by_class(alpha):
+    found = entropies(Dirichlet(alpha=alpha), range(100)).mean(axis=1)
+    gammas = numpy.random.default_rng(7).gamma(alpha, size=(4000, 5, 10)) + 1e-300
+    counts = gammas / gammas.sum(axis=1, keepdims=True)  # each class sums to 1 over the agents
+    counts = counts[(counts.sum(axis=2) > 0.01).all(axis=1)]  # as many as must be left to each
+    shares = counts / counts.sum(axis=2, keepdims=True)
+    expected = -(shares * numpy.log(shares.clip(1e-300))).sum(axis=2).mean()
+    assert near(found, expected)
+
+
+def test_the_two_rules_are_not_the_same():
+    """Of the first of 20 agents, where no class is used up."""
+    found = {
+        (rule, alpha): entropies(Dirichlet(alpha=alpha, rule=rule, fewest=1), range(60), 20)[:, 0].mean()
+        for rule, alpha in (("yurochkin", 0.1), ("hsu", 1.0), ("hsu", 0.1))
+    }
+    assert found["yurochkin", 0.1] > found["hsu", 1.0] + 0.1  # although both have parameters of 0.1
+    assert found["hsu", 1.0] > found["hsu", 0.1] + 0.4
+
+
+def test_equal_sizes_keep_most_of_the_skew():
+    balanced = entropies(Dirichlet(alpha=0.1, balanced=True), range(40)).mean()
+    even = entropies(Dirichlet(alpha=100.0, balanced=True), range(3)).mean()
+    assert balanced < 1.3 < 2.25 < even <= numpy.log(10)
+
+
+def test_too_many_agents_for_equal_sizes_are_refused():
+    for options in ({"rule": "hsu"}, {"balanced": True}):
+        with pytest.raises(InputError, match=r"partition\.fewest: 121 images for each of 5 agents"):
+            deal(Dirichlet(alpha=1.0, fewest=121, **options))
+
+
+def test_hsu_is_balanced_by_itself():
+    with pytest.raises(ValidationError, match="leave out 'balanced'"):
+        Dirichlet(alpha=1.0, rule="hsu", balanced=True)
+
+
+@pytest.mark.parametrize("rule", [{"rule": "hsu"}, {"balanced": True}], ids=str)
+@pytest.mark.parametrize("alpha", [1e-300, 1e-9, 1e6])
+def test_extreme_concentrations_are_dealt(alpha, rule):
+    shares = deal(Dirichlet(alpha=alpha, fewest=1, **rule), agents=3)
+    assert [len(own) for own in shares.train] == [200, 200, 200]
 
 
 # Files.

@@ -51,6 +51,7 @@ OPTIMIZERS = [
     ("reset", {"name": "adam"}),
     ("kept", {"name": "adam"}),
     ("kept", {"name": "momentum", "learning_rate": 0.05}),
+    ("kept", {"name": "momentum", "nesterov": True, "warmup": 2, "milestones": [1, 3]}),
     ("kept", {"name": "sgd", "learning_rate": 0.1}),
 ]
 
@@ -102,12 +103,17 @@ def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, state, optim
 @pytest.mark.parametrize(
     "method",
     [
-        {"name": "dpsgd", "momentum": 0.9},
+        {"name": "dpsgd", "momentum": 0.9, "nesterov": True, "warmup": 2, "milestones": [3]},
         "gradient_tracking",
-        "quasi_global",
-        "swarm_sgd",
+        {"name": "gradient_tracking", "form": "dsgt"},
+        {"name": "quasi_global", "nesterov": True, "weight_decay": 0.001},
+        {"name": "swarm_sgd", "normalization": "frozen", "decay": 0.7, "momentum": 0.9},
         {"name": "sgp", "momentum": 0.9},
         {"name": "cga", "compressed": True},
+        {
+            **{"name": "cga", "compressed": True, "scales": "layer", "own_compressed": True},
+            **{"margin": 0.5, "weighted": True, "per_layer": True, "nesterov": True},
+        },
         "matcha",
     ],
 )

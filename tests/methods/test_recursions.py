@@ -12,14 +12,16 @@ from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
-from dimat.methods.gradient_tracking import GradientTracking
 from dimat.methods.ld_sgd import LdSgd
-from dimat.methods.matcha import Matcha, decomposition
+from dimat.methods.matcha import Matcha
 from dimat.methods.quasi_global import QuasiGlobal
 from dimat.methods.sgp import Sgp
 from dimat.methods.swarm_sgd import SwarmSgd
 from dimat.methods.variance_corrected import corrected_average
-from dimat.topology import Complete, Ring, TwoHub
+from dimat.randomness import Randomness
+from dimat.topology import Complete, Ring, Sequence, TwoHub
+from dimat.topology.edge_list import EdgeList
+from dimat.topology.matchings import plan
 
 
 def dpsgd(x, g, k):
@@ -40,7 +42,6 @@ class WithMomentum:
 
     def __init__(self):
         self.m = torch.zeros(5, 4, dtype=torch.float64)
-        self.before = torch.zeros(5, 4, dtype=torch.float64)
 
     def heavy_ball(self, x, g, k):
         self.m = 0.8 * self.m + g(x)
@@ -54,13 +55,14 @@ class WithMomentum:
         self.m = 0.8 * self.m + g(x)
         return mixing() @ x - RATE * (g(x) + 0.8 * self.m)
 
-    def tracking(self, x, g, k):
-        self.m = mixing() @ self.m + g(x) - self.before
-        self.before = g(x)
-        return mixing() @ x - RATE * self.m
-
     def quasi_global(self, x, g, k):
         moved = mixing() @ (x - RATE * (0.8 * self.m + g(x)))
+        self.m = 0.8 * self.m + 0.2 * (x - moved) / RATE
+        return moved
+
+    def quasi_global_nesterov(self, x, g, k):
+        buffer = 0.8 * self.m + g(x)
+        moved = mixing() @ (x - RATE * (g(x) + 0.8 * buffer))
         self.m = 0.8 * self.m + 0.2 * (x - moved) / RATE
         return moved
 
@@ -80,9 +82,9 @@ CLOSED_FORMS = {
     "sgp without direction": (Sgp(learning_rate=RATE), lambda: dpsgd),
     "ld_sgd": (LdSgd(learning_rate=RATE, local_steps=2, gossip_steps=3), lambda: ld_sgd),
     "final_merge before its end": (FinalMerge(learning_rate=RATE), lambda: dpsgd),
-    "gradient_tracking": (
-        GradientTracking(learning_rate=RATE),
-        lambda: WithMomentum().tracking,
+    "quasi_global, Nesterov": (
+        QuasiGlobal(learning_rate=RATE, momentum=0.8, nesterov=True),
+        lambda: WithMomentum().quasi_global_nesterov,
     ),
     "quasi_global": (
         QuasiGlobal(learning_rate=RATE, momentum=0.8),
@@ -144,7 +146,6 @@ KEEP_THE_MEAN = [
     Cdsgd(learning_rate=RATE),
     Sgp(learning_rate=RATE),
     LdSgd(learning_rate=RATE),
-    GradientTracking(learning_rate=RATE),
 ]
 
 
@@ -160,26 +161,6 @@ def test_the_mean_moves_by_the_mean_gradient(method, graph):
         method.step(agents, communicator, step, RATE)
         expected = x.mean(0) - RATE * step.gradients(x).mean(0)
         torch.testing.assert_close(agents.parameters.mean(0), expected, rtol=0, atol=1e-12)
-
-
-def optimum(agents):
-    """Where the mean of all gradients vanishes."""
-    total = torch.einsum("iab,ib->a", agents.curvature, agents.center)
-    return torch.linalg.solve(agents.curvature.sum(0), total)
-
-
-def test_gradient_tracking_reaches_the_optimum_and_gossip_stays_off_it():
-    tracked, gossip = Quadratics(), Quadratics()
-    iterates(GradientTracking(learning_rate=0.05), tracked, RING, rounds=250)
-    iterates(Dpsgd(learning_rate=0.05), gossip, RING, rounds=250)
-    torch.testing.assert_close(tracked.parameters, optimum(tracked).expand(5, -1), rtol=0, atol=1e-8)
-    assert (gossip.parameters - optimum(gossip)).abs().max() > 1e-2
-
-
-def test_trackers_are_sent_from_the_second_step_on():
-    communicator = iterates(GradientTracking(), Quadratics(), RING)
-    assert communicator.bytes_sent[0, "models"] == 2 * STEPS * 2 * 32
-    assert communicator.bytes_sent[0, "trackers"] == (2 * STEPS - 1) * 2 * 32
 
 
 def test_the_final_merge_is_consensus_at_the_mean_and_is_paid_for():
@@ -222,7 +203,7 @@ def test_matcha_with_its_whole_budget_is_gossip_over_all_links(graph):
     for i, j in communicator.edges():
         laplacian[[i, j], [i, j]] += 1
         laplacian[[i, j], [j, i]] -= 1
-    alpha = decomposition(tuple(communicator.edges()), 5, 1.0)[2]
+    alpha = plan(tuple(communicator.edges()), 5, 1.0).step
     w = torch.from_numpy(numpy.eye(5) - alpha * laplacian)
     expected = recursion(agents, None, lambda x, g, k: w @ (x - RATE * g(x)))
     iterates(Matcha(learning_rate=RATE, budget=1.0), agents, communicator.mixing)
@@ -232,7 +213,7 @@ def test_matcha_with_its_whole_budget_is_gossip_over_all_links(graph):
 def test_matcha_spends_its_budget_on_average_and_keeps_the_mean():
     communicator = InProcess(Complete().mixing_matrix(6))
     method = Matcha(budget=0.4)
-    parts, probabilities, alpha = decomposition(tuple(communicator.edges()), 6, 0.4)
+    parts, probabilities, alpha = plan(tuple(communicator.edges()), 6, 0.4)
     generator = numpy.random.default_rng(0)
     used = []
     for _ in range(2000):
@@ -244,6 +225,47 @@ def test_matcha_spends_its_budget_on_average_and_keeps_the_mean():
         used.append(len(on))
     assert numpy.mean(used) == pytest.approx(0.4 * len(parts), abs=4 * numpy.std(used) / len(used) ** 0.5)
     assert sum(probabilities) == pytest.approx(0.4 * len(parts), abs=1e-5)
+
+
+CHANGING = {
+    "failing": Complete(link_failures=0.3),
+    "in turn": Sequence(
+        graphs=(EdgeList(edge_list=((0, 1), (2, 3), (4, 5))), EdgeList(edge_list=((1, 2), (3, 4), (0, 5))))
+    ),
+}
+
+
+@pytest.mark.parametrize("graph", CHANGING.values(), ids=CHANGING)
+def test_matcha_plans_for_the_whole_graph_whatever_links_are_there(graph):
+    randomness = Randomness("test", 0)
+    communicator = InProcess(lambda time: graph.mixing_at(6, time, randomness), whole=graph.mixing_matrix(6))
+    parts, probabilities, alpha = plan(tuple(graph.edges(6)), 6, 0.5)
+    method = Matcha(budget=0.5)
+    generator = numpy.random.default_rng(0)
+    there, used = numpy.zeros((6, 6)), numpy.zeros((6, 6))
+    for _ in range(2000):
+        communicator.advance()
+        matrix = method.links(communicator, generator)
+        numpy.testing.assert_allclose(matrix, matrix.T)
+        numpy.testing.assert_allclose(matrix.sum(0), 1)
+        links = [(i, j) for i, j in graph.edges(6) if matrix[i, j]]
+        assert set(links) <= set(communicator.edges())
+        assert all(matrix[link] == alpha for link in links)
+        for link in communicator.edges():
+            there[link] += 1
+        for link in links:
+            used[link] += 1
+    for matching, probability in zip(parts, probabilities, strict=True):
+        for link in matching:
+            sigma = (0.25 / there[link]) ** 0.5
+            assert used[link] / there[link] == pytest.approx(probability, abs=4.5 * sigma)
+
+
+def test_matcha_must_know_the_whole_graph():
+    graph = Ring(link_failures=0.3)
+    communicator = InProcess(lambda time: graph.mixing_at(5, time, Randomness("test", 0)))
+    with pytest.raises(ValueError, match="whole graph"):
+        Matcha().links(communicator, numpy.random.default_rng(0))
 
 
 # Averages that keep their variance.

@@ -9,18 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dimat.errors import InputError
-from dimat.topology.matchings import activation_probabilities, matchings, mixing_step, step_contraction
+from dimat.topology.matchings import (
+    activation_probabilities,
+    decompositions,
+    matchings,
+    mixing_step,
+    plan,
+    step_contraction,
+)
 
 
 @given(st.integers(1, 16), st.floats(0, 1), st.integers(0, 10**6))
 def test_matchings_are_disjoint_and_cover_the_graph(agents, density, seed):
     graph = networkx.gnp_random_graph(agents, density, seed)
-    found = matchings(graph)
-    assert len(found) <= 1 + max(degree for _, degree in graph.degree)
-    assert sorted(edge for matching in found for edge in matching) == sorted(graph.edges)
-    for matching in found:
-        assert matching
-        assert len({agent for edge in matching for agent in edge}) == 2 * len(matching)
+    found = list(decompositions(graph))
+    assert found[0] == matchings(graph)
+    assert len(found) == len({str(sorted(parts)) for parts in found})
+    for parts in found:
+        assert len(parts) <= 1 + max(degree for _, degree in graph.degree)
+        assert sorted(edge for matching in parts for edge in matching) == sorted(graph.edges)
+        for matching in parts:
+            assert matching
+            assert len({agent for edge in matching for agent in edge}) == 2 * len(matching)
 
 
 LOLLIPOP = networkx.lollipop_graph(4, 3)
@@ -72,6 +82,71 @@ def test_the_contraction_of_matcha_by_enumeration():
     factor = numpy.sqrt(numpy.linalg.norm(moment - 1 / 4, 2))
     assert step_contraction(found, probabilities, 4, step) == pytest.approx(factor, abs=1e-12)
     assert step_contraction(found, probabilities, 4, mixing_step(found, probabilities, 4)) <= factor
+
+
+def contraction(parts, agents, budget):
+    """How fast the best use of a decomposition averages."""
+    probabilities = activation_probabilities(parts, agents, budget)
+    return step_contraction(parts, probabilities, agents, mixing_step(parts, probabilities, agents))
+
+
+def planned(graph, budget):
+    edges = tuple(sorted((min(edge), max(edge)) for edge in graph.edges))
+    return plan(edges, len(graph), budget)
+
+
+GRAPHS = {
+    "ring": networkx.cycle_graph(8),
+    "complete": networkx.complete_graph(6),
+    "lollipop": LOLLIPOP,
+    "random": networkx.gnp_random_graph(8, 0.4, 1),
+    "scale-free": networkx.barabasi_albert_graph(10, 2, 1),
+}
+
+
+@pytest.mark.parametrize("budget", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_of_all_decompositions_that_are_tried_the_plan_has_the_fastest(graph, budget):
+    found = planned(graph, budget)
+    factor = step_contraction(found.matchings, found.probabilities, len(graph), found.step)
+    tried = [contraction(parts, len(graph), budget) for parts in decompositions(graph)]
+    assert factor <= min(tried) + 1e-6
+    plan.cache_clear()
+    again = planned(graph, budget)
+    assert again.matchings == found.matchings
+    assert again.probabilities.tolist() == found.probabilities.tolist()
+
+
+def all_colourings(edges, colours):
+    """Every division of ``edges`` into so many matchings at most."""
+    if not edges:
+        yield []
+        return
+    for parts in all_colourings(edges[1:], colours):
+        for place, part in enumerate(parts):
+            if not {agent for edge in part for agent in edge} & set(edges[0]):
+                yield [*parts[:place], [edges[0], *part], *parts[place + 1 :]]
+        if len(parts) < colours:
+            yield [*parts, [edges[0]]]
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [networkx.lollipop_graph(3, 2), networkx.diamond_graph(), networkx.bull_graph(), networkx.house_graph()],
+    ids=str,
+)
+def test_on_small_graphs_no_decomposition_at_all_is_faster(graph):
+    most = 1 + max(degree for _, degree in graph.degree)
+    found = planned(graph, 0.5)
+    factor = step_contraction(found.matchings, found.probabilities, len(graph), found.step)
+    best = min(contraction(parts, len(graph), 0.5) for parts in all_colourings(sorted(graph.edges), most))
+    assert factor == pytest.approx(best, abs=2e-3)
+
+
+def test_links_that_do_not_connect_are_used_alike():
+    found = plan(((0, 1), (2, 3)), 4, 0.5)
+    assert found.probabilities.tolist() == [0.5] * len(found.matchings)
+    assert plan((), 3, 0.5).matchings == []
 
 
 @pytest.mark.parametrize("budget", [0, -1, 1.5, numpy.nan])

@@ -29,7 +29,7 @@ class GossipAdam(Synchronous):
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:
         x = agents.parameters
-        gradients = step.gradients(x)
+        gradients = self.gradients(step, x)
         m = self.first * agents.state["first moment"] + (1 - self.first) * gradients
         v = self.second * agents.state["second moment"] + (1 - self.second) * gradients**2
         agents.state["first moment"], agents.state["second moment"] = m, v
