@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from dimat.data import AnyDataSet, DataFolders, ImageSet
 from dimat.errors import InputError
 from dimat.experiment.config import describe
 from dimat.io.files import read_tensors, write_tensors
+from dimat.io.written import parse_written
 from dimat.merging.api import Merged, merge
 from dimat.merging.averaging.coefficients import AnyCoefficients
 from dimat.merging.calibration.options import Calibration
@@ -67,9 +67,9 @@ def merge_files(
     """
     architecture = parsed("--model", AnyModel, model, {} if width is None else {"width": width})
     options = {
-        "matcher": value_of("--matcher", matcher),
+        "matcher": parse_written(matcher, "--matcher"),
         "alignment": alignment,
-        "coefficients": value_of("--coefficients", coefficients),
+        "coefficients": parse_written(coefficients, "--coefficients"),
         "repair": repair,
     }
     if options["matcher"] is not None:
@@ -109,19 +109,11 @@ def merge_files(
     typer.echo(report(rows, merged, data_set.description))
 
 
-def value_of(key: str, text: str) -> Any:
-    """An option's text as YAML: a name or a mapping."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{key}: {text!r} is neither a name nor a mapping in YAML") from None
-
-
 def parsed(key: str, kind: Any, text: str, more: dict[str, Any]) -> Any:
     """A spec from a name, from ``name:path``, or from a mapping in YAML."""
     name, colon, path = text.partition(":")
     if text.lstrip().startswith("{"):
-        value = value_of(key, text)
+        value = parse_written(text, key)
     else:
         value = {"name": name} | ({"path": path} if colon else {})
     return validated(key, kind, value | more)
