@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from dimat.cli.arguments import real, whole
 from dimat.data import AnyDataSet, DataFolders, ImageSet
 from dimat.errors import InputError
 from dimat.experiment.config import describe
@@ -31,7 +32,7 @@ Output = Annotated[
     Path, typer.Option("--output", "-o", help="The merged network, in the order of the first.")
 ]
 ModelName = Annotated[str, typer.Option("--model", help="Architecture: a name, or a mapping in YAML.")]
-Width = Annotated[int | None, typer.Option(help="Short for {width: ...} in --model.")]
+Width = Annotated[float | None, real("Short for {width: ...} in --model.")]
 Data = Annotated[str, typer.Option(help="Data set: a name, name:path, or a mapping in YAML.")]
 Matcher = Annotated[
     str, typer.Option(help="How neurons are matched: a name, a mapping in YAML, or null: not at all.")
@@ -41,8 +42,8 @@ Alignment = Annotated[
 ]
 Coefficients = Annotated[str, typer.Option(help="Weights of the average: a name, or a mapping in YAML.")]
 Repair = Annotated[str, typer.Option(help="none, recalibrate, repair or rescale.")]
-Images = Annotated[int, typer.Option(min=2, help="Match and repair on so many training images.")]
-Seed = Annotated[int, typer.Option(min=0, help="Which images are drawn.")]
+Images = Annotated[int, whole("Match and repair on so many training images.", 2)]
+Seed = Annotated[int, whole("Which images are drawn.", 0)]
 
 
 @commands.command("merge")
@@ -65,7 +66,7 @@ def merge_files(
     in config/README.md. For example: dimat merge --model resnet20 --width 2 --data folder:images
     a.safetensors b.safetensors -o merged.safetensors
     """
-    architecture = parsed("--model", AnyModel, model, {} if width is None else {"width": width})
+    architecture = parsed("--model", AnyModel, model, width_of(width))
     options = {
         "matcher": parse_written(matcher, "--matcher"),
         "alignment": alignment,
@@ -107,6 +108,13 @@ def merge_files(
     about = {"merged": [str(path) for path in parents], "options": options, "test_accuracy": rows}
     write_tensors(output, merged.model.state_dict(), about)
     typer.echo(report(rows, merged, data_set.description))
+
+
+def width_of(width: float | None) -> dict[str, float]:
+    """The key of an architecture; some count channels in whole numbers."""
+    if width is None:
+        return {}
+    return {"width": int(width) if width.is_integer() else width}
 
 
 def parsed(key: str, kind: Any, text: str, more: dict[str, Any]) -> Any:

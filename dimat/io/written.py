@@ -46,27 +46,27 @@ CORE = {
 
 def read_written(path: Path) -> Any:
     """The content of a YAML or JSON file; `InputError` names the file, and the line where there is one."""
+    return parse_written(read_text(path, "a file of YAML or JSON"), str(path))
+
+
+def read_text(path: Path, expected: str) -> str:
+    """A file of UTF-8, with or without a byte-order mark; `InputError` names it and what is ``expected``."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file; expected {expected}") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); expected a file of YAML or JSON") from None
+        raise InputError(f"{path}: cannot be read ({reason}); expected {expected}") from None
     if len(content) > MOST_BYTES:
-        raise InputError(f"{path}: more than {MOST_BYTES // 10**6} MB; expected a file of YAML or JSON")
-    return parse_written(decoded(content, str(path)), str(path))
-
-
-def decoded(content: bytes, name: str) -> str:
-    """UTF-8 with or without a byte-order mark, as text; `InputError` names the line of another encoding."""
+        raise InputError(f"{path}: more than {MOST_BYTES // 10**6} MB; expected {expected}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
-        raise InputError(f"{name}, line {line}: byte {byte:#04x} is not UTF-8; expected UTF-8 text") from None
+        raise InputError(f"{path}, line {line}: byte {byte:#04x} is not UTF-8; expected {expected}") from None
 
 
 def parse_written(text: str, name: str) -> Any:

@@ -8,8 +8,11 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from dimat.errors import InputError
+from dimat.io.written import read_text, shortened
 from dimat.topology.graph import Graph, sorted_pairs
 from dimat.topology.weights import Weights, directed_mixing_matrix, undirected_mixing_matrix
+
+EXPECTED = "expected an edge `i j` in each line"
 
 
 class EdgeFile(Graph):
@@ -36,28 +39,51 @@ class EdgeFile(Graph):
         return self
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
-        """The edges in the file, checked to name existing, distinct agents."""
+        """The edges in the file, checked to name existing, distinct agents.
+
+        An undirected one may be listed in both directions, as in files made from directed graphs.
+        """
+        name = f"graph.path: {self.path}"
+        if Path(self.path).exists() and not Path(self.path).is_file():  # a pipe cannot be read again
+            raise InputError(f"{name}: a folder, a pipe or a device; {EXPECTED}")
         try:
-            lines = Path(self.path).read_text().splitlines()
-        except FileNotFoundError:
-            raise InputError(f"graph.path: {self.path}: no such file") from None
-        except (OSError, ValueError) as error:  # ValueError: no text
-            raise InputError(f"graph.path: {self.path}: cannot be read as text ({error})") from None
-        names = {str(agent): agent for agent in range(agents)}
-        edges = set()
+            lines = read_text(Path(self.path), "an edge `i j` in each line").split("\n")
+        except InputError as error:
+            raise InputError(f"graph.path: {error}") from None
+        numbers: dict[tuple[int, int], int] = {}
         for number, line in enumerate(lines, start=1):
             if words := line.split("#")[0].split():
-                edge = tuple(names[word] for word in words if word in names)
-                if len(words) != 2 or len(set(edge)) != 2:
+                here = f"{name}, line {number}"
+                edge = parse_edge(line.strip(), words, agents, here)
+                if edge in numbers:
                     raise InputError(
-                        f"graph.path: {self.path}, line {number}: {line.strip()!r} is no edge between two of "
-                        f"the agents 0 to {agents - 1}; expected `i j`"
+                        f"{here}: {words[0]} {words[1]} is listed before, in line {numbers[edge]}"
                     )
-                edges.add(edge)
-        return sorted(edges) if self.directed else sorted_pairs(edges)
+                numbers[edge] = number
+        if not numbers and agents > 1:
+            raise InputError(f"{name}: holds no edge; {EXPECTED}")
+        return sorted(numbers) if self.directed else sorted_pairs(numbers)
 
     @override
     def matrices(self, agents: int) -> list[numpy.ndarray]:
         if self.directed:
             return [directed_mixing_matrix(self.edges(agents), agents)]
         return [undirected_mixing_matrix(self.edges(agents), agents, self.weights)]
+
+
+def parse_edge(line: str, words: list[str], agents: int, here: str) -> tuple[int, int]:
+    """Two agents from the ``words`` of a line; `InputError` says what is wrong ``here``."""
+    shown = shortened(line)
+    if len(words) != 2:
+        raise InputError(f"{here}: {shown}; {EXPECTED}")
+    for word in words:
+        if not (word.isascii() and word.isdigit()) or len(word) > 9:
+            raise InputError(f"{here}: {shown}: {shortened(word)} is no agent; {EXPECTED}")
+        if int(word) >= agents:
+            raise InputError(f"{here}: {shown}: expected agents 0 to {agents - 1}, got {int(word)}")
+    sender, receiver = map(int, words)
+    if sender == receiver:
+        raise InputError(
+            f"{here}: {shown} links an agent to itself; expected two of the agents 0 to {agents - 1}"
+        )
+    return sender, receiver
