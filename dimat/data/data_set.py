@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy
 import torch
@@ -48,6 +48,14 @@ class DataFolders:
         )
 
 
+class Known(NamedTuple):
+    """What is known of a data set before it is read: pixels a side, and how many images of each class."""
+
+    size: int
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+
+
 class DataSet(Spec):
     """An image classification data set, decoded once into memory.
 
@@ -68,6 +76,10 @@ class DataSet(Spec):
     """Augment by horizontal flips with probability 1/2."""
     crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Augment by random crops after padding with so many black pixels on every side."""
+
+    def known(self) -> Known | None:
+        """What is known before it is read; `None`: nothing."""
+        return None
 
     @abstractmethod
     def read(self, folders: DataFolders) -> ImageSet:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.data_set import DataFolders, DataSet, Known
 from dimat.data.folder import read_splits
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, open_tree
@@ -15,6 +15,10 @@ class TinyImageNet(DataSet):
     """200 classes, 64x64 pixels, 500 training images each; the official validation set is the test set."""
 
     name: Literal["tiny_imagenet"] = "tiny_imagenet"
+
+    @override
+    def known(self) -> Known:
+        return Known(64, (500,) * 200, (50,) * 200)
 
     @override
     def read(self, folders: DataFolders) -> ImageSet:

@@ -22,6 +22,7 @@ from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
+from dimat.experiment.feasible import check_shares, check_size
 from dimat.experiment.links import Links
 from dimat.experiment.tuning import Tuning
 from dimat.io.files import without_checksum
@@ -317,6 +318,13 @@ class Study(Experiment):
         runs = {run.id: run for grid in grids for run in grid.grid()}
         return runs
 
+    def check(self) -> None:
+        """`InputError` if data are known not to fit a model, or not to go round among the agents."""
+        for start in self.pretrained.values():
+            check_size(start.data, start.model)
+        for each in self.partitioned.values():
+            check_shares(each.data, each.partition, each.agents, each.seed)
+
     @cached_property
     def tuned(self) -> dict[str, Tuned]:
         """The choices of learning rates that runs depend on, by id."""
@@ -377,6 +385,7 @@ def parse_study(content: object, name: str) -> Study:
     try:
         study = Study.model_validate(content)
         _ = study.runs  # a grid point that is impossible is found here
+        study.check()
     except ValidationError as error:
         raise InputError(f"{name}: {describe(error)}") from None
     except InputError as error:
