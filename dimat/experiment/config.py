@@ -297,7 +297,7 @@ class Study(Experiment):
         """Mappings of variants, completed by those of the file and the defaults."""
         if not isinstance(content, Mapping) or not isinstance(content.get("variants"), list | tuple):
             return content
-        own = combined(_defaults(), {key: value for key, value in content.items() if key != "variants"})
+        own = combined(_defaults(), {key: content[key] for key in content if key in Experiment.model_fields})
         assert isinstance(own, Mapping)
         complete = [
             {key: combined(own.get(key), value) for key, value in variant.items()}

@@ -183,10 +183,8 @@ class _Reader:
     def key(self, node: Node, above: str) -> str:
         key = self.value(node, above) if node.tag != PREFIX + "merge" else "<<"
         if not isinstance(key, str):
-            shown = node.value if isinstance(node, ScalarNode) else type(key).__name__
-            raise self.fault(
-                line_of(node), f"{at(above)}the key {shortened(shown)} is no text; expected a name"
-            )
+            found = shortened(node.value) if isinstance(node, ScalarNode) else f"a {type(key).__name__}"
+            raise self.fault(line_of(node), f"{at(above)}expected a name as a key, got {found}")
         return key
 
     def scalar(self, node: ScalarNode, key: str) -> Any:
