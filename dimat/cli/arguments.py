@@ -10,6 +10,7 @@ import typer
 
 from dimat.experiment.config import Study, read_study
 from dimat.experiment.layout import Layout
+from dimat.io.written import shortened
 from dimat.spec import LARGEST
 
 Config = Annotated[Path, typer.Argument(help="Configuration file (YAML or JSON).", show_default=False)]
@@ -29,7 +30,9 @@ def whole(help: str, least: int, most: int = LARGEST, **more: Any) -> Any:
 
     def parse(value: object) -> int:
         if not re.fullmatch(r"[-+]?[0-9]{1,20}", str(value)) or not least <= int(str(value)) <= most:
-            raise typer.BadParameter(f"expected a whole number from {least} to {most}, got {str(value)!r}")
+            raise typer.BadParameter(
+                f"expected a whole number from {least} to {most}, got {shortened(str(value))}"
+            )
         return int(str(value))
 
     return _option(parse, help, "INTEGER", more)
@@ -45,7 +48,7 @@ def real(help: str, least: float = -math.inf, **more: Any) -> Any:
         except ValueError:
             number = math.nan
         if not math.isfinite(number) or number < least:
-            raise typer.BadParameter(f"expected a finite number{limits}, got {str(value)!r}")
+            raise typer.BadParameter(f"expected a finite number{limits}, got {shortened(str(value))}")
         return number
 
     return _option(parse, help, "NUMBER", more)
