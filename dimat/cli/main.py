@@ -155,7 +155,7 @@ def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = 
     typer.echo(reference() if markdown else json_schema(), nl=False)
 
 
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """What the command line's parser raises: of click, or of the copy of it that newer versions of typer hold."""
 CLOSED_PIPE = 128 + signal.SIGPIPE
 """What a shell says of programs whose reader, such as `head`, has had enough."""
@@ -231,7 +231,7 @@ def leave_unwritten() -> None:
 def misused(error: Any) -> str:
     """What is wrong with the words of a command, and what is expected, in one line."""
     context, parameter = error.ctx, getattr(error, "param", None)
-    command = context.command if context else None
+    command: Any = context.command if context else None
     if parameter is not None:
         name = max(parameter.opts, key=len)
         return f"{name}: {error.message or f'missing; expected a value (see {context.command_path} --help)'}"

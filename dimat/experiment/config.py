@@ -9,10 +9,10 @@ import hashlib
 import itertools
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
 from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 from typing_extensions import override
@@ -323,7 +323,8 @@ class Study(Experiment):
         for start in self.pretrained.values():
             check_size(start.data, start.model)
         for each in self.partitioned.values():
-            check_shares(each.data, each.partition, each.agents, each.seed)
+            data, partition = cast(Hashable, each.data), cast(Hashable, each.partition)  # as frozen specs are
+            check_shares(data, partition, each.agents, each.seed)
 
     @cached_property
     def tuned(self) -> dict[str, Tuned]:

@@ -1,5 +1,6 @@
 """What can be told of an experiment before its data are read: whether they go round and fit the model."""
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import cast
 
@@ -36,7 +37,7 @@ def check_shares(data: AnyDataSet, partition: AnyPartition | None, agents: int, 
     the seed: labels in any order give what those of the data will give. Many images are not dealt out here;
     that fails, if at all, in a study's first minute.
     """
-    labels = kept_labels(data)
+    labels = kept_labels(cast(Hashable, data))  # as all frozen specs are
     images = data.train_limit if labels is None else len(labels)
     if images is not None and 2 * agents > images:
         raise InputError(

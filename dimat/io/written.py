@@ -122,6 +122,7 @@ class _Reader:
         first: Node | None = None
         while loader.check_node():
             node = loader.get_node()
+            assert node is not None
             if first is not None:
                 raise self.fault(line_of(node), "a second document starts; expected one in a file")
             first = node
