@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dimat.cli.arguments import whole
 from dimat.errors import InputError
 from dimat.io import files
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
     BenchmarkRow = merging.MergeRow | training.TrainingRow | many.AgentsRow
 
-Threads = Annotated[int, typer.Option(help="Threads of torch.")]
-Repeats = Annotated[int, typer.Option(help="Times are the least of so many.")]
+MOST = 10**6
+"""Of whatever is counted here."""
+Threads = Annotated[int, whole("Threads of torch.", 0, MOST)]
+Repeats = Annotated[int, whole("Times are the least of so many.", 0, MOST)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto is a GPU if there is one.")]
 Output = Annotated[Path | None, typer.Option(help="CSV file to write the table to as well.")]
 
 commands = typer.Typer()
-bench = typer.Typer(help="Measure how long steps take on this machine.", no_args_is_help=True)
+bench = typer.Typer(help="Measure how long steps take on this machine.")
 commands.add_typer(bench, name="bench")
 
 
@@ -44,13 +47,13 @@ def merge(
     graph: Annotated[
         list[str] | None, typer.Option(help="ring or complete; repeatable. Default: ring.")
     ] = None,
-    agents: Annotated[list[int] | None, typer.Option(help="Repeatable. Default: 5.")] = None,
+    agents: Annotated[list[int] | None, whole("Repeatable. Default: 5.", 0, MOST)] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Default to resnet20 and vgg16, ring and complete, 5 and 20.")
     ] = False,
-    images: Annotated[int, typer.Option(help="Number of images, random ones.")] = 2000,
-    size: Annotated[int, typer.Option(help="Height and width of an image.")] = 32,
-    batch: Annotated[int, typer.Option(help="Images per batch.")] = 100,
+    images: Annotated[int, whole("Number of images, random ones.", 0, MOST)] = 2000,
+    size: Annotated[int, whole("Height and width of an image.", 0, MOST)] = 32,
+    batch: Annotated[int, whole("Images per batch.", 0, MOST)] = 100,
     threads: Threads = 2,
     repeats: Repeats = 1,
     device: Device = "auto",
@@ -103,12 +106,12 @@ def train(
     model: Annotated[
         list[str] | None, typer.Option(help="resnet20 or plain; repeatable. Default: resnet20.")
     ] = None,
-    agents: Annotated[list[int] | None, typer.Option(help="Repeatable. Default: 1 and 5.")] = None,
+    agents: Annotated[list[int] | None, whole("Repeatable. Default: 1 and 5.", 0, MOST)] = None,
     images: Annotated[
-        int, typer.Option(help="Number of images of all agents, random ones; whole batches of each.")
+        int, whole("Number of images of all agents, random ones; whole batches of each.", 0, MOST)
     ] = 2000,
-    size: Annotated[int, typer.Option(help="Height and width of an image.")] = 32,
-    batch: Annotated[int, typer.Option(help="Images per batch.")] = 100,
+    size: Annotated[int, whole("Height and width of an image.", 0, MOST)] = 32,
+    batch: Annotated[int, whole("Images per batch.", 0, MOST)] = 100,
     threads: Threads = 2,
     repeats: Repeats = 3,
     device: Device = "auto",
@@ -162,8 +165,8 @@ def train(
 
 @bench.command()
 def agents(
-    agents: Annotated[list[int] | None, typer.Option(help="Repeatable. Default: 8, 16, 32, 64.")] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds of merging and training.")] = 20,
+    agents: Annotated[list[int] | None, whole("Repeatable. Default: 8, 16, 32, 64.", 0, MOST)] = None,
+    rounds: Annotated[int, whole("Rounds of merging and training.", 0, MOST)] = 20,
     threads: Threads = 2,
     device: Device = "auto",
     output: Output = None,

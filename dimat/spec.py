@@ -27,6 +27,10 @@ def _require_name(schema: dict[str, Any]) -> None:
         schema["required"] = ["name", *schema.get("required", [])]
 
 
+LARGEST = 10**9
+"""Of whole numbers: nothing that a configuration counts comes near."""
+
+
 class Spec(BaseModel):
     """A frozen, strict piece of configuration: unknown keys and silent conversions are errors."""
 
@@ -34,6 +38,7 @@ class Spec(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
+        allow_inf_nan=False,
         use_attribute_docstrings=True,
         json_schema_extra=_require_name,
     )
@@ -49,6 +54,10 @@ class Spec(BaseModel):
                 "{key} is an unknown key; expected one of {expected}",
                 {"key": repr(unknown[0]), "expected": expected},
             )
+        for key, found in value.items() if isinstance(value, dict) else ():
+            for item in found if isinstance(found, list | tuple) else [found]:
+                if isinstance(item, int) and abs(item) > LARGEST:
+                    raise PydanticCustomError("too_large", "{key}", {"key": key, "expected": LARGEST})
         return value
 
     def label(self) -> str:

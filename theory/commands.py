@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study, real, whole
 from dimat.errors import InputError
 from dimat.experiment.config import Pretrained
 from dimat.experiment.provenance import made_by
 from dimat.io import files
+from dimat.spec import LARGEST
 
 commands = typer.Typer()
 PACKAGES = ("dimat", "theory")
@@ -24,7 +25,7 @@ def audit(
     full: Annotated[
         bool, typer.Option("--full", help="Every graph, problem and schedule: half an hour of one core.")
     ] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that share the settings.")] = 1,
+    processes: Annotated[int, whole("Processes that share the settings.", 1, 256)] = 1,
 ) -> None:
     """Compare measured numbers with derived bounds; corrupted controls must be rejected.
 
@@ -115,21 +116,31 @@ def claim(
 
 
 def constant(help: str) -> Any:
-    """An option without a default that is worth showing."""
-    return typer.Option(help=help, show_default=False)
+    """A real constant without a default that is worth showing."""
+    return real(help, 0, show_default=False)
+
+
+def count(help: str, most: int = LARGEST) -> Any:
+    """A whole number from 1 on, without a default."""
+    return whole(help, 1, most, show_default=False)
 
 
 @commands.command()
 def bound(
     name: Annotated[str, typer.Argument(help="The derivation; see dimat derive.")] = "gossip",
-    graph: Annotated[str | None, constant("Communication graph, by name.")] = None,
-    matrix: Annotated[Path | None, constant("CSV file of a mixing matrix, instead of a graph.")] = None,
-    agents: Annotated[int | None, constant("N, number of agents.")] = None,
+    graph: Annotated[
+        str | None, typer.Option(help="Communication graph, by name.", show_default=False)
+    ] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(help="CSV file of a mixing matrix, instead of a graph.", show_default=False),
+    ] = None,
+    agents: Annotated[int | None, count("N, number of agents.", 1000)] = None,
     smoothness: Annotated[float | None, constant("L, of every agent's loss.")] = None,
     noise: Annotated[float | None, constant("sigma; its square is the variance of gradients.")] = None,
     heterogeneity: Annotated[float | None, constant("kappa; its square is the heterogeneity.")] = None,
-    steps: Annotated[int | None, constant("K, number of gradient steps of an agent.")] = None,
-    local_steps: Annotated[int | None, constant("tau, gradient steps between merges.")] = None,
+    steps: Annotated[int | None, count("K, number of gradient steps of an agent.")] = None,
+    local_steps: Annotated[int | None, count("tau, gradient steps between merges.")] = None,
     momentum: Annotated[float | None, constant("beta, decay of the velocity.")] = None,
     smallest: Annotated[float | None, constant("m, smallest entry of preconditioners.")] = None,
     largest: Annotated[float | None, constant("M, largest entry of preconditioners.")] = None,
@@ -143,21 +154,27 @@ def bound(
     """
     from theory.bounds.own_setting import mixing_of, own_setting
 
-    given = {
-        "L": smoothness,
-        "sigma": noise,
-        "kappa": heterogeneity,
-        "K": steps,
-        "tau": local_steps,
-        "beta": momentum,
-        "m": smallest,
-        "M": largest,
-        "gap_0": gap,
-        "Xi_0": disagreement,
-        "alpha": step_size,
+    options = {
+        "L": ("--smoothness", smoothness),
+        "sigma": ("--noise", noise),
+        "kappa": ("--heterogeneity", heterogeneity),
+        "K": ("--steps", steps),
+        "tau": ("--local-steps", local_steps),
+        "beta": ("--momentum", momentum),
+        "m": ("--smallest", smallest),
+        "M": ("--largest", largest),
+        "gap_0": ("--gap", gap),
+        "Xi_0": ("--disagreement", disagreement),
+        "alpha": ("--step-size", step_size),
     }
-    constants = {symbol: float(value) for symbol, value in given.items() if value is not None}
-    typer.echo(own_setting(name, *mixing_of(graph, matrix, agents), **constants))
+    constants = {symbol: float(value) for symbol, (_, value) in options.items() if value is not None}
+    setting = mixing_of(graph, matrix, agents)
+    try:
+        typer.echo(own_setting(name, *setting, **constants))
+    except InputError as error:  # which names symbols
+        named = str(error).partition(":")[0].split(", ")
+        meant = [option for symbol, (option, _) in options.items() if symbol in named]
+        raise InputError(f"{', '.join(meant)}: {error}" if meant else str(error)) from None
 
 
 @commands.command()

@@ -1,12 +1,16 @@
 """The command line: one command for each step of the pipeline, usable without Snakemake."""
 
+import errno
+import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -27,7 +31,6 @@ app = typer.Typer(
         "figure, table and pdf. Each takes a configuration and carries out its step for everything in it "
         "that is not done yet, or for the one id given with --only."
     ),
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -171,8 +174,23 @@ def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = 
     typer.echo(reference() if markdown else json_schema(), nl=False)
 
 
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the command line's parser raises: of click, or of the copy of it that newer versions of typer hold."""
+CLOSED_PIPE = 128 + signal.SIGPIPE
+"""What a shell says of programs whose reader, such as `head`, has had enough."""
+
+
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Why a stream may not be written."""
+
+
 def main() -> None:
-    """Entry point: `InputError` becomes one line and exit code 2, `Interrupted` one and exit code 75."""
+    """Entry point: a mistake becomes one line and exit code 2, `Interrupted` one and exit code 75."""
+    for name in ("stdout", "stderr"):
+        if (stream := getattr(sys, name)) is None:  # closed: nobody wants to read it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold what is no text
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -182,14 +200,68 @@ def main() -> None:
             known = getattr(app, kind)
             known += [new for new in getattr(more, kind) if new not in known]  # none at a second call
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False, prog_name="dimat")
+        sys.stdout.flush()
+        sys.exit(code or 0)
     except Interrupted as request:
         logging.info("%s", request)
         sys.exit(EXIT_CODE)
     except LostAgent as error:
-        typer.echo(f"dimat: error: {error}", err=True)
+        complain(error)
         sys.stderr.flush()
         os._exit(1)  # other threads may wait for the lost process for ever
-    except (InputError, OSError) as error:  # OSError: a full disk, a folder that is none, no permission
-        typer.echo(f"dimat: error: {error}", err=True)
+    except UsageError as error:
+        complain(misused(error))
         sys.exit(2)
+    except InputError as error:
+        complain(error)
+        sys.exit(2)
+    except typer.Abort:  # Ctrl-C
+        complain("interrupted; run again to go on")
+        sys.exit(128 + signal.SIGINT)
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        leave_unwritten()  # typer has seen to the error
+        sys.exit(CLOSED_PIPE)
+    except BrokenPipeError:
+        leave_unwritten()
+        sys.exit(CLOSED_PIPE)
+    except OSError as error:  # a full disk, a folder that is none, no permission
+        name = error.filename
+        if name is None and error.errno in UNWRITTEN:  # all files of ours are written by `files.write`
+            name = "standard output"
+            leave_unwritten()
+        complain(f"{name}: {error.strerror}" if name and error.strerror else error)
+        sys.exit(2)
+
+
+def complain(what: object) -> None:
+    """One line about a mistake."""
+    typer.echo(f"dimat: error: {' '.join(str(what).splitlines())}", err=True)
+
+
+def leave_unwritten() -> None:
+    """What is left of the standard output goes nowhere, instead of failing again at the end."""
+    with suppress(OSError, ValueError):  # ValueError: a stream without a file, as in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def misused(error: Any) -> str:
+    """What is wrong with the words of a command, and what is expected, in one line."""
+    context, parameter = error.ctx, getattr(error, "param", None)
+    command: Any = context.command if context else None
+    if parameter is not None:
+        name = max(parameter.opts, key=len)
+        return f"{name}: {error.message or f'missing; expected a value (see {context.command_path} --help)'}"
+    if hasattr(error, "possibilities"):
+        known = [max(each.opts, key=len) for each in command.params if each.param_type_name == "option"]
+        expected = f"expected one of {', '.join([*known, '--help'])}"
+        return f"{error.option_name}: {context.command_path} has no such option; {expected}"
+    if hasattr(error, "option_name"):
+        return f"{error.option_name}: missing; expected a value after it"
+    message = error.format_message().rstrip(".") or "Missing command"
+    message = message[:1].lower() + message[1:]
+    if hasattr(command, "commands"):
+        return f"{message}; expected one of {', '.join(command.commands)}"
+    return f"{message}; see {context.command_path} --help" if context else message

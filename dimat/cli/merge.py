@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 import torch
 import typer
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from dimat.cli.arguments import real, whole
 from dimat.data import AnyDataSet, DataFolders, ImageSet
 from dimat.errors import InputError
 from dimat.experiment.config import describe
 from dimat.io.files import read_tensors, write_tensors
+from dimat.io.written import parse_written
 from dimat.merging.api import Merged, merge
 from dimat.merging.averaging.coefficients import AnyCoefficients
 from dimat.merging.calibration.options import Calibration
@@ -31,7 +32,7 @@ Output = Annotated[
     Path, typer.Option("--output", "-o", help="The merged network, in the order of the first.")
 ]
 ModelName = Annotated[str, typer.Option("--model", help="Architecture: a name, or a mapping in YAML.")]
-Width = Annotated[int | None, typer.Option(help="Short for {width: ...} in --model.")]
+Width = Annotated[float | None, real("Short for {width: ...} in --model.")]
 Data = Annotated[str, typer.Option(help="Data set: a name, name:path, or a mapping in YAML.")]
 Matcher = Annotated[
     str, typer.Option(help="How neurons are matched: a name, a mapping in YAML, or null: not at all.")
@@ -41,8 +42,8 @@ Alignment = Annotated[
 ]
 Coefficients = Annotated[str, typer.Option(help="Weights of the average: a name, or a mapping in YAML.")]
 Repair = Annotated[str, typer.Option(help="none, recalibrate, repair or rescale.")]
-Images = Annotated[int, typer.Option(min=2, help="Match and repair on so many training images.")]
-Seed = Annotated[int, typer.Option(min=0, help="Which images are drawn.")]
+Images = Annotated[int, whole("Match and repair on so many training images.", 2)]
+Seed = Annotated[int, whole("Which images are drawn.", 0)]
 
 
 @commands.command("merge")
@@ -65,11 +66,11 @@ def merge_files(
     in config/README.md. For example: dimat merge --model resnet20 --width 2 --data folder:images
     a.safetensors b.safetensors -o merged.safetensors
     """
-    architecture = parsed("--model", AnyModel, model, {} if width is None else {"width": width})
+    architecture = parsed("--model", AnyModel, model, width_of(width))
     options = {
-        "matcher": value_of("--matcher", matcher),
+        "matcher": parse_written(matcher, "--matcher"),
         "alignment": alignment,
-        "coefficients": value_of("--coefficients", coefficients),
+        "coefficients": parse_written(coefficients, "--coefficients"),
         "repair": repair,
     }
     if options["matcher"] is not None:
@@ -109,19 +110,18 @@ def merge_files(
     typer.echo(report(rows, merged, data_set.description))
 
 
-def value_of(key: str, text: str) -> Any:
-    """An option's text as YAML: a name or a mapping."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{key}: {text!r} is neither a name nor a mapping in YAML") from None
+def width_of(width: float | None) -> dict[str, float]:
+    """The key of an architecture; some count channels in whole numbers."""
+    if width is None:
+        return {}
+    return {"width": int(width) if width.is_integer() else width}
 
 
 def parsed(key: str, kind: Any, text: str, more: dict[str, Any]) -> Any:
     """A spec from a name, from ``name:path``, or from a mapping in YAML."""
     name, colon, path = text.partition(":")
     if text.lstrip().startswith("{"):
-        value = value_of(key, text)
+        value = parse_written(text, key)
     else:
         value = {"name": name} | ({"path": path} if colon else {})
     return validated(key, kind, value | more)

@@ -10,7 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from dimat.data.content import content_of
-from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.data_set import DataFolders, DataSet, Known
 from dimat.data.folder import read_folder
 from dimat.data.image_set import ImageSet
 from dimat.data.names import Showable
@@ -23,6 +23,7 @@ class Cifar(DataSet):
 
     extent = (50_000, 3, 32)
     title: ClassVar[str]
+    classes: ClassVar[int]
     torchvision_class: ClassVar[str]
     official_folder: ClassVar[str]
     crop: Annotated[int, Field(ge=0, le=64)] = 4
@@ -43,6 +44,12 @@ class Cifar(DataSet):
 
     def _replacement(self, folders: DataFolders) -> Path | None:
         return folders.find(self.substitute) if self.substitute else None
+
+    @override
+    def known(self) -> Known | None:
+        """Nothing, if other images may stand in."""
+        each = [(total // self.classes,) * self.classes for total in (50_000, 10_000)]
+        return None if self.substitute else Known(32, *each)
 
     @override
     def read(self, folders: DataFolders) -> ImageSet:
@@ -86,6 +93,7 @@ class Cifar10(Cifar):
     """50,000 and 10,000 colour images of 32x32 pixels in 10 classes (Krizhevsky 2009)."""
 
     title = "CIFAR-10"
+    classes = 10
     torchvision_class = "CIFAR10"
     official_folder = "cifar-10-batches-py"
     name: Literal["cifar10"] = "cifar10"
@@ -95,6 +103,7 @@ class Cifar100(Cifar):
     """50,000 and 10,000 colour images of 32x32 pixels in 100 classes (Krizhevsky 2009)."""
 
     title = "CIFAR-100"
+    classes = 100
     torchvision_class = "CIFAR100"
     official_folder = "cifar-100-python"
     name: Literal["cifar100"] = "cifar100"

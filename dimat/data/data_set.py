@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy
 import torch
@@ -55,6 +55,14 @@ class DataFolders:
         )
 
 
+class Known(NamedTuple):
+    """What is known of a data set before it is read: pixels a side, and how many images of each class."""
+
+    size: int
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+
+
 class DataSet(Spec):
     """An image classification data set, decoded once into memory.
 
@@ -85,6 +93,10 @@ class DataSet(Spec):
         """The identity of what would be read: SHA-256 of the file or folder, or the name of a version."""
         path = self.located(folders)
         return content_of(path) if path else ""
+
+    def known(self) -> Known | None:
+        """What is known before it is read; `None`: nothing."""
+        return None
 
     @abstractmethod
     def read(self, folders: DataFolders) -> ImageSet:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from dimat.data.data_set import DataFolders, DataSet
+from dimat.data.data_set import DataFolders, DataSet, Known
 from dimat.data.folder import open_tree, read_splits
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree
@@ -20,6 +20,10 @@ class TinyImageNet(DataSet):
     @override
     def located(self, folders: DataFolders) -> Path | None:
         return folders.find("tiny-imagenet-200", "tiny-imagenet-200.zip")
+
+    @override
+    def known(self) -> Known:
+        return Known(64, (500,) * 200, (50,) * 200)
 
     @override
     def read(self, folders: DataFolders) -> ImageSet:

@@ -9,13 +9,12 @@ import hashlib
 import itertools
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
-import yaml
-from pydantic import Field, ValidationError, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 from typing_extensions import override
 
 from dimat.agents.training import Training
@@ -23,16 +22,18 @@ from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
+from dimat.experiment.feasible import check_shares, check_size
 from dimat.experiment.links import Links
 from dimat.experiment.tuning import Tuning
 from dimat.io.files import without_checksum
+from dimat.io.written import read_written
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from dimat.merging.options import Merging
 from dimat.methods import AnyMethod, known_methods
 from dimat.models import AnyModel
 from dimat.randomness import Randomness
-from dimat.spec import Axis, Many, Spec
+from dimat.spec import LARGEST, Axis, Many, Spec
 from dimat.tasks import AnyObjective, Classification
 from dimat.topology import AnyGraph
 
@@ -233,14 +234,40 @@ AXES = ("task", "data", "model", "partition", "graph", "agents", "method", "matc
 
 
 _optional: dict[str, Any] = {
-    name: (annotation | None, Field(None, description=Experiment.model_fields[name].description))
+    name: (annotation, Field(None, description=Experiment.model_fields[name].description))
     for name, annotation in get_type_hints(Experiment, include_extras=True).items()
     if name in Experiment.model_fields
 }
 
 
+def _inherits(schema: dict[str, Any]) -> None:
+    """In a variant, a mapping may be a part of one, without the name that it inherits."""
+    for field in schema["properties"].values():
+        del field["default"]
+        if "$ref" in json.dumps(field):
+            about = {"description": field.pop("description")}
+            alternatives = field["anyOf"] if list(field) == ["anyOf"] else [dict(field)]
+            field.clear()
+            field |= about | {"anyOf": [*alternatives, {"type": "object", "not": {"required": ["name"]}}]}
+
+
 class Variant(create_model("Variant", __base__=Spec, **_optional)):
-    """Keys that replace those of the study's own grid."""
+    """Keys of a further grid; all others are as in the study's own.
+
+    Mappings are combined with those of the study's own grid, see `combined`.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_inherits)
+
+
+def combined(own: object, changed: object) -> object:
+    """``changed``, with what it leaves out of ``own`` if both are mappings, and of the same name if any."""
+    if not isinstance(changed, Mapping):
+        return changed
+    own = {"name": own} if isinstance(own, str) else own
+    if not isinstance(own, Mapping) or ("name" in changed and changed["name"] != own.get("name")):
+        return changed
+    return {**own, **{key: combined(own.get(key), value) for key, value in changed.items()}}
 
 
 class Study(Experiment):
@@ -249,7 +276,9 @@ class Study(Experiment):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
     """Name of the study and of its folder of results."""
     variants: Many[Variant] = ()
-    """Further grids: each is the grid of this file with the given keys replaced."""
+    """Further grids: each is the grid of this file with the given keys changed. Mappings are combined key by
+    key, however deep (`training: {epochs: 5}` keeps the file's other keys of `training`); lists and single
+    values replace, and so does a mapping with another `name`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where agents train: `auto` takes a GPU where there is one."""
     communication: AnyCommunication = InProcessOptions()
@@ -274,6 +303,22 @@ class Study(Experiment):
         text = json.dumps(self.model_dump(mode="json", exclude=execution), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _inherited(cls, content: Any) -> Any:
+        """Mappings of variants, completed by those of the file and the defaults."""
+        if not isinstance(content, Mapping) or not isinstance(content.get("variants"), list | tuple):
+            return content
+        own = combined(_defaults(), {key: content[key] for key in content if key in Experiment.model_fields})
+        assert isinstance(own, Mapping)
+        complete = [
+            {key: combined(own.get(key), value) for key, value in variant.items()}
+            if isinstance(variant, Mapping)
+            else variant
+            for variant in content["variants"]
+        ]
+        return {**content, "variants": complete}
+
     @cached_property
     def runs(self) -> dict[str, Run]:
         """All runs of all grids by id, checked to be possible."""
@@ -284,6 +329,14 @@ class Study(Experiment):
             grids.append(Experiment.model_validate(own | changed))
         runs = {run.id: run for grid in grids for run in grid.grid()}
         return runs
+
+    def check(self) -> None:
+        """`InputError` if data are known not to fit a model, or not to go round among the agents."""
+        for start in self.pretrained.values():
+            check_size(start.data, start.model)
+        for each in self.partitioned.values():
+            data, partition = cast(Hashable, each.data), cast(Hashable, each.partition)  # as frozen specs are
+            check_shares(data, partition, each.agents, each.seed)
 
     @cached_property
     def tuned(self) -> dict[str, Tuned]:
@@ -307,6 +360,16 @@ class Study(Experiment):
         return {each.id: each for each in (partitioned.prepared for partitioned in self.partitioned.values())}
 
 
+def _defaults() -> dict[str, Any]:
+    """The sections of a study that are there without being written, as they may be written."""
+    sections = {name: field.default for name, field in Experiment.model_fields.items()}
+    single = {
+        name: value[0] if isinstance(value, tuple) and len(value) == 1 else value
+        for name, value in sections.items()
+    }
+    return {name: value.model_dump(mode="json") for name, value in single.items() if isinstance(value, Spec)}
+
+
 def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested mappings as one, keys joined by dots; text as it is, `None` left out, all else as JSON."""
     flat: dict[str, str] = {}
@@ -320,21 +383,14 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def read_study(path: Path) -> Study:
     """Read and validate a configuration file."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or an impossible date
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_study(content, str(path))
+    return parse_study(read_written(path), str(path))
 
 
 def parse_study(content: object, name: str) -> Study:
     """Validate the ``content`` of a configuration; messages start with its ``name``."""
     if not isinstance(content, Mapping):
-        raise InputError(f"{name}: a configuration is a mapping of keys, found {type(content).__name__}")
+        found = "nothing" if content is None else "a list" if isinstance(content, list) else repr(content)
+        raise InputError(f"{name}: expected a mapping of keys, got {found}")
     try:
         content = without_checksum(content)  # which study.json has, and no other configuration needs
     except (TypeError, ValueError) as error:  # TypeError: values that JSON does not have
@@ -342,6 +398,7 @@ def parse_study(content: object, name: str) -> Study:
     try:
         study = Study.model_validate(content)
         _ = study.runs  # a grid point that is impossible is found here
+        study.check()
     except ValidationError as error:
         raise InputError(f"{name}: {describe(error)}") from None
     except InputError as error:
@@ -356,13 +413,25 @@ def describe(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if kind == "unknown_key":
         return f"{key}: {first['msg']}" if key else first["msg"]
+    if kind == "too_large":
+        key = f"{key}.{first['msg']}".removeprefix(".")
+        return f"{key}: expected numbers up to {LARGEST:,}, got {shown(value[first['msg']])}"
     if kind == "missing":
         return f"{key}: missing; expected a value"
     if kind.startswith("union_tag"):
         if (tags := first.get("ctx", {}).get("expected_tags")) is None:
-            return f"{key}: {value!r} has no name; expected one"
-        return f"{key}: {value['name']!r} is no known name; expected one of {tags}"
+            return f"{key}: {shown(value)} has no name; expected one"
+        return f"{key}: {shown(value['name'])} is no known name; expected one of {tags}"
     message = first["msg"].removeprefix("Value error, ")
     if kind == "float_type" and isinstance(value, str):
         message += " (in YAML, 1e-3 without a dot is text: write 0.001 or 1.0e-3)"
-    return f"{key}: {value!r} is not valid: {message[:1].lower()}{message[1:]}"
+    return f"{key}: {shown(value)} is not valid: {message[:1].lower()}{message[1:]}"
+
+
+def shown(value: object) -> str:
+    """A value as a part of a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"

@@ -12,7 +12,10 @@ INTRODUCTION = """\
 
 A configuration is a YAML file with the keys of the first table. Keys marked "or a list" are axes of the grid:
 every combination of their values is run. A name alone (`graph: ring`) stands for `{name: ring}` with its
-defaults. `dimat schema` prints the JSON schema, `config/schema.json`, with which editors complete and check.
+defaults. Keys that a mapping leaves out have their defaults; in `variants` they are those of the file. A key
+that is written twice is refused, and so is a value that YAML 1.1 and 1.2 read differently (`yes`, `010`,
+`1e-3`): the message says what to write. `dimat schema` prints the JSON schema, `config/schema.json`, with
+which editors complete and check.
 
 ## The file
 """

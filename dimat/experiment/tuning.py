@@ -1,10 +1,11 @@
 """Learning rates, chosen by the primary metric on held-out training images within one budget."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dimat.spec import Many, Spec
 from dimat.tasks.task import Metric
@@ -28,6 +29,13 @@ class Tuning(Spec):
     """Share of the training images that is held out."""
     seed: Annotated[int, Field(ge=0)] = 1000
     """Seed of the trials; another one than those of the runs."""
+
+    @field_validator("factors")
+    @classmethod
+    def _distinct(cls, factors: tuple[float, ...]) -> tuple[float, ...]:
+        if repeated := [factor for factor, count in Counter(factors).items() if count > 1]:
+            raise ValueError(f"{repeated[0]:g} is listed twice")
+        return factors
 
 
 def best(values: Mapping[float, float | None], metric: Metric) -> float:

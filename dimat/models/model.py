@@ -1,16 +1,29 @@
 """What an architecture must provide."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import nn
 
+from dimat.errors import InputError
 from dimat.randomness import Randomness
 from dimat.spec import Spec
 
 
 class Model(Spec):
     """A family of image classifiers."""
+
+    smallest: ClassVar[int] = 1
+    """Pixels a side of the smallest images that it takes."""
+
+    def check_size(self, height: int, width: int) -> None:
+        """`InputError` if nothing would be left of images of so many pixels."""
+        if min(height, width) < self.smallest:
+            raise InputError(
+                f"model: {self.label()} takes images of {self.smallest}x{self.smallest} pixels or more, got "
+                f"{width}x{height}; expected another model, or a larger data.size"
+            )
 
     @abstractmethod
     def build(self, channels: int, classes: int) -> nn.Module:

@@ -9,6 +9,8 @@ from typing_extensions import override
 from dimat.models.model import Model
 from dimat.spec import Many
 
+Width = Annotated[int, Field(ge=1, le=4096)]
+
 
 class Plain(Model):
     """3x3 convolution, batch normalization and ReLU for each width, then a linear layer.
@@ -17,7 +19,7 @@ class Plain(Model):
     """
 
     name: Literal["plain"] = "plain"
-    widths: Many[Annotated[int, Field(ge=1)]] = Field(default=(16, 32, 32), min_length=1)
+    widths: Many[Width] = Field(default=(16, 32, 32), min_length=1, max_length=100)
     """Channels of each convolution."""
 
     @override

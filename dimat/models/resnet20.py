@@ -17,7 +17,7 @@ class ResNet20(Model):
     """
 
     name: Literal["resnet20"] = "resnet20"
-    width: Annotated[int, Field(ge=1)] = 1
+    width: Annotated[int, Field(ge=1, le=64)] = 1
     """Factor on all channel numbers; the published experiments use 8."""
 
     @override

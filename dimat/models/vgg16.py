@@ -1,6 +1,6 @@
 """VGG-16 with batch normalization for small images (Simonyan and Zisserman 2015)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ class Vgg16(Model):
     size from 32x32 on fit; at 32x32 the two are the same.
     """
 
+    smallest: ClassVar[int] = 32
     name: Literal["vgg16"] = "vgg16"
     width: Annotated[float, Field(ge=1 / 64, le=8)] = 1.0
     """Factor on all channel numbers; the published experiments use 1."""

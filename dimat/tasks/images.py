@@ -61,12 +61,8 @@ class ImageTask(NetworkTask):
         self.randomness = randomness
         self.device = data.train_images.device
         self._shares = shares
-        smallest = min(len(own) for own in (*shares.pretrain, *shares.train))
-        if smallest < 2:
-            raise InputError(
-                f"partition: an agent holds {smallest} training image; expected 2 or more, as batch "
-                "normalization has no statistics of a single one: use fewer agents or more images"
-            )
+        model.check_size(*data.shape[1:])
+        check_holdings(shares)
         mean_share = sum(map(len, shares.train)) / self.agents
         self.steps_per_epoch = max(1, round(mean_share / batch_size))
         self.holdings = [
@@ -151,6 +147,16 @@ class ImageTask(NetworkTask):
     def _arithmetic(self) -> torch.autocast:
         """The context of forward passes: bfloat16 where ``low_precision`` allows it."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
+
+
+def check_holdings(shares: Shares) -> None:
+    """`InputError` unless every agent can be trained with what it holds."""
+    smallest = min(len(own) for own in (*shares.pretrain, *shares.train))
+    if smallest < 2:
+        raise InputError(
+            f"partition: an agent holds {smallest} training image; expected 2 or more, as batch "
+            "normalization has no statistics of a single one: use fewer agents or more images"
+        )
 
 
 def scores_of(objective: Objective, network: nn.Module, data: ImageSet) -> dict[str, float]:

@@ -8,9 +8,12 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from dimat.errors import InputError
+from dimat.io.written import read_text, shortened
 from dimat.spec import Many
 from dimat.topology.graph import Graph, sorted_pairs
 from dimat.topology.weights import Weights, directed_mixing_matrix, undirected_mixing_matrix
+
+EXPECTED = "expected an edge `i j` in each line"
 
 
 class EdgeFile(Graph):
@@ -55,13 +58,18 @@ class EdgeFile(Graph):
         return Graph.label(self.model_copy(update={"edge_list": ()}))
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
-        """The edges in the file, checked to name existing, distinct agents."""
+        """The edges in the file, checked to name agents that exist.
+
+        An undirected one may be listed in both directions, as in files made from directed graphs.
+        """
         for edge in self.edge_list:
-            if len(edge) != 2 or edge[0] == edge[1] or not all(0 <= agent < agents for agent in edge):
+            if len(edge) != 2 or len(set(edge)) != 2 or not all(0 <= agent < agents for agent in edge):
                 raise InputError(
-                    f"graph.path: {self.path}: `{' '.join(map(str, edge))}` is no edge between two of the "
-                    f"agents 0 to {agents - 1}; expected `i j`"
+                    f"graph.path: {self.path}: expected edges between two of the agents 0 to {agents - 1}, got "
+                    f"`{' '.join(map(str, edge))}`"
                 )
+        if not self.edge_list and agents > 1:
+            raise InputError(f"graph.path: {self.path}: holds no edge; {EXPECTED}")
         return [(edge[0], edge[1]) for edge in self.edge_list]
 
     @override
@@ -72,21 +80,34 @@ class EdgeFile(Graph):
 
 
 def read_edges(path: Path) -> list[tuple[int, int]]:
-    """The edges in a file; `InputError` names a line that is none."""
+    """The edges in a file, as they are listed; `InputError` names a line that is none."""
+    name = f"graph.path: {path}"
+    if path.exists() and not path.is_file():  # a pipe cannot be read again
+        raise InputError(f"{name}: a folder, a pipe or a device; {EXPECTED}")
     try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise InputError(f"graph.path: {path}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: no text
-        raise InputError(f"graph.path: {path}: cannot be read as text ({error})") from None
-    edges = []
+        lines = read_text(path, "an edge `i j` in each line").split("\n")
+    except InputError as error:
+        raise InputError(f"graph.path: {error}") from None
+    numbers: dict[tuple[int, int], int] = {}
     for number, line in enumerate(lines, start=1):
         if words := line.split("#")[0].split():
-            numbers = [int(word) for word in words if word.isdecimal() and word.isascii()]
-            if len(words) != 2 or len(set(numbers)) != 2:
-                raise InputError(
-                    f"graph.path: {path}, line {number}: {line.strip()!r} is no edge between two agents; "
-                    "expected `i j`"
-                )
-            edges.append((numbers[0], numbers[1]))
-    return edges
+            here = f"{name}, line {number}"
+            edge = parse_edge(line.strip(), words, here)
+            if edge in numbers:
+                raise InputError(f"{here}: {words[0]} {words[1]} is listed before, in line {numbers[edge]}")
+            numbers[edge] = number
+    return list(numbers)
+
+
+def parse_edge(line: str, words: list[str], here: str) -> tuple[int, int]:
+    """Two agents from the ``words`` of a line; `InputError` says what is wrong ``here``."""
+    shown = shortened(line)
+    if len(words) != 2:
+        raise InputError(f"{here}: {shown}; {EXPECTED}")
+    for word in words:
+        if not (word.isascii() and word.isdigit()) or len(word) > 9:
+            raise InputError(f"{here}: {shown}: {shortened(word)} is no agent; {EXPECTED}")
+    sender, receiver = map(int, words)
+    if sender == receiver:
+        raise InputError(f"{here}: {shown} links an agent to itself; expected two agents")
+    return sender, receiver

@@ -72,8 +72,9 @@ class Graph(Spec):
             else networkx.connected_components(graph)
         )
         if len(found := [sorted(part) for part in parts]) > 1:
+            shown = f"{found[:4]}"[:-1] + (f", ... {len(found) - 4} more parts]" if len(found) > 4 else "]")
             raise InputError(
-                f"graph: {self.label()} over {agents} agents is disconnected: {found} cannot "
+                f"graph: {self.label()} over {agents} agents is disconnected: {shown} cannot "
                 f"{'all ' * self.is_directed}reach each other; expected a "
                 f"{'strongly ' * self.is_directed}connected graph"
             )

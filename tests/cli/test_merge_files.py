@@ -126,7 +126,7 @@ def test_files_that_do_not_fit_are_named(spoil, message, dimat, networks, tmp_pa
         (("a", "none"), (), "none.safetensors: no such file"),
         (("a", "m"), (), "--output: m.safetensors is one of the networks"),
         ("ab", ("--matcher", "magic"), "'magic' is no known name"),
-        ("ab", ("--matcher", "{"), "--matcher: '{' is neither"),
+        ("ab", ("--matcher", "{"), "--matcher, line 1: not valid YAML"),
         ("ab", ("--repair", "glue"), "repair: 'glue' is not valid"),
         ("ab", ("--width", "2"), "--model: .*'width' is an unknown key"),
     ],

@@ -191,6 +191,115 @@ def test_a_variant_that_varies_nothing_adds_nothing(small):
     assert set(study_of(small | {"variants": [{"agents": 3}]}).runs) == set(study_of(small).runs)
 
 
+SECTIONS = [
+    # the study's own, what a variant changes, and what both together are
+    (
+        "training",
+        {"rounds": 4, "batch_size": 25},
+        {"epochs": 5},
+        {"rounds": 4, "batch_size": 25, "epochs": 5},
+    ),
+    (
+        "training",
+        {"optimizer": {"name": "sgd", "learning_rate": 0.5, "weight_decay": 0.1}},
+        {"optimizer": {"learning_rate": 0.2}},
+        {"optimizer": {"name": "sgd", "learning_rate": 0.2, "weight_decay": 0.1}},
+    ),
+    (
+        "training",
+        {"optimizer": {"name": "sgd", "weight_decay": 0.1}, "rounds": 2},
+        {"optimizer": {"name": "adam"}},
+        {"optimizer": "adam", "rounds": 2},
+    ),
+    (
+        "training",
+        {"rounds": 2},
+        {"optimizer": {"weight_decay": 0.1}},
+        {"rounds": 2, "optimizer": {"name": "adam", "weight_decay": 0.1}},
+    ),
+    ("tuning", {"factors": [1.0, 2.0], "seed": 7}, {"factors": [3.0]}, {"factors": [3.0], "seed": 7}),
+    ("tuning", None, {"seed": 7}, {"seed": 7}),
+    ("tuning", {"seed": 7}, None, None),
+    (
+        "data",
+        {"name": "digits", "train_limit": 150, "crop": 1},
+        {"crop": 2},
+        {"name": "digits", "train_limit": 150, "crop": 2},
+    ),
+    (
+        "data",
+        {"name": "digits", "crop": 1},
+        {"name": "digits", "train_limit": 90},
+        {"name": "digits", "crop": 1, "train_limit": 90},
+    ),
+    ("data", {"name": "digits", "crop": 1}, {"name": "cifar10"}, "cifar10"),
+    ("data", {"name": "digits", "crop": 1}, "digits", "digits"),
+    ("model", "plain", {"widths": [7]}, {"name": "plain", "widths": [7]}),
+    ("model", {"name": "plain", "widths": [3, 4]}, {"widths": [7]}, {"name": "plain", "widths": [7]}),
+    (
+        "partition",
+        {"name": "dirichlet", "alpha": 9.0, "fewest": 2},
+        {"alpha": 8.0},
+        {"name": "dirichlet", "alpha": 8.0, "fewest": 2},
+    ),
+    (
+        "graph",
+        {"name": "ring", "weights": "uniform"},
+        {"link_failures": 0.1},
+        {"name": "ring", "weights": "uniform", "link_failures": 0.1},
+    ),
+    (
+        "method",
+        {"name": "dimat", "shrink": 0.5},
+        {"coefficients": "entropy"},
+        {"name": "dimat", "shrink": 0.5, "coefficients": "entropy"},
+    ),
+    (
+        "method",
+        {"name": "dimat", "coefficients": {"name": "entropy", "steps": 3}},
+        {"coefficients": {"limit": 9}},
+        {"name": "dimat", "coefficients": {"name": "entropy", "steps": 3, "limit": 9}},
+    ),
+    (
+        "matching",
+        {"matcher": "weight", "passes": 2},
+        {"alignment": "consistent"},
+        {"matcher": "weight", "passes": 2, "alignment": "consistent"},
+    ),
+    (
+        "matching",
+        {"matcher": {"name": "activation-weight", "weights": 0.2}, "passes": 2},
+        {"matcher": {"weights": 0.3}},
+        {"matcher": {"name": "activation-weight", "weights": 0.3}, "passes": 2},
+    ),
+    ("matching", {"passes": 2}, [{"alignment": "consistent"}], {"alignment": "consistent"}),
+    ("calibration", {"images": "own", "limit": 9}, {"limit": 8}, {"images": "own", "limit": 8}),
+    ("calibration", [{"images": "own"}], {"limit": 8}, {"limit": 8}),
+]
+
+
+@pytest.mark.parametrize(("key", "own", "changed", "both"), SECTIONS, ids=str)
+def test_mappings_of_a_variant_keep_the_keys_that_it_does_not_name(small, key, own, changed, both):
+    base = small if own is None and key != "tuning" else small | {key: own}
+    varied = study_of(base | {"variants": [{"seeds": [9], key: changed}]})
+    written = study_of(base | {"seeds": [9], key: both})
+    assert set(varied.runs) == set(study_of(base).runs) | set(written.runs)
+    assert not set(study_of(base).runs) & set(written.runs)
+
+
+def test_every_section_that_can_be_nested_is_among_those_of_the_test():
+    fields = json.loads(json_schema())["$defs"]["Variant"]["properties"]
+    nested = {key for key, field in fields.items() if "$ref" in json.dumps(field)}
+    assert nested - {key for key, *_ in SECTIONS} == {"task"}  # there is one task, and it has no keys
+
+
+def test_a_mistake_in_a_variant_is_named_where_it_stands(small, write_config):
+    path = write_config(small | {"variants": [{"agents": 4}, {"training": {"epochs": 0}}]})
+    assert_refused(path, "variants.1.training.epochs: 0")
+    assert_refused(write_config(small | {"variants": [{"graph": None}]}), "variants.0.graph")
+    assert_refused(write_config(small | {"variants": [{"training": {"epoch": 1}}]}), "variants.0.training")
+
+
 # What is refused.
 
 
@@ -289,6 +398,32 @@ MISTAKES = {
     ),
     "no threads": ({"threads": 0}, "threads"),
     "unknown device": ({"device": "tpu"}, "device"),
+    "key of a number beyond all": ({"training": {"batch_size": 10**400}}, "training.batch_size"),
+    "seed beyond all": ({"seeds": [0, 10**30]}, "seeds"),
+    "width beyond all": ({"model": {"name": "resnet20", "width": 10**6}}, "width"),
+    "bandwidth infinite": ({"links": {"bandwidth": float("inf")}}, "bandwidth"),
+    "factor twice": ({"tuning": {"factors": [1.0, 1.0]}}, "factors"),
+    "edge twice": ({"graph": {"name": "edges", "edge_list": [[0, 1], [1, 2], [0, 1]]}}, "edge_list"),
+    "images too small": ({"model": "vgg16"}, "model: vgg16 takes images of 32x32 pixels or more, got 8x8"),
+    "images too few": ({"agents": 80}, "agents: 80 are too many for 150 training images"),
+    "images too few for whole classes": (
+        {"agents": 74, "partition": "classes"},
+        "partition: an agent holds 1",
+    ),
+    "fewer images than classes": ({"data": {"name": "digits", "train_limit": 9}}, "data.train_limit: 9"),
+    "more images than there are": (
+        {"data": {"name": "digits", "train_limit": 2000}},
+        "data.train_limit: 2000",
+    ),
+    "more test images than there are": (
+        {"data": {"name": "digits", "test_limit": 361}},
+        "data.test_limit: 361",
+    ),
+    "no images left beside validation": (
+        {"data": {"name": "digits", "train_limit": 10}, "tuning": {}},
+        "data.validation: 0.2 of the 10 training images leaves none of class 0",
+    ),
+    "too skewed": ({"partition": {"name": "dirichlet", "alpha": 0.001}, "agents": 15}, "partition.alpha"),
     "time that is no number": ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds"),
 }
 

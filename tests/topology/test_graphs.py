@@ -1,5 +1,8 @@
 """Communication graphs and their mixing matrices."""
 
+import os
+from pathlib import Path
+
 import networkx
 import numpy
 import pytest
@@ -127,7 +130,7 @@ def test_an_edge_list_in_any_order_and_direction(order, reverse):
     numpy.testing.assert_array_equal(edges(*listed).mixing_matrix(4), Ring().mixing_matrix(4))
 
 
-def test_an_edge_listed_twice_counts_once():
+def test_an_edge_listed_in_both_directions_counts_once():
     numpy.testing.assert_array_equal(edges((0, 1), (1, 0)).mixing_matrix(2), [[0.5, 0.5], [0.5, 0.5]])
 
 
@@ -430,12 +433,24 @@ def test_a_graph_from_a_file(tmp_path):
     [
         ("0 1\n1 x\n", "line 2: '1 x'"),
         ("0 1\n\n1 2 3 # three\n", "line 3: '1 2 3 # three'"),
-        ("0 3\n", "`0 3`.*agents 0 to 2"),
+        ("0 3\n", "agents 0 to 2, got `0 3`"),
         ("1 1\n", "line 1"),
         ("-1 1\n", "line 1"),
         ("0 1\n", "disconnected"),
-        ("", "disconnected"),
-        (b"\xff\xfe", "cannot be read"),
+        ("", "holds no edge"),
+        ("# nothing\n\n", "holds no edge"),
+        (b"\xff\xfe", "line 1: byte 0xff is not UTF-8"),
+        (b"0 1\n1 2\n\xe9", "line 3: byte 0xe9 is not UTF-8"),
+        ("0 1\n1 2\n0 1\n", "line 3: 0 1 is listed before, in line 1"),
+        ("0 1\n2 2\n", "line 2: '2 2' links an agent to itself"),
+        ("0 1\n1 2.0\n", "line 2: '1 2.0': '2.0' is no agent"),
+        ("0 1\n1 \N{SUPERSCRIPT TWO}\n", "is no agent"),
+        ("0 1\n1 99999999999999999999\n", "is no agent"),
+        ("0,1\n", "line 1: '0,1'; expected an edge `i j` in each line"),
+        ("0 1 0.5\n", "line 1: '0 1 0.5'; expected an edge"),
+        ("[[0, 1], [1, 2]]", "is no agent|expected an edge"),
+        ("0 1\x00\n", "is no agent"),
+        ("x" * 5000, r"line 1: .{60,80}; expected an edge"),
         (None, "no such file"),
     ],
 )
@@ -446,6 +461,31 @@ def test_bad_graph_files_are_refused(tmp_path, content, word):
     with pytest.raises(InputError, match=word) as caught:
         EdgeFile(path=str(path)).mixing_matrix(3)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbf0 1\n1 2\n", b"0 1\r\n1 2\r\n", b"0\t1\n 1  2", b"0 1#x\n# y\n1 2\n2 1\n"]
+)
+def test_a_graph_file_with_a_byte_order_mark_or_other_line_ends(tmp_path, content):
+    (tmp_path / "graph.txt").write_bytes(content)
+    assert EdgeFile(path=str(tmp_path / "graph.txt")).edges(3) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_a_graph_that_is_no_file_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "graph")
+    with pytest.raises(InputError, match="a folder, a pipe or a device; expected an edge `i j` in each line"):
+        EdgeFile(path=str(tmp_path / "graph")).edges(3)
+
+
+def test_a_graph_in_many_parts_is_told_in_a_short_line():
+    with pytest.raises(InputError, match=r"disconnected: \[\[0, 1\], .*\[4\], ... 45 more parts\]"):
+        edges((0, 1)).mixing_matrix(50)
+
+
+def test_an_edge_written_twice_is_refused():
+    with pytest.raises(InputError, match=r"edge_list: \[0, 1\] is listed twice"):
+        edges((0, 1), (1, 2), (0, 1)).mixing_matrix(3)
 
 
 def test_a_directed_graph_must_be_strongly_connected(tmp_path):

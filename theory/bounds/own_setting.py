@@ -3,18 +3,20 @@
 import io
 from pathlib import Path
 
+import networkx
 import numpy
 from numpy import ndarray
 from pydantic import TypeAdapter, ValidationError
 
 from dimat.errors import InputError
 from dimat.experiment.config import describe
-from dimat.io.files import read_bytes
+from dimat.io.written import read_text
 from dimat.topology import AnyGraph, check_mixing_matrix, second_eigenvalue
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.derivation import Derivation
 from theory.bounds.derivations.symbols import MEANINGS, alpha
 
+MOST_AGENTS = 1000
 STEP_SIZES = 120
 """Step sizes among which the best is looked for, in equal ratios, down to a millionth of the largest."""
 ASSUMED = {"gap_0": 1.0, "Xi_0": 0.0}
@@ -29,14 +31,9 @@ def mixing_of(graph: str | None, matrix: Path | None, agents: int | None) -> tup
     if graph is not None and matrix is not None:
         raise InputError("--matrix: expected a graph or a matrix, not both")
     if matrix is not None:
-        try:
-            mixing = numpy.loadtxt(io.StringIO(read_bytes(matrix).decode()), delimiter=",", ndmin=2)
-        except ValueError as error:
-            raise InputError(f"{matrix}: not rows of numbers with commas ({error})") from None
-        if mixing.shape != (len(mixing), len(mixing)) or not numpy.isfinite(mixing).all():
-            raise InputError(f"{matrix}: {mixing.shape}; expected a square of finite numbers")
+        mixing = _numbers(matrix)
         if agents not in (None, len(mixing)):
-            raise InputError(f"--agents: {agents}, but {matrix} is of {len(mixing)}")
+            raise InputError(f"--agents: expected {len(mixing)}, as {matrix} has rows, got {agents}")
         try:
             check_mixing_matrix(mixing)
         except InputError as error:
@@ -49,11 +46,38 @@ def mixing_of(graph: str | None, matrix: Path | None, agents: int | None) -> tup
     try:
         found = TypeAdapter(AnyGraph).validate_python(graph)
     except ValidationError as error:
-        raise InputError(f"--graph{describe(error)}") from None
+        raise InputError(f"--graph: {describe(error).removeprefix(': ')}") from None
     if found.is_directed or found.period(agents) > 1:
         kind = "directed" if found.is_directed else "time-varying"
         raise InputError(f"--graph: {graph} is {kind}; the bounds are of one symmetric mixing matrix")
     return found.label(), found.mixing_matrix(agents)
+
+
+def _numbers(path: Path) -> ndarray:
+    """The square matrix of finite numbers in a file, a row in each line."""
+    text = read_text(path, "rows of numbers with commas")
+    if not any(line.split("#")[0].strip() for line in text.splitlines()):
+        raise InputError(f"{path}: holds no numbers; expected rows of numbers with commas")
+    try:
+        numbers = numpy.loadtxt(io.StringIO(text), delimiter=",", ndmin=2)
+    except ValueError as error:
+        raise InputError(f"{path}: not rows of numbers with commas ({error})") from None
+    if numbers.shape != (len(numbers), len(numbers)) or not numpy.isfinite(numbers).all():
+        raise InputError(f"{path}: {numbers.shape}; expected a square of finite numbers")
+    if len(numbers) > MOST_AGENTS:
+        raise InputError(f"{path}: {len(numbers)} rows; expected at most {MOST_AGENTS}")
+    return numbers
+
+
+def _why_not(mixing: ndarray) -> str:
+    """Why a symmetric stochastic matrix does not average: its second eigenvalue is 1 or -1."""
+    links = networkx.from_numpy_array(mixing - numpy.diag(mixing.diagonal()))
+    if networkx.is_connected(links):
+        return (
+            "its links connect all agents, but the matrix is periodic: two halves only swap what they have, "
+            "as no agent keeps a share of its own; expected a diagonal above 0"
+        )
+    return "its links do not connect all agents; expected a connected graph"
 
 
 def own_setting(bound: str, label: str, mixing: ndarray, **constants: float) -> str:
@@ -68,7 +92,7 @@ def own_setting(bound: str, label: str, mixing: ndarray, **constants: float) -> 
     known = {str(symbol) for symbol in derivation.constants()}
     of_graph = {"N": len(mixing), "s": second_eigenvalue(mixing)}
     if of_graph["s"] > 1 - 1e-12:
-        raise InputError(f"{label}: its links do not connect all agents: sqrt(rho) is {of_graph['s']:.12g}")
+        raise InputError(f"{label}: sqrt(rho) is {of_graph['s']:.12g}: {_why_not(mixing)}")
     values = {name: value for name, value in (ASSUMED | of_graph).items() if name in known} | constants
     chosen = values.pop("alpha", None)
     largest = derivation.largest_step_size(**values)

@@ -50,7 +50,7 @@ def test_the_best_step_size_is_admissible_and_no_worse_than_others(key):
     [
         ([*RING, *GIVEN[2:]], "needs values of: L"),
         ([*RING, *GIVEN, "--step-size", 0.5], "alpha: 0.5 exceeds"),
-        ([*RING, *GIVEN, "--noise", -1], "sigma: -1; expected a number at least 0"),
+        ([*RING, *GIVEN, "--noise", -1], "--noise: expected a finite number from 0, got '-1'"),
         ([*RING, *GIVEN, "--momentum", 0.5], "beta: no constant of gossip"),
         (["magic", *RING, *GIVEN], "bound: 'magic'; expected one of gossip,"),
         (["adam", *RING, *GIVEN, "--smallest", 2, "--largest", 1], "m: 2, expected at most M = 1"),
@@ -63,6 +63,18 @@ def test_the_best_step_size_is_admissible_and_no_worse_than_others(key):
         (["--graph", "directed_ring", "--agents", 4, *GIVEN], "directed_ring is directed"),
         (["--graph", "torus", "--agents", 7, *GIVEN], "torus"),
         (GIVEN, "--graph: missing"),
+        (["--graph", "edges", "--agents", 4, *GIVEN], "--graph: edges.edge_list: missing"),
+        ([*RING, *GIVEN, "--steps", 0], "--steps: expected a whole number from 1 to 1000000000, got '0'"),
+        ([*RING, *GIVEN, "--steps", "1.5"], "--steps: expected a whole number"),
+        ([*RING, *GIVEN, "--smoothness", "nan"], "--smoothness: expected a finite number from 0, got 'nan'"),
+        ([*RING, *GIVEN, "--smoothness", 0], "--smoothness: L: 0; expected a number above 0"),
+        ([*RING, *GIVEN, "--step-size", 0.5], "--step-size: alpha"),
+        (["--matrix", ".", *GIVEN], "error: .: cannot be read (Is a directory)"),
+        (["--matrix", "none.csv", *GIVEN], "none.csv: no such file; expected rows of numbers with commas"),
+        *[
+            (["--graph", "ring", "--agents", wrong, *GIVEN], f"from 1 to 1000, got '{wrong}'")
+            for wrong in (-3, 0, "NaN", 1.5, "1_0", 10**30, "", "x")
+        ],
     ],
 )
 def test_what_is_not_admissible_is_one_line(dimat, arguments, message):
@@ -77,7 +89,12 @@ def test_what_is_not_admissible_is_one_line(dimat, arguments, message):
         ([[0.5, 0.4], [0.4, 0.5]], "not stochastic in its rows by 0.1"),
         ([[0.5, 0.5, 0], [0.25, 0.5, 0.25], [0.25, 0, 0.75]], "not symmetric by 0.25"),
         ([[1.5, -0.5], [-0.5, 1.5]], "negative by 0.5"),
-        ([[1.0, 0.0], [0.0, 1.0]], "do not connect all agents: sqrt(rho) is 1"),
+        ([[1.0, 0.0], [0.0, 1.0]], "sqrt(rho) is 1: its links do not connect all agents"),
+        ([[0.0, 1.0], [1.0, 0.0]], "its links connect all agents, but the matrix is periodic"),
+        ([[0, 0.5, 0, 0.5], [0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [0.5, 0, 0.5, 0]], "the matrix is periodic"),
+        ([["nan", 1], [1, 0]], "expected a square of finite numbers"),
+        ([], "pi.csv: holds no numbers; expected rows of numbers with commas"),
+        ([["# comment"]], "pi.csv: holds no numbers"),
         ([[0.5, 0.5]], "expected a square of finite numbers"),
         ([["a", "b"], ["c", "d"]], "not rows of numbers with commas"),
     ],

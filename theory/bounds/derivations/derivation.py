@@ -96,7 +96,8 @@ class Derivation:
 
     def _require(self, symbols: Iterable[Symbol], values: Mapping[Symbol, float]) -> None:
         if missing := sorted(map(str, set(symbols) - set(values))):
-            raise InputError(f"the bound of {self.key} needs values of: {', '.join(missing)}")
+            names = ", ".join(missing)
+            raise InputError(f"{names}: missing; the bound of {self.key} needs values of: {names}")
 
     def _checked(self, constants: Mapping[str, float]) -> dict[Symbol, float]:
         """The constants by symbol; `InputError` for what no losses, graph or method can have."""
