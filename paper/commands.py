@@ -3,13 +3,17 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
+from dimat.experiment.layout import Layout
 from dimat.io import files
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 commands = typer.Typer()
 Configs = Annotated[
@@ -44,11 +48,27 @@ def table(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
 
     study, layout = open_study(config, results)
     for name, each in chosen(tables_of(study), only).items():
-        rows = each.rows(layout)
-        latex = rows.to_latex(index=False, escape=True).replace("±", r"$\pm$")
-        files.write_checked(layout.table(name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
-        files.write_checked(layout.table(name, "tex"), latex.encode())
+        write_table(layout, name, each.rows(layout))
         logging.info("%s written", layout.table(name, "csv"))
+
+
+def write_table(layout: Layout, name: str, rows: "DataFrame") -> None:
+    """Write the rows of the table ``name``, as CSV and LaTeX."""
+    latex = rows.to_latex(index=False, escape=True).replace("±", r"$\pm$")
+    files.write_checked(layout.table(name, "csv"), rows.to_csv(index=False, lineterminator="\n").encode())
+    files.write_checked(layout.table(name, "tex"), latex.encode())
+
+
+def remove_stale(example: Path, shown: Mapping[str, object]) -> None:
+    """Remove what was made beside ``example`` for an earlier configuration, and is not ``shown`` now.
+
+    Only files as this project wrote them: their checksum lies beside them. Others are their owner's.
+    """
+    for path in sorted(example.parent.glob("*.*")):
+        if path.suffix in (".svg", ".csv", ".tex") and path.stem not in shown and files.is_checked(path):
+            for each in (path, files.checksum_path(path)):
+                files.remove(each)
+            logging.info("%s: removed; it is of an earlier configuration of this study", path)
 
 
 @commands.command()
@@ -62,8 +82,12 @@ def page(configs: Configs, results: Results = DEFAULT_RESULTS) -> None:
 @commands.command()
 def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Typeset the paper from figures and tables that are there, with provenance, in one PDF."""
+    from paper.figures import figures_of
     from paper.pdf import typeset
+    from paper.tables import tables_of
 
     study, layout = open_study(config, results)
+    remove_stale(layout.figure(""), figures_of(study))
+    remove_stale(layout.table("", "csv"), tables_of(study))
     files.write(layout.pdf, typeset(study, layout))
     logging.info("%s written", layout.pdf)

@@ -1,13 +1,15 @@
 """How figures look, and how they are written: the same bytes for the same content."""
 
 import io
+from functools import cache
 
 import matplotlib
 
+matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 matplotlib.use("svg")
 
-from matplotlib import pyplot
-from matplotlib.figure import Figure
+from matplotlib import font_manager, pyplot  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 WIDTH = 7.0
 """Inches; the text width of the paper."""
@@ -33,6 +35,21 @@ pyplot.rcParams.update(
         "figure.constrained_layout.use": True,
     }
 )
+
+
+def verbatim(text: str) -> str:
+    """``text`` that is not ours, such as a title or a class, for figures: as it is, and no formula.
+
+    Characters that cannot be seen, or that the font of figures does not have, are named by their numbers.
+    """
+    shown = (each if ord(each) in _glyphs() and each.isprintable() else f"U+{ord(each):04X}" for each in text)
+    return "".join(shown).replace("$", r"\$")
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """What the font of figures, which comes with matplotlib, has."""
+    return frozenset(font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap())
 
 
 def as_svg(figure: Figure) -> bytes:

@@ -83,14 +83,14 @@ def write_checked(path: Path, content: bytes) -> None:
 
     ``path``.sha256 has the form of sha256sum, which checks it, too.
     """
-    write(_sidecar(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode())
+    write(checksum_path(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode())
     write(path, content)
 
 
 def read_checked(path: Path) -> bytes:
     """Read what `write_checked` wrote; `InputError` if it is absent or damaged."""
     content = read_bytes(path)
-    sidecar = _sidecar(path)
+    sidecar = checksum_path(path)
     if not sidecar.is_file():
         raise InputError(f"{path}: its checksum {sidecar.name} is missing; delete it and run again")
     if read_bytes(sidecar) != f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode():
@@ -98,7 +98,17 @@ def read_checked(path: Path) -> bytes:
     return content
 
 
-def _sidecar(path: Path) -> Path:
+def is_checked(path: Path) -> bool:
+    """Whether a file is as `write_checked` wrote it."""
+    try:
+        read_checked(path)
+    except InputError:
+        return False
+    return True
+
+
+def checksum_path(path: Path) -> Path:
+    """Where the checksum of a file lies."""
     return path.with_name(f"{path.name}.sha256")
 
 
