@@ -18,6 +18,9 @@ from dimat.tasks.task import Metric
 from paper.metrics import with_unit
 from paper.style import WIDTH, pyplot, verbatim
 
+MANY = 8
+"""Entries of a legend in one column."""
+
 
 def panel_grid(count: int, columns: int, height: float, **sharing: Any) -> tuple[list[Axes], Figure]:
     """``count`` panels in rows of at most ``columns``, each ``height`` inches high."""
@@ -93,6 +96,8 @@ def plain_numbers(axis: Axis) -> None:
 
 def add_legend(figure: Figure, handles: dict[str, Artist]) -> None:
     """A legend below all panels; long labels are wrapped, so that it is no wider than the figure."""
+    if len(handles) > MANY:  # two columns need the whole width
+        figure.set_figwidth(max(WIDTH, figure.get_figwidth()))
     characters = int(figure.get_figwidth() * 15)
     columns = max(1, min(3, len(handles), characters // (max(map(len, handles)) + 8)))
     if columns < 2 <= characters // 50:

@@ -1,5 +1,6 @@
 """What a figure or a table of the paper is. One file and one line in its folder make another."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ class Shown(ABC):
     @abstractmethod
     def caption(self) -> str:
         """Plain text on one line, for the paper and for reports."""
+
+    def caption_in_report(self) -> str:
+        """The caption in reStructuredText, of which reports are made."""
+        return re.sub(r"([\\*`|_<>])", r"\\\1", self.caption())
 
     def reads(self, layout: Layout) -> list[Path]:
         """The files that it is made from."""

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from PIL import Image
+from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
@@ -16,15 +17,16 @@ from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, open_tree
 from dimat.errors import InputError
 from dimat.io.files import file_sha256
+from dimat.spec import Printable
 
 
 class Folder(DataSet):
     """Any image folder or zip archive, sorted into training and test set and classes by its folders."""
 
     name: Literal["folder"] = "folder"
-    path: str
+    path: Printable
     """The folder or zip: a path, or a name that is looked for in the folders of DIMAT_DATA."""
-    title: str | None = None
+    title: Annotated[Printable, Field(max_length=80)] | None = None
     """What figures and tables call it; null uses the file's name."""
 
     @override

@@ -309,7 +309,7 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def read_study(path: Path) -> Study:
     """Read and validate a configuration file."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:

@@ -47,15 +47,18 @@ PATTERNS = {
     "data.train_limit": "{} training images",
     "data.test_limit": "{} test images",
     "data.size": "{0}x{0}",
-    "data.path": "{}",
 }
 """The same for all values of a key; {} is the value."""
+TEXTS = ("data.path", "data.title", "graph.path")
+"""Keys whose values are text, whatever numbers they look like."""
 
 
 def said(key: str, value: str) -> str:
     """A parameter in words; those of one key are as distinct as its values."""
     if (key, value) in SAID:
         return SAID[key, value]
+    if key in TEXTS:
+        return value
     if key in PATTERNS:
         return PATTERNS[key].format(plain(value))
     words = key.partition(".")[2].removesuffix(".name").replace(".", " ").replace("_", " ") or key

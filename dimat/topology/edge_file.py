@@ -1,13 +1,14 @@
 """A graph given edge by edge in a text file."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from typing_extensions import override
 
 from dimat.errors import InputError
+from dimat.spec import Printable
 from dimat.topology.graph import Graph, sorted_pairs
 from dimat.topology.weights import Weights, directed_mixing_matrix, undirected_mixing_matrix
 
@@ -18,7 +19,7 @@ class EdgeFile(Graph):
     directed: bool = False
     """Whether `i j` means that i sends to j, but not j to i."""
     name: Literal["file"] = "file"
-    path: Annotated[str, Field(min_length=1)]
+    path: Printable
     """The file, relative to the folder in which dimat is started; agents are counted from 0."""
     weights: Weights = "metropolis"
     """Mixing weights of an undirected graph, as of the other graphs. In a directed one a sender weighs
@@ -38,7 +39,7 @@ class EdgeFile(Graph):
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """The edges in the file, checked to name existing, distinct agents."""
         try:
-            lines = Path(self.path).read_text().splitlines()
+            lines = Path(self.path).read_text("utf-8").splitlines()
         except FileNotFoundError:
             raise InputError(f"graph.path: {self.path}: no such file") from None
         except (OSError, ValueError) as error:  # ValueError: no text

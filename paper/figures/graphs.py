@@ -39,6 +39,7 @@ class GraphsFigure(PaperFigure):
         import networkx
 
         from paper.panels import panel_grid
+        from paper.style import verbatim
 
         runs = self.study.runs.values()
         graphs = distinct((run.graph, run.agents) for run in runs if run.graph)
@@ -49,7 +50,7 @@ class GraphsFigure(PaperFigure):
             links = graph.network(agents)
             networkx.draw_networkx(links, networkx.circular_layout(links), ax=panel, **ink)
             changes = "time-varying, " if graph.period(agents) > 1 else ""
-            title = textwrap.fill(f"{graph.label()}, {agents} agents", 32)
+            title = textwrap.fill(verbatim(f"{graph.label()}, {agents} agents"), 32)
             panel.set_title(f"{title}\n{changes}spectral gap {1 - graph.contraction(agents):.3f}")
             panel.margins(0.2)
         return figure

@@ -85,7 +85,8 @@ STUDY = some.fixed_dictionaries(
     {"method": many(AXES["method"], 8), "training": TRAINING, "seeds": many(AXES["seeds"])},
     optional={
         **{name: many(axis, 2) for name, axis in AXES.items() if name not in ("method", "seeds")},
-        **WHOLE,
+        "protocol": WHOLE["protocol"],
+        "tuning": WHOLE["tuning"],
         "matching": many(AXES["matching"], 14),
         "links": some.just({"bandwidth": 1.0}),
         "variants": some.lists(VARIANT, max_size=2),

@@ -123,8 +123,10 @@ def test_figures_are_the_same_bytes_every_time():
 
 def test_captions_are_plain_text_in_reports_too(study):
     for shown in [*figures_of(study[0]).values(), *tables_of(study[0]).values()]:
-        caption = shown.caption()
-        (paragraph,) = docutils.core.publish_doctree(caption, settings_overrides={"report_level": 1}).children
+        caption, in_report = shown.caption(), shown.caption_in_report()
+        (paragraph,) = docutils.core.publish_doctree(
+            in_report, settings_overrides={"report_level": 1}
+        ).children
         assert isinstance(paragraph, docutils.nodes.paragraph)
         assert paragraph.astext() == caption
 

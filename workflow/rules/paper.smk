@@ -17,7 +17,7 @@ rule figure:
     localrule: True
     params:
         study=layout.study,
-        caption=lambda wildcards: figures[wildcards.id].caption(),
+        caption=lambda wildcards: figures[wildcards.id].caption_in_report(),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
 
@@ -39,7 +39,7 @@ rule table:
     localrule: True
     params:
         study=layout.study,
-        caption=lambda wildcards: tables[wildcards.id].caption(),
+        caption=lambda wildcards: tables[wildcards.id].caption_in_report(),
     shell:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
 
