@@ -35,7 +35,7 @@ def test_the_first_feature_is_kept_as_long_as_it_can_be():
 def test_points_are_told_apart(count):
     looks = [tuple(look.values()) for look in point_looks((place, place) for place in range(count))]
     assert len(set(looks)) == count <= len(COLOURS) * len(MARKERS) * len(FILLS)
-    assert [look[:2] for look in looks[:10]] == list(zip(COLOURS, MARKERS, strict=False))
+    assert [look[:2] for look in looks[:10]] == list(zip(COLOURS, MARKERS, strict=False))[:count]
 
 
 def test_forty_rates_are_forty_lines():

@@ -10,10 +10,10 @@ from dimat.cli.main import main
 
 KEYS = {
     "data": {"name": "folder", "path": "images", "title": "Größe $x_1$, 50 % & more"},
-    "method": ["dimat", "wa", "dpsgd"],
+    "method": ["dimat", "wa"],
     "calibration": [{}, {"images": "own"}],
     "seeds": [0, 1],
-    "training": {"rounds": 3},
+    "training": {"rounds": 2},
 }
 
 
