@@ -69,8 +69,8 @@ def draw_band(panel: Axes, across: pandas.Series, up: pandas.Series, look: dict[
     mean, deviation = over_seeds.mean(), over_seeds.std(ddof=1).fillna(0)
     low, high = mean - deviation, mean + deviation
     panel.fill_between(mean.index, low, high, color=look["color"], alpha=0.15, linewidth=0)
-    dot = {"marker": look["marker"] or "."} if len(mean) == 1 else {}
-    (line,) = panel.plot(mean.index, mean, **look | dot)
+    shown: dict[str, Any] = look | ({"marker": look["marker"] or "."} if len(mean) == 1 else {})
+    (line,) = panel.plot(mean.index, mean, **shown)
     return line
 
 

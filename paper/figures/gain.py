@@ -67,8 +67,12 @@ class GainFigure(FirstMergesFigure):
         looks = dict(zip(series, point_looks(wanted), strict=True))
         panels, figure = panel_grid(len(graphs), columns=3, height=2.7, sharex=True, sharey=True)
         for panel, (graph, here) in zip(panels, graphs, strict=True):
-            for name, found in here.groupby(["where", "rival"], sort=False):
-                look = looks[name] | {"markersize": 5, "alpha": 0.7, "label": ", ".join(name)}
+            for (place, way), found in here.groupby(["where", "rival"], sort=False):
+                look = looks[str(place), str(way)] | {
+                    "markersize": 5,
+                    "alpha": 0.7,
+                    "label": f"{place}, {way}",
+                }
                 panel.plot(found.left, found.gain, **look)
             panel.axhline(0, color="black", linewidth=1)
             panel.set_title("\n".join(textwrap.wrap(str(graph), 40)))

@@ -180,7 +180,7 @@ BY_HAND = {
     "one agent and one seed": {"agents": 1, "method": ["dimat", "wa"], "seeds": 0},
     "one round": {"method": ["dimat", "wa", "dpsgd"], "training": FEWER, "seeds": 0},
     "every matching": {"method": ["dimat", "wa"], "matching": MATCHINGS, "training": {"rounds": 2}},
-    "many graphs": {"method": ["dimat", "wa"], "graph": GRAPHS[:12], "agents": 16, "seeds": 0},
+    "many graphs": {"method": ["dimat", "wa"], "graph": GRAPHS[:7], "agents": 16, "seeds": 0},
 }
 
 
