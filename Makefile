@@ -2,6 +2,7 @@
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
+# make test-studies  every study that is shipped, shrunken, up to its paper, and others at random: an hour
 # make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow
 # make clean       remove the results of the default study
@@ -13,7 +14,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm test-faults docs lint clean
+.PHONY: install reproduce test test-slurm test-faults test-studies docs lint clean
 
 install: $(VENV)/installed
 
@@ -37,6 +38,9 @@ test-slurm: install
 
 test-faults: install
 	$(BIN)/python -m pytest -n auto --long -rP tests/faults
+
+test-studies: install
+	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py
 
 docs: reproduce
 	$(BIN)/dimat page config/quick.yaml > docs/results.md.new && mv docs/results.md.new docs/results.md

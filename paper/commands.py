@@ -3,14 +3,18 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
+from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import made_by
 from dimat.io import files
+
+if TYPE_CHECKING:
+    from paper.shown import PaperTable
 
 commands = typer.Typer()
 PACKAGES = ("dimat", "theory", "paper")
@@ -48,13 +52,30 @@ def table(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS)
 
     study, layout = open_study(config, results)
     for name, each in chosen(tables_of(study), only).items():
-        rows = each.rows(layout)
-        latex = rows.to_latex(index=False, escape=True).replace("±", r"$\pm$")
-        text = rows.to_csv(index=False, lineterminator="\n")
-        for ending, content in (("csv", text), ("tex", latex)):
-            path = layout.table(name, ending)
-            files.write_checked(path, content.encode(), each.reads(layout), made_by(*PACKAGES))
+        write_table(layout, name, each)
         logging.info("%s written", layout.table(name, "csv"))
+
+
+def write_table(layout: Layout, name: str, each: "PaperTable") -> None:
+    """Write the table ``name``, as CSV and LaTeX."""
+    rows = each.rows(layout)
+    latex = rows.to_latex(index=False, escape=True).replace("±", r"$\pm$")
+    text = rows.to_csv(index=False, lineterminator="\n")
+    for ending, content in (("csv", text), ("tex", latex)):
+        path = layout.table(name, ending)
+        files.write_checked(path, content.encode(), each.reads(layout), made_by(*PACKAGES))
+
+
+def remove_stale(example: Path, shown: Mapping[str, object]) -> None:
+    """Remove what was made beside ``example`` for an earlier configuration, and is not ``shown`` now.
+
+    Only files as this project wrote them: their checksum lies beside them. Others are their owner's.
+    """
+    for path in sorted(example.parent.glob("*.*")):
+        if path.suffix in (".svg", ".csv", ".tex") and path.stem not in shown and files.is_checked(path):
+            for each in (path, files.checksum_path(path)):
+                files.remove(each)
+            logging.info("%s: removed; it is of an earlier configuration of this study", path)
 
 
 @commands.command()
@@ -73,6 +94,8 @@ def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     from paper.tables import tables_of
 
     study, layout = open_study(config, results)
+    remove_stale(layout.figure(""), figures_of(study))
+    remove_stale(layout.table("", "csv"), tables_of(study))
     parts = [layout.figure(name) for name in figures_of(study)]
     parts += [layout.table(name, "csv") for name in tables_of(study)]
     made_from = [*parts, layout.provenance]

@@ -67,15 +67,15 @@ class Comparison:
 
 
 def comparisons(study: Study) -> list[Comparison]:
-    """All comparisons of a study with runs on a graph."""
-    found = {}
-    for run in study.runs.values():
-        if run.graph:
-            key = (run.task, run.data, run.model, run.protocol)
-            found.setdefault((*key, run.agents), key)
+    """All comparisons of a study; pooled training is in each, and has one where nothing else is."""
     by_key: dict[Any, dict[str, Run]] = {}
     for id, run in study.runs.items():
         by_key.setdefault((run.task, run.data, run.model, run.protocol), {})[id] = run
+    found = {}
+    for key, ids in by_key.items():
+        dealt_out = [run for run in ids.values() if run.partition]
+        for run in dealt_out or ids.values():
+            found.setdefault((*key, run.agents), key)
     named = []
     for (_, data, model, protocol, agents), key in found.items():
         ids = {id: run for id, run in by_key[key].items() if run.agents == agents or not run.partition}

@@ -39,8 +39,8 @@ def in_report(text: str) -> str:
 
 
 def _glyph(character: str) -> str:
-    """The character, or its number in Unicode where the font of figures lacks it."""
-    return character if ord(character) in _glyphs() else f"U+{ord(character):04X}"
+    """The character, or its number in Unicode where the font of figures lacks it or nobody can see it."""
+    return character if ord(character) in _glyphs() and character.isprintable() else f"U+{ord(character):04X}"
 
 
 @cache

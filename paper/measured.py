@@ -12,7 +12,7 @@ from dimat.experiment.records import read_records, read_runs
 
 MEBIBYTE = 2**20
 MERGES_SHOWN = (0, 1, 2, 4, 10)
-"""Tables show the metric after so many merges (0: before the first), and after the last."""
+"""Tables show the metric after so many merges (0: before the first), and after the last of each run."""
 SUMMARIES = ["first merge", "first round", "area", "final"]
 
 
@@ -44,6 +44,8 @@ def values_by_round(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas
 def placed(labels: pandas.DataFrame, agents: int) -> pandas.DataFrame:
     """Labels with the column ``run``; what ignores graph or partition is in every setting it is compared in.
 
+    Where nobody communicates over a partition, or at all, the graph is empty.
+
     ``labels`` are of runs of one comparison; ``agents`` is its number of agents.
     """
     rows = labels.rename_axis("run").reset_index()
@@ -52,13 +54,17 @@ def placed(labels: pandas.DataFrame, agents: int) -> pandas.DataFrame:
     for (graph, partition), here in full.groupby(["graph", "partition"], sort=False):
         fitting = partial[partial.partition.isin(["", partition])]
         blocks += [here, fitting.assign(partition=str(partition), graph=str(graph), agents=agents)]
+    alone = partial[~partial.partition.isin(["", *full.partition])]
+    for partition, here in alone.groupby("partition", sort=False):
+        blocks += [here, partial[partial.partition == ""].assign(partition=str(partition), agents=agents)]
+    blocks = blocks or [partial]
     return pandas.concat(blocks, ignore_index=True)
 
 
 def by_merge(rounds: pandas.DataFrame, first: int = 0) -> pandas.DataFrame:
     """The merges that tables show, from the ``first`` on, as columns with names."""
-    last = max(map(int, rounds.columns))
-    shown = sorted({merge for merge in MERGES_SHOWN if first <= merge <= last} | {last})
+    lasts = {int(row.dropna().index[-1]) for _, row in rounds.iterrows()}  # some runs may have fewer rounds
+    shown = sorted({merge for merge in MERGES_SHOWN if first <= merge <= max(lasts)} | lasts)
     return rounds.reindex(columns=shown).rename(columns="merge {}".format)
 
 

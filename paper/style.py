@@ -4,10 +4,11 @@ import io
 
 import matplotlib
 
+matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 matplotlib.use("svg")
 
-from matplotlib import pyplot
-from matplotlib.figure import Figure
+from matplotlib import pyplot  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 WIDTH = 7.0
 """Inches; the text width of the paper."""

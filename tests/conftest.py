@@ -36,7 +36,7 @@ settings.load_profile("dimat")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="tests of accidents with all their cases")
+    parser.addoption("--long", action="store_true", help="accidents and studies with all cases")
 
 
 def pytest_collection_modifyitems(items):

@@ -82,12 +82,25 @@ def _rivals(runs: pandas.DataFrame, titles: pandas.Series) -> pandas.Series:
 
 
 def _completed(runs: pandas.DataFrame, base: pandas.Series, more: dict[str, list[str]]) -> pandas.Series:
-    """Each ``base`` with the words of the parameters that are named for it in ``more``."""
-    found = []
-    for label, row in zip(base, runs.to_dict("records"), strict=True):
-        words = [said(name, row[name]) for name in more.get(label, ()) if row[name]]
-        found.append(", ".join(filter(None, [label, *(word for word in words if word not in label)])))
+    """Each ``base`` with the words of the parameters that are named for it in ``more``.
+
+    What a base says already is not said again, but where it then could not tell runs apart.
+    """
+    rows = list(zip(base, runs.to_dict("records"), strict=True))
+    words = [[said(name, row[name]) for name in more.get(label, ()) if row[name]] for label, row in rows]
+    short = [_joined(label, new) for (label, _), new in zip(rows, words, strict=True)]
+    meanings: dict[str, set[tuple[str, ...]]] = {}
+    for label, new in zip(short, words, strict=True):
+        meanings.setdefault(label, set()).add(tuple(new))
+    found = [
+        label if len(meanings[label]) == 1 else ", ".join([old, *new])
+        for label, (old, _), new in zip(short, rows, words, strict=True)
+    ]
     return pandas.Series(found, index=runs.index, dtype=object)
+
+
+def _joined(label: str, words: list[str]) -> str:
+    return ", ".join(filter(None, [label, *(word for word in words if word not in label)]))
 
 
 def _varying(runs: pandas.DataFrame, names: Iterable[str]) -> list[str]:

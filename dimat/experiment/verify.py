@@ -40,6 +40,8 @@ NOT_PROVED = (
 def verify_study(runner: Runner) -> Iterator[Finding]:
     """Everything that is there of a study, in the order in which it is made."""
     study, layout = runner.study, runner.layout
+    if not layout.root.is_dir():
+        raise InputError(f"{layout.root}: no such folder; expected the results of the study")
     for prepared in study.prepared.values():
         yield from _checked(layout.prepared(prepared.id), lambda each=prepared: _data(runner, each))
     for partitioned in study.partitioned.values():

@@ -80,9 +80,10 @@ PATTERNS = {
     "data.train_limit": "{} training images",
     "data.test_limit": "{} test images",
     "data.size": "{0}x{0}",
-    "data.path": "{}",
 }
 """The same for all values of a key; {} is the value."""
+TEXTS = ("data.path", "data.title", "graph.path")
+"""Keys whose values are text, whatever numbers they look like."""
 
 
 def said(key: str, value: str) -> str:
@@ -91,6 +92,8 @@ def said(key: str, value: str) -> str:
         return SAID[key, value]
     if key == "graph.edge_list":  # long; the hash tells lists apart
         return f"{len(json.loads(value))} links ({hashlib.sha256(value.encode()).hexdigest()[:4]})"
+    if key in TEXTS:
+        return value
     if key in PATTERNS:
         return PATTERNS[key].format(plain(value))
     words = key.partition(".")[2].removesuffix(".name").replace(".", " ").replace("_", " ") or key

@@ -88,7 +88,7 @@ def write_checked(path: Path, content: bytes, made_from: Iterable[Path] = (), ma
     lines.append(f"{hashlib.sha256(content).hexdigest()}  {path.name}")
     for source in made_from:
         lines.append(f"{file_sha256(source)}  {Path(os.path.relpath(source, path.parent)).as_posix()}")
-    write(_sidecar(path), ("\n".join(lines) + "\n").encode())
+    write(checksum_path(path), ("\n".join(lines) + "\n").encode())
     write(path, content)
 
 
@@ -101,7 +101,7 @@ def read_checked(path: Path) -> bytes:
     (sha256, named), *sources = links_of(path)
     if (sha256, named.name) != (hashlib.sha256(content).hexdigest(), path.name):
         raise InputError(
-            f"{path}: damaged (it differs from {_sidecar(path).name}); delete both and run again"
+            f"{path}: damaged (it differs from {checksum_path(path).name}); delete both and run again"
         )
     for sha256, source in sources:
         if source.is_file() and file_sha256(source) != sha256:
@@ -113,7 +113,7 @@ def read_checked(path: Path) -> bytes:
 
 def links_of(path: Path) -> list[tuple[str, Path]]:
     """What the checksum file of ``path`` says: SHA-256 and path of itself, then of what it was made from."""
-    sidecar = _sidecar(path)
+    sidecar = checksum_path(path)
     if not sidecar.is_file():
         raise InputError(f"{path}: its checksum {sidecar.name} is missing; delete it and run again")
     try:
@@ -127,7 +127,16 @@ def links_of(path: Path) -> list[tuple[str, Path]]:
     return links
 
 
-def _sidecar(path: Path) -> Path:
+def is_checked(path: Path) -> bool:
+    """Whether a file is as `write_checked` wrote it, whatever became of what it was made from."""
+    try:
+        return links_of(path)[0][0] == file_sha256(path)
+    except (InputError, OSError):
+        return False
+
+
+def checksum_path(path: Path) -> Path:
+    """Where the checksum of a file lies."""
     return path.with_name(f"{path.name}.sha256")
 
 

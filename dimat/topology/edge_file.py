@@ -1,15 +1,15 @@
 """A graph given edge by edge in a text file."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from typing_extensions import override
 
 from dimat.errors import InputError
 from dimat.io.written import read_text, shortened
-from dimat.spec import Many
+from dimat.spec import Many, Printable
 from dimat.topology.graph import Graph, sorted_pairs
 from dimat.topology.weights import Weights, directed_mixing_matrix, undirected_mixing_matrix
 
@@ -22,7 +22,7 @@ class EdgeFile(Graph):
     directed: bool = False
     """Whether `i j` means that i sends to j, but not j to i."""
     name: Literal["file"] = "file"
-    path: Annotated[str, Field(min_length=1)]
+    path: Printable
     """The file, relative to the folder in which dimat is started; agents are counted from 0."""
     weights: Weights = "metropolis"
     """Mixing weights of an undirected graph, as of the other graphs. In a directed one a sender weighs
@@ -65,8 +65,8 @@ class EdgeFile(Graph):
         for edge in self.edge_list:
             if len(edge) != 2 or len(set(edge)) != 2 or not all(0 <= agent < agents for agent in edge):
                 raise InputError(
-                    f"graph.path: {self.path}: expected edges between two of the agents 0 to {agents - 1}, got "
-                    f"`{' '.join(map(str, edge))}`"
+                    f"graph.path: {self.path}: expected edges between two of the agents 0 to {agents - 1}, "
+                    f"got `{' '.join(map(str, edge))}`"
                 )
         if not self.edge_list and agents > 1:
             raise InputError(f"graph.path: {self.path}: holds no edge; {EXPECTED}")

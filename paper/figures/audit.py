@@ -39,12 +39,12 @@ class FirstMergesFigure(AuditFigure):
 
     def measured(self, layout: Layout) -> "pandas.DataFrame":
         """What was measured, with labels of the run that each first merge is one of."""
-        from dimat.experiment.cells import labelled
         from dimat.experiment.records import read_runs
+        from paper.panels import labels_in_figures
         from theory.gap.holonomy import read_holonomy
 
         rows = read_holonomy(self.reads(layout)[2:])
-        labels = labelled(read_runs(layout.runs).loc[distinct(rows.run)])
+        labels = labels_in_figures(read_runs(layout.runs).loc[distinct(rows.run)])
         return rows.drop(columns=[name for name in rows if name in labels]).join(labels, on="run")
 
 
@@ -75,6 +75,15 @@ def legend_of(figure: "Figure", panels: "Iterable[Axes]") -> None:
         artists, labels = panel.get_legend_handles_labels()
         found |= dict(zip(labels, artists, strict=True))
     add_legend(figure, found)
+
+
+def with_varying(labels: "pandas.DataFrame", words: "pandas.Series") -> "pandas.Series":
+    """``words``, with the data, model, agents and protocol of ``labels`` where these are several."""
+    for name in ("data", "model", "agents", "protocol"):
+        if labels[name].nunique() > 1:
+            more = labels[name].astype(str) + " agents" * (name == "agents")
+            words = words + more.where(more == "", ", " + more)
+    return words
 
 
 def first_merges_of(study: Study) -> list[Run]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from dimat.experiment.layout import Layout
+from paper.comparisons import distinct
 from paper.figures.audit import AuditFigure, judged
 
 if TYPE_CHECKING:
@@ -27,16 +28,21 @@ class BoundsFigure(AuditFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
-        from paper.style import COLOURS, MARKERS, WIDTH, pyplot
+        from paper.looks import point_looks
+        from paper.style import WIDTH, pyplot
 
         rows = judged(layout)
         figure, panels = pyplot.subplots(1, 2, figsize=(WIDTH, 3.3))
+        problems = distinct(rows.problem)
+        looks = dict(
+            zip(problems, point_looks((place, place) for place in range(len(problems))), strict=True)
+        )
         for panel, (claim, quantity) in zip(panels, MEASURED.items(), strict=True):
             of_claim = rows[rows.family == claim]
-            for place, (problem, points) in enumerate(of_claim.groupby("problem", sort=False)):
-                look = {"fmt": MARKERS[place], "color": COLOURS[place], "markersize": 3.5, "elinewidth": 0.7}
+            for problem, points in of_claim.groupby("problem", sort=False):
+                look = looks[problem] | {"markersize": 3.5, "elinewidth": 0.7, "label": problem}
                 apart = [points.measured - points.low, points.high - points.measured]
-                panel.errorbar(points.measured, points.bound, xerr=apart, linestyle="", label=problem, **look)
+                panel.errorbar(points.measured, points.bound, xerr=apart, **look)
             ends = [of_claim.measured.min() / 2, of_claim.bound.max() * 2]
             panel.plot(ends, ends, color="black", linewidth=1)
             text = {"textcoords": "offset points", "fontsize": 7}

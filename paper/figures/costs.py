@@ -18,7 +18,8 @@ class CostsFigure(ComparisonFigure):
 
     @override
     def applies(self) -> bool:
-        return self.comparison.has_others
+        several_rounds = any(run.training.rounds > 1 for run in self.runs.values())
+        return self.comparison.has_others and self.comparison.agents > 1 and several_rounds
 
     @override
     def caption(self) -> str:
@@ -32,22 +33,23 @@ class CostsFigure(ComparisonFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
-        from dimat.experiment.cells import labelled
         from paper.looks import looks_of
         from paper.measured import costs, placed, read_shown, values_by_round
         from paper.panels import (
             add_legend,
             draw_band,
+            labels_in_figures,
             lines_of,
             panel_rows,
             plain_numbers,
             show_metric,
+            titled,
             whole_numbers,
         )
 
         runs, records = read_shown(layout, self.runs)
         found = costs(records).join(values_by_round(runs, records)).query("round > 0").reset_index()
-        rows = placed(labelled(runs), self.comparison.agents).merge(found, on="run")
+        rows = placed(labels_in_figures(runs), self.comparison.agents).merge(found, on="run")
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         axes, figure = panel_rows(len(settings), columns=2, height=2.0)
         looks, lines = looks_of(self.study), {}
@@ -57,10 +59,13 @@ class CostsFigure(ComparisonFigure):
                 means = line.groupby("round")[["MiB", "value"]].mean()
                 spent = means[means.MiB > 0]
                 sent.plot(spent.MiB, spent.value, **look | {"marker": look["marker"] or "."})
-            taken.set(title=f"{graph}, {partition}", xlabel="gradient steps of an agent")
-            sent.set(title=f"{graph}, {partition}", xlabel="MiB sent by an agent", xscale="log")
+            title = titled(str(graph), str(partition))
+            taken.set(title=title, xlabel="gradient steps of an agent")
+            sent.set(title=title, xlabel="MiB sent by an agent", xscale="log")
             plain_numbers(sent.xaxis)
-            taken.set_xlim(0, here[here.MiB > 0].steps.max())  # a pooled network takes many more
+            communicating = here[here.MiB > 0]
+            if (most := communicating.steps.max()) > 0:  # a pooled network takes many more
+                taken.set_xlim(0, most)
             whole_numbers(taken)
         show_metric(list(axes.flat), self.comparison.metric, rows.value)
         for panel in axes[:, 1]:

@@ -1,5 +1,6 @@
 """What the first merge gains by matching, against how much of the disagreement matching leaves."""
 
+import textwrap
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from typing_extensions import override
 from dimat.experiment.config import Run
 from dimat.experiment.layout import Layout
 from paper.comparisons import distinct, with_unmatched
-from paper.figures.audit import FirstMergesFigure, first_merges_of, legend_of
+from paper.figures.audit import FirstMergesFigure, first_merges_of, legend_of, with_varying
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,14 @@ class GainFigure(FirstMergesFigure):
 
     @override
     def applies(self) -> bool:
-        return super().applies() and bool(with_unmatched(self.study))
+        return bool(self.pairs())
+
+    def pairs(self) -> list[tuple[str, str, str]]:
+        """Ids of a run of DIMAT, of that which averages, and of that whose first merge was measured."""
+        measured = {_merge(run): run.id for run in first_merges_of(self.study)}
+        runs = self.study.runs
+        found = [(*pair, measured.get(_merge(runs[pair[0]]))) for pair in with_unmatched(self.study)]
+        return [(own, other, merge) for own, other, merge in found if merge]
 
     @override
     def caption(self) -> str:
@@ -35,38 +43,44 @@ class GainFigure(FirstMergesFigure):
     def draw(self, layout: Layout) -> "Figure":
         import pandas
 
-        from dimat.experiment.cells import labelled
+        from paper.looks import point_looks
         from paper.measured import by_round, read_shown
         from paper.metrics import unit_of_differences
-        from paper.style import COLOURS, MARKERS, WIDTH, pyplot
+        from paper.panels import labels_in_figures, panel_grid
         from theory.gap.holonomy import ALL
 
         measured = self.measured(layout)
         whole = measured[measured.layer == ALL].set_index("run")
         left = whole.disagreement_after / whole.disagreement_before
-        same = {_merge(run): run.id for run in first_merges_of(self.study) if run.id in left}
-        pairs = [(*pair, same.get(_merge(self.study.runs[pair[0]]))) for pair in with_unmatched(self.study)]
-        points = pandas.DataFrame([each for each in pairs if each[-1]], columns=["run", "other", "merge"])
+        points = pandas.DataFrame(self.pairs(), columns=["run", "other", "merge"])
         metric = self.study.runs[points.run[0]].task.metric
         of_runs, records = read_shown(layout, distinct([*points.run, *points.other]))
         first = by_round(of_runs, records)[1]
         points["gain"] = first.loc[points.run].to_numpy() - first.loc[points.other].to_numpy()
         points["left"] = left.loc[points["merge"]].to_numpy()
-        points = points.join(labelled(of_runs), on="run")
-        ways, partitions = distinct(points.rival), distinct(points.partition)
+        points = points.join(labels_in_figures(of_runs), on="run")
+        points["where"] = with_varying(points, points.partition)
+        ways, places = distinct(points.rival), distinct(points["where"])
         graphs = list(points.groupby("graph", sort=False))
-        shape = {"figsize": (WIDTH, 3.6), "squeeze": False, "sharex": True, "sharey": True}
-        figure, axes = pyplot.subplots(1, len(graphs), **shape)
-        for panel, (graph, here) in zip(axes[0], graphs, strict=True):
-            for (partition, way), found in here.groupby(["partition", "rival"], sort=False):
-                look = {"color": COLOURS[partitions.index(partition) % len(COLOURS)], "markersize": 5}
-                marker = MARKERS[ways.index(way) % len(MARKERS)]
-                panel.plot(found.left, found.gain, marker, alpha=0.7, label=f"{partition}, {way}", **look)
+        series = distinct(zip(points["where"], points.rival, strict=True))
+        wanted = ((places.index(place), ways.index(way)) for place, way in series)
+        looks = dict(zip(series, point_looks(wanted), strict=True))
+        panels, figure = panel_grid(len(graphs), columns=3, height=2.7, sharex=True, sharey=True)
+        for panel, (graph, here) in zip(panels, graphs, strict=True):
+            for (place, way), found in here.groupby(["where", "rival"], sort=False):
+                look = looks[str(place), str(way)] | {
+                    "markersize": 5,
+                    "alpha": 0.7,
+                    "label": f"{place}, {way}",
+                }
+                panel.plot(found.left, found.gain, **look)
             panel.axhline(0, color="black", linewidth=1)
-            panel.set_title(graph)
-        axes[0, 0].set_ylabel(f"gain at the first merge\n[{unit_of_differences(metric)}]")
-        axes[0, len(graphs) // 2].set_xlabel("disagreement after matching / before")
-        legend_of(figure, list(axes[0]))
+            panel.set_title("\n".join(textwrap.wrap(str(graph), 40)))
+        for panel in panels[::3]:
+            panel.set_ylabel(f"gain at the first merge\n[{unit_of_differences(metric)}]")
+        for panel in panels[-3:]:
+            panel.set_xlabel("disagreement after\nmatching / before")
+        legend_of(figure, panels)
         return figure
 
 

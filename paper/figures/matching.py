@@ -1,5 +1,6 @@
 """What matching did at each merge: a row of panels for each setting, a column for each quantity."""
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -27,7 +28,7 @@ class MatchingFigure(ComparisonFigure):
 
     @override
     def applies(self) -> bool:
-        return any(run.training.rounds > 1 for run in self.runs.values())
+        return self.comparison.agents > 1 and any(run.training.rounds > 1 for run in self.runs.values())
 
     @property
     @override
@@ -48,16 +49,15 @@ class MatchingFigure(ComparisonFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
-        from dimat.experiment.cells import labelled
         from paper.looks import looks_of
         from paper.measured import read_shown
-        from paper.panels import add_legend, draw_band, lines_of, panel_rows, whole_numbers
+        from paper.panels import add_legend, draw_band, labels_in_figures, lines_of, panel_rows, whole_numbers
 
         runs, records = read_shown(layout, self.runs)
         of_layers = (
             records[records.layer != ""].groupby(["run", "round", "metric"]).value.mean().reset_index()
         )
-        rows = labelled(runs).rename_axis("run").reset_index().merge(of_layers, on="run")
+        rows = labels_in_figures(runs).rename_axis("run").reset_index().merge(of_layers, on="run")
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         metrics = [metric for metric in SHOWN if metric in set(rows.metric)]
         axes, figure = panel_rows(len(settings), columns=len(metrics), height=1.4, sharex=True)
@@ -66,9 +66,11 @@ class MatchingFigure(ComparisonFigure):
             for panel, metric in zip(across, metrics, strict=True):
                 for line, look in lines_of(here[here.metric == metric], looks):
                     lines[look["label"]] = draw_band(panel, line["round"], line.value, look)
+                if not panel.lines:  # in a graph without cycles
+                    panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", color="#777777")
                 panel.set_ylim(0, None if metric == "objective_gain" else 1.05)
                 whole_numbers(panel)
-            across[0].set_ylabel(f"{graph},\n{partition}")
+            across[0].set_ylabel(textwrap.fill(f"{graph}, {partition}", 22))
         for panel, metric in zip(axes[0], metrics, strict=True):
             panel.set_title(SHOWN[metric], fontsize=8)
         for panel in axes[-1]:

@@ -27,21 +27,29 @@ class ProgressFigure(ComparisonFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
-        from dimat.experiment.cells import labelled
         from paper.looks import looks_of
         from paper.measured import placed, read_shown, values_by_round
-        from paper.panels import add_legend, draw_band, lines_of, panel_grid, show_metric, whole_numbers
+        from paper.panels import (
+            add_legend,
+            draw_band,
+            labels_in_figures,
+            lines_of,
+            panel_grid,
+            show_metric,
+            titled,
+            whole_numbers,
+        )
 
         runs, records = read_shown(layout, self.runs)
         rounds = values_by_round(runs, records).reset_index()
-        rows = placed(labelled(runs), self.comparison.agents).merge(rounds, on="run")
+        rows = placed(labels_in_figures(runs), self.comparison.agents).merge(rounds, on="run")
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         panels, figure = panel_grid(len(settings), columns=3, height=2.1)
         looks, lines = looks_of(self.study), {}
         for panel, ((graph, partition), here) in zip(panels, settings, strict=True):
             for line, look in lines_of(here, looks):
                 lines[look["label"]] = draw_band(panel, line["round"], line.value, look)
-            panel.set(title=f"{graph}, {partition}", xlabel="merges")
+            panel.set(title=titled(str(graph), str(partition)), xlabel="merges")
             whole_numbers(panel)
         show_metric(panels, self.comparison.metric, rows.value)
         for panel in (panel for place, panel in enumerate(panels) if place % 3):

@@ -28,7 +28,8 @@ class ReadingsFigure(AuditFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
-        from paper.style import COLOURS, MARKERS, WIDTH, pyplot
+        from paper.looks import point_looks
+        from paper.style import WIDTH, pyplot
 
         rows = judged(layout)
         rows = rows[(rows.family == "spectral-gap") & rows.statement.str.endswith("permutations")]
@@ -37,12 +38,12 @@ class ReadingsFigure(AuditFigure):
         cases = list(rows.groupby(["graph", "agents"], sort=False))
         readings, kinds = distinct(rows.reading), distinct(rows.kind)
         figure, panels = pyplot.subplots(1, len(cases), figsize=(WIDTH, 3.0), sharey=True, squeeze=False)
+        looks = point_looks((place, place) for place in range(len(readings)))
         for panel, ((graph, agents), case) in zip(panels[0], cases, strict=True):
             for place, reading in enumerate(readings):
                 points = case[case.reading == reading]
                 across = points.kind.map(kinds.index) + beside(place, len(readings))
-                look = {"color": COLOURS[place], "markersize": 4, "label": reading}
-                panel.plot(across, points.measured, MARKERS[place], **look)
+                panel.plot(across, points.measured, **looks[place], markersize=4, label=reading)
             root = case[case.kind == "no"].measured.min()
             panel.axhline(root, color="black", linewidth=1, label=r"$\sqrt{\rho}$")
             panel.set_xticks(range(len(kinds)), kinds, rotation=40, ha="right")

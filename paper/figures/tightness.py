@@ -23,19 +23,20 @@ class TightnessFigure(AuditFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
-        from paper.style import COLOURS, MARKERS, WIDTH, pyplot
+        from paper.looks import point_looks
+        from paper.style import WIDTH, pyplot
 
         rows = judged(layout)
         rows = rows[rows.family.isin(["convergence", "disagreement"])]
         rows = rows.assign(ratio=rows.bound / rows.measured, title=rows.statement.str.partition(", tau")[0])
         graphs, kinds = distinct(rows.graph), distinct(rows.title)
         figure, panels = pyplot.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True)
+        looks = point_looks((place, place) for place in range(len(kinds)))
         for panel, claim in zip(panels, ("convergence", "disagreement"), strict=True):
             for place, kind in enumerate(kinds):
                 points = rows[(rows.family == claim) & (rows.title == kind)]
                 across = points.graph.map(graphs.index) + beside(place, len(kinds))
-                look = {"color": COLOURS[place], "markersize": 3.5, "label": kind}
-                panel.plot(across, points.ratio, MARKERS[place], **look)
+                panel.plot(across, points.ratio, **looks[place], markersize=3.5, label=kind)
             panel.axhline(1, color="black", linewidth=1)
             panel.set_xticks(range(len(graphs)), graphs, rotation=35, ha="right")
             panel.set(yscale="log", title=claim)

@@ -10,6 +10,7 @@ from dimat.errors import InputError
 from dimat.experiment.config import parse_study
 from dimat.io.files import write_json
 from paper import style
+from paper.drawn import in_report
 from paper.figures import figures_of
 from paper.looks import looks_of
 from paper.pdf import typeset
@@ -123,8 +124,8 @@ def test_figures_are_the_same_bytes_every_time():
 
 def test_captions_are_plain_text_in_reports_too(study):
     for shown in [*figures_of(study[0]).values(), *tables_of(study[0]).values()]:
-        caption = shown.caption()
-        (paragraph,) = docutils.core.publish_doctree(caption, settings_overrides={"report_level": 1}).children
+        caption, escaped = shown.caption(), in_report(shown.caption())
+        (paragraph,) = docutils.core.publish_doctree(escaped, settings_overrides={"report_level": 1}).children
         assert isinstance(paragraph, docutils.nodes.paragraph)
         assert paragraph.astext() == caption
 

@@ -1,10 +1,14 @@
 """Studies whose numbers are made up: their runs and records lie where figures and tables read them."""
 
+import hashlib
+
+from support.faults import write_audit
+
 from dimat.experiment.collect import row_of
 from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
 from dimat.experiment.records import COLUMNS, csv_of
-from dimat.io.files import write_checked
+from dimat.io.files import write_checked, write_json
 
 METRIC = "test_accuracy"
 BASE = {
@@ -15,6 +19,7 @@ BASE = {
     "graph": "ring",
     "agents": 2,
 }
+CLASSES = 10
 
 
 def write_study(folder, reached, more=lambda run: (), **keys):
@@ -46,7 +51,93 @@ def made(run):
     return {
         "run": run.id,
         "experiment": run.model_dump(mode="json"),
-        "data": {"description": "digits, made up"},
+        "data": {"description": f"{getattr(run.data, 'title', None) or run.data.name}, made up"},
         "learning_rate": run.method.rate(run.training),
         "metric": run.task.metric._asdict(),
     }
+
+
+def write_finished(folder, **keys):
+    """A study of ``keys`` with all that its figures, tables and paper are made from, and its layout."""
+    study, layout = write_study(folder, accuracy, measured, **keys)
+    versions = [{"dimat": "0.1.0", "commit": None}]
+    data = [
+        {"description": title, "source": {}} for title in sorted({r.data.name for r in study.runs.values()})
+    ]
+    facts = {"runs": len(study.runs), "seconds": 90.0, "peak_memory_bytes": 2**28, "resumed": 0}
+    found = {"data": data, "devices": ["cpu"], "threads": [1], "versions": versions}
+    by_run = {"by_run": {id: {"seconds": 2.0} for id in study.runs}}
+    write_json(layout.provenance, facts | found | by_run)
+    for partitioned in study.partitioned.values():
+        write_partition(layout.partitioned(partitioned.id), partitioned)
+    write_holonomy(study, layout)
+    write_audit(layout)
+    judge(study, layout)
+    return study, layout
+
+
+def judge(study, layout):
+    """claims.csv, as `dimat judge` makes it."""
+    from theory.claims.evidence import evidence
+    from theory.claims.judgement import claims_table, judgements
+    from theory.report import as_frame, read_audit, table_csv
+
+    table = claims_table(judgements([read_audit(layout.audit), as_frame(evidence(study, layout))]))
+    write_checked(layout.claims, table_csv(table).encode())
+
+
+def drawn(*words):
+    """A number between 0 and 1 that is always the same for the same words."""
+    return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:4]) / 2**32
+
+
+def accuracy(run, round, agent):
+    return (0.2 + 0.6 * round / (round + 1)) * (0.8 + 0.2 * drawn(run.id, agent))
+
+
+def measured(run):
+    """What a run records beside its accuracy: steps, messages, bytes, and what matching did."""
+    sends = run.graph and run.agents > 1 and run.method.communicates != "never"
+    for round in range(run.training.rounds + 1):
+        for agent in range(run.agents):
+            row = round, "merged" if round else "start", agent, ""
+            yield *row, "gradient_steps", 5.0 * (1 + max(round - 1, 0))
+            if round:
+                yield *row, "messages_sent", 2.0 * round * bool(sends)
+            if round and sends and not (run.method.communicates == "step" and round == 1):
+                yield *row, "bytes_sent_models", 1e4 * round
+        if round and sends and run.matching:
+            for layer in ("one", "two"):
+                for metric in ("moved_share", "objective_gain", "closed_share", "distance_after"):
+                    yield round, "merged", "", layer, metric, drawn(run.id, round, layer, metric)
+
+
+def write_partition(path, partitioned):
+    """Images of ten classes for every agent, as the figure of a partition reads them."""
+    counts = [[int(40 * drawn(partitioned.id, agent, label)) for label in range(CLASSES)]
+              for agent in range(partitioned.agents)]  # fmt: skip
+    held = [{"counts": each, "images": list(range(sum(each)))} for each in counts]
+    write_json(path, {"classes": list(map(str, range(CLASSES))), "pretrain": held, "train": held})
+
+
+def write_holonomy(study, layout):
+    """What matching found at the first merges, of two layers and the whole network."""
+    from dataclasses import asdict
+
+    import pandas
+
+    from theory.gap.first_merges import first_merges
+    from theory.gap.holonomy import ALL, MeasuredLift
+    from theory.report import table_csv
+
+    for id, runs in first_merges(study).items():
+        rows = []
+        for run in runs:
+            root, alone = run.graph.contraction(run.agents), run.agents == 1
+            for layer in ("conv1", "conv2", ALL):
+                whole = {"disagreement_before": 0.0 if alone else 1.0, "links": 2 * (run.agents - 1)}
+                whole |= {"disagreement_after": 0.0 if alone else drawn(run.id), "network_bytes": 9000}
+                closed = {"closed_share": None if run.agents < 3 else drawn(run.id, layer)}
+                found = MeasuredLift(layer, 16, root, 8, eigenvalue=root, **closed)
+                rows.append({"run": run.id, **asdict(found), **(whole if layer == ALL else {})})
+        write_checked(layout.holonomy(id), table_csv(pandas.DataFrame(rows)).encode())

@@ -37,7 +37,7 @@ def register() -> dict[str, Claim]:
     """All claims by id, in order; `InputError` names a file that is wrong."""
     folder = files("theory") / "claims" / "register"
     paths = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda path: path.name)
-    return {path.name.removesuffix(".yaml"): claim_of(path.read_text(), path.name) for path in paths}
+    return {path.name.removesuffix(".yaml"): claim_of(path.read_text("utf-8"), path.name) for path in paths}
 
 
 def claim_of(text: str, name: str) -> Claim:

@@ -16,20 +16,23 @@ def gain_rows(runs: pandas.DataFrame, records: pandas.DataFrame) -> Iterator[Row
     """A rival minus DIMAT with the published matching, in the task's metric: below 0 is a gain.
 
     Of the initial gain: WA at the first merge, and every rival after the gradient steps of the first round.
-    Of the final gain: every rival at the last merge. Rivals average as DIMAT does if they can be had so. Of
-    DIMAT with several optimizers, the first counts.
+    Of the final gain: every rival at the last merge, or the last that both have. Rivals average and train as
+    DIMAT does if they can be had so. Of DIMAT with several optimizers, the first counts.
     """
     labels = communicating(runs)
     lines = without(runs, "calibration", "method.coefficients", "method.shrink").map(str)
     scores = right_after_merges(runs, records)
+    trained = runs[[name for name in runs.columns if name.startswith("training.")]].agg(tuple, axis=1)
     for setting, here in labels.assign(line=lines).groupby(SETTING, sort=False):
         for averaging, own in here[here.published].groupby("averaging", sort=False):
-            own = own[own.rival == own.rival.iloc[0]]
             unit = unit_of(runs.loc[own.index[0]])
             for rival in rivals(here[here.method != Dimat.title], str(averaging)):
-                behind = (by_seed(scores, rival) - by_seed(scores, own)).dropna()
+                alike = own[trained[own.index] == trained[rival.index[0]]]
+                first = own if alike.empty else alike
+                first = first[first.rival == first.rival.iloc[0]]
+                behind = (by_seed(scores, rival) - by_seed(scores, first)).dropna(axis=1, how="all").dropna()
                 if len(behind) > 1:
-                    yield from _rows(behind, rival.iloc[0], setting, own.how.iloc[0], unit)
+                    yield from _rows(behind, rival.iloc[0], setting, first.how.iloc[0], unit)
 
 
 def right_after_merges(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas.DataFrame:

@@ -7,13 +7,17 @@ from dimat.methods.dimat import Dimat
 
 
 def first_merges(study: Study) -> dict[str, list[Run]]:
-    """A run for each distinct first merge of DIMAT, by the id of their start; graphs that do not change."""
+    """A run for each distinct first merge of DIMAT, by the id of their start; graphs that do not change.
+
+    One agent has nobody to merge with.
+    """
     found: dict[str, dict[Hashable, Run]] = {}
     for run in study.runs.values():
         graph = run.graph
         if (
             isinstance(run.method, Dimat)
             and graph
+            and run.agents > 1
             and not graph.is_directed
             and graph.period(run.agents) == 1
         ):
