@@ -1,8 +1,9 @@
-# make reproduce   set up, then run the default study: results/quick, with the paper in paper/dimat.pdf
+# make reproduce   set up, then run the default study: results/quick, with the paper in results/quick/dimat.pdf
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
 # make test-studies  every study that is shipped, shrunken, up to its paper, and others at random: an hour
+# make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow
 # make clean       remove the results of the default study
@@ -14,7 +15,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm test-faults test-studies docs lint clean
+.PHONY: install reproduce test test-slurm test-faults test-studies test-lowest docs lint clean
 
 install: $(VENV)/installed
 
@@ -41,6 +42,17 @@ test-faults: install
 
 test-studies: install
 	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py
+
+# `pip install -e` would change the versions again.
+LOWEST := build/lowest/bin/python
+test-lowest:
+	$(PYTHON) -m venv build/lowest
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check $$(grep -E '^torch(vision)?==' constraints.txt)
+	$(PYTHON) .ci/lowest.py > build/lowest.txt
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check -r build/lowest.txt pytest hypothesis
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(LOWEST) -m pytest -q tests/cli tests/experiment/test_config.py tests/merging/test_api.py tests/paper/test_tables.py \
+		tests/paper/test_figures.py tests/topology/test_graphs.py tests/data/test_data.py
 
 docs: reproduce
 	$(BIN)/dimat page config/quick.yaml > docs/results.md.new && mv docs/results.md.new docs/results.md

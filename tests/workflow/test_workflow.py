@@ -3,10 +3,14 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas
 import pytest
+from support.pictures import fill, picture
 from support.pipeline import FOLDERS, PROJECT, STUDY, Pipeline
+
+from dimat.experiment.config import parse_study, read_study
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +20,13 @@ def pipeline(tmp_path_factory):
     built = pipeline()
     assert built.returncode == 0, built.stdout + built.stderr
     return pipeline
+
+
+def parse(pipeline):
+    """The study as Snakemake reads it, in its folder."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(pipeline.folder)
+        return read_study(Path("small.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +93,64 @@ def test_changed_merge_option_keeps_the_pre_trained_networks(pipeline):
     pipeline.configure(STUDY | {"calibration": {"images": "own"}})
     planned = pipeline.planned()
     assert "pretrain" not in planned and planned["train"] == 1
+
+
+def test_an_edited_graph_is_another_experiment(pipeline):
+    edges = pipeline.folder / "edges.txt"
+    edges.write_text("0 1\n1 2\n")
+    pipeline.configure(STUDY | {"graph": {"name": "file", "path": "edges.txt"}})
+    before = parse(pipeline).runs
+    edges.write_text("# the same edges\n1 0\n2 1\n")
+    assert set(parse(pipeline).runs) == set(before)
+    edges.write_text("0 1\n1 2\n2 0\n")
+    after = parse(pipeline).runs
+    changed = {id for id, run in after.items() if run.graph}
+    assert changed and not changed & set(before)
+    edges.unlink()
+
+
+def test_jobs_read_the_edges_that_were_planned(pipeline):
+    edges = pipeline.folder / "edges.txt"
+    edges.write_text("0 1\n1 2\n")
+    pipeline.configure(STUDY | {"graph": {"name": "file", "path": "edges.txt"}})
+    study = parse(pipeline)
+    edges.write_text("0 1\n1 2\n2 0\n")  # while jobs wait
+    assert set(parse_study(study.resolved(), "study.json").runs) == set(study.runs)
+    edges.unlink()
+
+
+def test_what_an_output_depends_on_makes_it_anew(pipeline):
+    """Simulated times need no run, and the audit's code is a part of its results."""
+    pipeline.configure(STUDY | {"links": {"bandwidth": 10.0, "latency": 1.0}})
+    planned = pipeline.planned()
+    assert "train" not in planned and "collect" not in planned and "audit" not in planned
+    assert planned["claims"] == planned["paper"] == 1 and planned["figure"] > 1
+    pipeline.configure(STUDY)
+    source = pipeline.folder / "theory" / "rows.py"
+    text = source.read_text()
+    source.write_text(text + "ANOTHER = 1\n")
+    try:
+        planned = pipeline.planned()
+    finally:
+        source.write_text(text)
+    assert "train" not in planned and planned["audit"] == planned["claims"] == 1
+
+
+def test_other_images_under_the_same_name_are_read_again(pipeline):
+    images = pipeline.folder / "images"
+    fill(images)
+    study = STUDY | {"name": "own", "data": {"name": "folder", "path": "images"}, "agents": 2}
+    study |= {"training": {"pretrain_epochs": 1, "rounds": 2, "epochs": 1, "batch_size": 2}}
+    pipeline.configure(study)
+    built = pipeline("--until", "partition")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "prepare" not in pipeline.planned()
+    picture(99).save(images / "train" / "ant" / "0.png")
+    planned = pipeline.planned()
+    shutil.rmtree(images)
+    assert planned["prepare"] == 1 and planned["partition"] >= 1
+    assert "prepare" not in pipeline.planned()  # what was read stays what it is
+    shutil.rmtree(pipeline.folder / "results" / "own")
 
 
 def test_report_is_one_offline_page(pipeline):

@@ -1,0 +1,14 @@
+"""Print the lowest version of each dependency that pyproject.toml allows, as requirements.
+
+torch and torchvision are left out: `make test-lowest` takes those of constraints.txt, as older ones are gigabytes.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+for requirement in project["dependencies"]:
+    name, version = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()
+    if name not in ("torch", "torchvision"):
+        print(f"{name}=={version}")
