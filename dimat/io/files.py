@@ -41,7 +41,8 @@ def write(path: Path, content: bytes) -> None:
 
 def remove(path: Path) -> None:
     """Remove ``path``, and what an interrupted `write` to it may have left."""
-    path.unlink(missing_ok=True)
+    if path.exists():  # on a disk that cannot be written, even an attempt is an error
+        path.unlink(missing_ok=True)
     temporary = _temporary(path)
     if temporary.exists():
         with _alone(temporary):

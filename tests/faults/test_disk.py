@@ -84,3 +84,18 @@ def test_a_folder_without_permission(tmp_path, monkeypatch, write_config):
     (tmp_path / "results").mkdir(mode=0o555)
     code, _, err = run(monkeypatch, "prepare", config)
     assert refused(code, err) and "Permission denied" in err
+
+
+def test_a_finished_study_on_a_disk_that_cannot_be_written(disk, monkeypatch):
+    study, change = disk
+    assert not change("size=4m")
+    monkeypatch.chdir(study.folder)
+    for step in TRAINING:
+        code, _, err = run(monkeypatch, step, "study.json")
+        assert code == 0, err
+    assert not change("ro")
+    for step in ("prepare", "partition", "pretrain", "tune", "train", "verify"):
+        code, out, err = run(monkeypatch, step, "study.json")
+        assert code == 0, (step, out, err)
+    code, _, err = run(monkeypatch, "collect", "study.json")  # which joins anew
+    assert refused(code, err) and "Read-only file system" in err
