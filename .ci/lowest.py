@@ -1,6 +1,6 @@
 """Print the lowest version of each dependency that pyproject.toml allows, as requirements.
 
-torch and torchvision are left out: `make test-lowest` takes those of constraints.txt, as older ones are gigabytes.
+torch and torchvision are left out: `make test-lowest` takes those of constraints.txt, to save gigabytes.
 """
 
 import re

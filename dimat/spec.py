@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -127,16 +126,6 @@ def _from_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _printable(text: str) -> str:
-    """ValueError for what figures, tables and messages of one line could not show."""
-    for each in text:
-        if not each.isprintable():
-            raise ValueError(f"expected characters that can be seen on one line, got U+{ord(each):04X}")
-    return text
-
-
-Printable = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
-"""Text that people read in figures and tables."""
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], BeforeValidator(_from_list)]
 """A tuple that is written as a list."""

@@ -13,8 +13,8 @@ from dimat.data.content import content_of
 from dimat.data.data_set import DataFolders, DataSet, Known
 from dimat.data.folder import read_folder
 from dimat.data.image_set import ImageSet
-from dimat.data.names import Showable
 from dimat.errors import InputError
+from dimat.io.names import Showable
 from dimat.io.torchvision_import import torchvision_module
 
 

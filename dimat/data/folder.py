@@ -20,9 +20,9 @@ from dimat.data.folder_files import open_folder
 from dimat.data.image_set import ImageSet
 from dimat.data.image_tree import ImageTree, below_top
 from dimat.data.memory import memory_limit
-from dimat.data.names import LONGEST_TITLE, Showable, Title, fault_of, printable
 from dimat.data.zip_archive import open_archive
 from dimat.errors import InputError
+from dimat.io.names import LONGEST_TITLE, Showable, Title, fault_of, printable
 
 log = logging.getLogger("dimat")
 

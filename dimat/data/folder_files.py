@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dimat.data.image_tree import ImageTree, left_out, one_line
-from dimat.data.names import printable
 from dimat.data.tally import Tally
 from dimat.errors import InputError
+from dimat.io.names import printable
 
 LARGEST_FILE = 64 * 2**20
 """Bytes; a larger file is refused."""

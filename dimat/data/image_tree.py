@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from dimat.data.decoding import Unreadable, decode
-from dimat.data.names import fault_of, printable
 from dimat.data.tally import Tally
 from dimat.errors import InputError
+from dimat.io.names import fault_of, printable
 
 IMAGE_ENDINGS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"),

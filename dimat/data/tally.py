@@ -1,6 +1,6 @@
 """What happened to files, and how often: for the log of a step and for the provenance of a data set."""
 
-from dimat.data.names import printable
+from dimat.io.names import printable
 
 
 class Tally:

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from dimat.data.folder_files import LARGEST_FILE
 from dimat.data.image_tree import ImageTree, left_out, one_line
-from dimat.data.names import printable
 from dimat.data.tally import Tally
 from dimat.errors import InputError
+from dimat.io.names import printable
 
 LARGEST_RATIO = 100
 """A zip that declares to be so many times its size is refused: images hardly shrink."""

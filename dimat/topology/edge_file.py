@@ -8,8 +8,9 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from dimat.errors import InputError
+from dimat.io.names import Showable
 from dimat.io.written import read_text, shortened
-from dimat.spec import Many, Printable
+from dimat.spec import Many
 from dimat.topology.graph import Graph, sorted_pairs
 from dimat.topology.weights import Weights, directed_mixing_matrix, undirected_mixing_matrix
 
@@ -22,7 +23,7 @@ class EdgeFile(Graph):
     directed: bool = False
     """Whether `i j` means that i sends to j, but not j to i."""
     name: Literal["file"] = "file"
-    path: Printable
+    path: Showable
     """The file, relative to the folder in which dimat is started; agents are counted from 0."""
     weights: Weights = "metropolis"
     """Mixing weights of an undirected graph, as of the other graphs. In a directed one a sender weighs

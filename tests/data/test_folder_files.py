@@ -17,7 +17,7 @@ from dimat.data.cifar import Cifar10
 from dimat.data.data_set import SEARCH_VARIABLE
 from dimat.data.folder import Folder
 from dimat.data.memory import memory_limit
-from dimat.data.names import Showable, Title, fault_of, printable
+from dimat.io.names import Showable, Title, fault_of, printable
 
 
 @pytest.fixture

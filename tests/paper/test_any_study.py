@@ -109,7 +109,7 @@ def draw_all(study, layout, left_out=()):
             assert_told_apart(name, drawn)
             assert_legends_fit(name, drawn)
         for name, table in tables_of(study).items():
-            write_table(layout, name, table.rows(layout))
+            write_table(layout, name, table)
         assert typeset(study, layout).startswith(b"%PDF")
 
 

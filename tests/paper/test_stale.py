@@ -13,7 +13,7 @@ def test_only_unchanged_files_of_this_project_go(tmp_path, caplog):
     study, layout = write_finished(tmp_path, method=["wa", "local"], seeds=[0], training={"rounds": 1})
     tables = tables_of(study)
     for name in (*tables, "advantage"):
-        write_table(layout, name, tables["progress"].rows(layout))
+        write_table(layout, name, tables["progress"])
     write_checked(layout.table("edited", "csv"), b"a\n")
     layout.table("edited", "csv").write_text("a, and what somebody added\n")
     layout.table("own", "csv").write_text("somebody's\n")

@@ -50,7 +50,7 @@ def test_titles_are_shown_as_they_are(tmp_path, title):
     )
     for name, table in tables_of(study).items():
         rows = table.rows(layout)
-        write_table(layout, name, rows)
+        write_table(layout, name, table)
         if "data" in rows:
             read = pandas.read_csv(io.BytesIO(layout.table(name, "csv").read_bytes()), dtype=str)
             assert f"{title}, made up" in set(read["data"])
@@ -103,7 +103,7 @@ def test_the_paper_takes_any_words(tmp_path):
         tmp_path, data=data, method=["wa", "local"], seeds=[0], training={"rounds": 1}
     )
     for name, table in tables_of(study).items():
-        write_table(layout, name, table.rows(layout))
+        write_table(layout, name, table)
     for name, figure in figures_of(study).items():
         content = as_svg(figure.draw(layout)) if name.startswith("progress-folder-plain-2-1") else PLAIN
         write_checked(layout.figure(name), content)
