@@ -85,10 +85,11 @@ def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     from theory.report import as_frame, read_audit, table_csv
 
     study, layout = open_study(config, results)
+    audited = read_audit(layout.audit)
     own = as_frame(evidence(study, layout))
     made_from = [layout.audit, layout.runs, layout.records, *map(layout.holonomy, first_merges(study))]
     files.write_checked(layout.evidence, table_csv(own).encode(), made_from, made_by(*PACKAGES))
-    table = claims_table(judgements([read_audit(layout.audit), own]))
+    table = claims_table(judgements([audited, own]))
     made_from = [layout.audit, layout.evidence]
     files.write_checked(layout.claims, table_csv(table).encode(), made_from, made_by(*PACKAGES))
     for row in table.itertuples():

@@ -36,7 +36,7 @@ def test_more_work_needs_more(small):
 
 @pytest.mark.parametrize("model", ["plain", "resnet20", "vgg16", "resnet50"])
 def test_operations_are_those_that_torch_counts(small, model):
-    (spec,) = parse_study(small | {"model": model}, "small").model
+    (spec,) = parse_study(small | {"model": model, "data": {"name": "digits", "size": 32}}, "small").model
     network = spec.build(3, 100).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, 32, 32))

@@ -2,6 +2,8 @@
 
 from support.pictures import picture
 
+from dimat.experiment.config import combined
+
 PRINCIPAL = ("task", "method", "matching", "calibration")
 """Axes of which twins have every combination; of the others, see `star`."""
 OF_THE_WHOLE = ("name", "device", "links", "variants")
@@ -14,7 +16,9 @@ IMAGES = 6
 
 def twin_of(content):
     """The configuration of a study that has each value of every axis of ``content``, but takes seconds."""
-    grids = [content, *(content | variant for variant in content.get("variants", []))]
+    grids = [content]
+    for variant in content.get("variants", []):
+        grids.append(content | {key: combined(content.get(key), value) for key, value in variant.items()})
     first, *others = [part for grid in grids for part in star(small(grid))]
     variants = [
         {key: grid[key] for key in grid if key not in OF_THE_WHOLE and grid[key] != first.get(key)}
