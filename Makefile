@@ -2,7 +2,7 @@
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
-# make test-studies  every study that is shipped, shrunken, up to its paper, and others at random: an hour
+# make test-studies  every study that is shipped, shrunken, up to its paper, and others at random
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow

@@ -1,22 +1,21 @@
 """The command line: one command for each step of the pipeline, usable without Snakemake."""
 
-import errno
 import io
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from dimat.agents.agents import Diverged
 from dimat.cli import merge as merge_files
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.cli.mistakes import CLOSED_PIPE, UNWRITTEN, UsageError, complain, leave_unwritten, misused
 from dimat.errors import InputError, LostAgent
 from dimat.experiment import collect as collected
 from dimat.experiment.config import Identified, read_study
@@ -174,16 +173,6 @@ def schema(markdown: Annotated[bool, typer.Option(help="As a page to read.")] = 
     typer.echo(reference() if markdown else json_schema(), nl=False)
 
 
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-"""What the command line's parser raises: of click, or of the copy of it that newer versions of typer hold."""
-CLOSED_PIPE = 128 + signal.SIGPIPE
-"""What a shell says of programs whose reader, such as `head`, has had enough."""
-
-
-UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""Why a stream may not be written."""
-
-
 def main() -> None:
     """Entry point: a mistake becomes one line and exit code 2, `Interrupted` one and exit code 75."""
     for name in ("stdout", "stderr"):
@@ -234,34 +223,3 @@ def main() -> None:
             leave_unwritten()
         complain(f"{name}: {error.strerror}" if name and error.strerror else error)
         sys.exit(2)
-
-
-def complain(what: object) -> None:
-    """One line about a mistake."""
-    typer.echo(f"dimat: error: {' '.join(str(what).splitlines())}", err=True)
-
-
-def leave_unwritten() -> None:
-    """What is left of the standard output goes nowhere, instead of failing again at the end."""
-    with suppress(OSError, ValueError):  # ValueError: a stream without a file, as in tests
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def misused(error: Any) -> str:
-    """What is wrong with the words of a command, and what is expected, in one line."""
-    context, parameter = error.ctx, getattr(error, "param", None)
-    command: Any = context.command if context else None
-    if parameter is not None:
-        name = max(parameter.opts, key=len)
-        return f"{name}: {error.message or f'missing; expected a value (see {context.command_path} --help)'}"
-    if hasattr(error, "possibilities"):
-        known = [max(each.opts, key=len) for each in command.params if each.param_type_name == "option"]
-        expected = f"expected one of {', '.join([*known, '--help'])}"
-        return f"{error.option_name}: {context.command_path} has no such option; {expected}"
-    if hasattr(error, "option_name"):
-        return f"{error.option_name}: missing; expected a value after it"
-    message = error.format_message().rstrip(".") or "Missing command"
-    message = message[:1].lower() + message[1:]
-    if hasattr(command, "commands"):
-        return f"{message}; expected one of {', '.join(command.commands)}"
-    return f"{message}; see {context.command_path} --help" if context else message

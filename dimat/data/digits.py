@@ -50,5 +50,4 @@ class Digits(DataSet):
             labels[train],
             scans[test],
             labels[test],
-            {"bundled with": "scikit-learn"},
         )

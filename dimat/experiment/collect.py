@@ -10,8 +10,8 @@ from dimat.errors import InputError
 from dimat.experiment.config import Run, Study, flattened
 from dimat.experiment.layout import Layout
 from dimat.experiment.records import COLUMNS, csv_of
-from dimat.experiment.sources import check_sources, sources_of
-from dimat.io.files import read_checked, read_json, write_checked, write_json
+from dimat.experiment.sources import read_made
+from dimat.io.files import read_checked, write_checked, write_json
 
 FACTS = ("found.data", "found.learning_rate")
 """Columns of runs that are no parameters: what was read, and the learning rate, chosen or given."""
@@ -46,16 +46,6 @@ def collected(study: Study, layout: Layout) -> Collected:
         records=("\n".join(records) + "\n").encode(),
         provenance=_provenance(made, layout),
     )
-
-
-def read_made(run: Run, layout: Layout) -> dict[str, Any]:
-    """What made a run, as its ``run.json`` says it, checked to be this run's and made from what there is."""
-    path = layout.run_provenance(run.id)
-    made = read_json(path)
-    if made.get("run") != run.id or made.get("experiment") != run.model_dump(mode="json"):
-        raise InputError(f"{path}: describes another run, {made.get('run')}; delete it and run again")
-    check_sources(path, made.get("made_from"), sources_of(run, layout))
-    return made
 
 
 def _rows(run: Run, layout: Layout, made: Mapping[str, Any]) -> list[str]:

@@ -6,11 +6,12 @@ Ids say which experiment a file belongs to; images, and networks trained on them
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dimat.errors import InputError
 from dimat.experiment.config import Pretrained, Run
 from dimat.experiment.layout import Layout
-from dimat.io.files import checksum_in, read_about
+from dimat.io.files import checksum_in, read_about, read_json
 
 
 def sources_of(experiment: Pretrained, layout: Layout) -> dict[str, str]:
@@ -56,3 +57,13 @@ def check_sources(path: Path, recorded: object, found: Mapping[str, str]) -> Non
                 f"{path}: was made from another {kind} than there is now "
                 f"(SHA-256 {str(recorded.get(kind))[:12]}, now {sha256[:12]}); delete it and run again"
             )
+
+
+def read_made(run: Run, layout: Layout) -> dict[str, Any]:
+    """What made a run, as its ``run.json`` says it, checked to be this run's and made from what there is."""
+    path = layout.run_provenance(run.id)
+    made = read_json(path)
+    if made.get("run") != run.id or made.get("experiment") != run.model_dump(mode="json"):
+        raise InputError(f"{path}: describes another run, {made.get('run')}; delete it and run again")
+    check_sources(path, made.get("made_from"), sources_of(run, layout))
+    return made

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from dimat.data import ImageSet
 from dimat.errors import InputError
-from dimat.experiment.collect import collected, read_made
+from dimat.experiment.collect import collected
 from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Tuned
 from dimat.experiment.provenance import code
 from dimat.experiment.records import final_value
 from dimat.experiment.runner import Runner
+from dimat.experiment.sources import read_made
 from dimat.experiment.tuning import best
-from dimat.io.files import links_of, read_checked, read_json, read_tensors, tensors_sha256
+from dimat.io.files import checksum_path, links_of, read_checked, read_json, read_tensors, tensors_sha256
 
 
 class Finding(NamedTuple):
@@ -133,7 +134,7 @@ def _described(runner: Runner, run: Run) -> str:
     made = read_made(run, runner.layout)
     again = runner.described(run, _images(runner.layout.prepared(run.partitioned.prepared.id)))
     for key, value in again.items():
-        if key != "communication" and made.get(key) != value:
+        if key != "communication" and made.get(key) != value:  # where agents lived changes no number
             raise InputError(f"{key} is {made.get(key)!r}, expected {value!r}; delete it and run again")
     return "made from what is there, and described as it is"
 
@@ -172,7 +173,7 @@ def _link(path: Path) -> str:
     read_checked(path)
     absent = [source for _, source in links_of(path)[1:] if not source.exists()]
     found = "made from what is there" if not absent else f"made from {absent[0]}, which is not there"
-    first = path.with_name(f"{path.name}.sha256").read_text().partition("\n")[0]
+    first = checksum_path(path).read_text().partition("\n")[0]
     made_by = first.rpartition("code ")[2] if first.startswith("#") else ""
     present = {code("dimat", "theory"), code("dimat", "theory", "paper")}
     return found if made_by in {"", *present} else f"{found}, by other code ({first.removeprefix('# ')})"

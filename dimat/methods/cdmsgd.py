@@ -9,6 +9,7 @@ from dimat.agents.agents import Agents, Step
 from dimat.agents.state import Kept, PerAgent
 from dimat.communication.communicator import Communicator
 from dimat.methods.every_step import Synchronous
+from dimat.methods.momentum import velocity
 
 
 class Cdmsgd(Synchronous):
@@ -32,11 +33,5 @@ class Cdmsgd(Synchronous):
         x = agents.parameters
         gradients = self.gradients(step, x)
         kept = agents.state["momentum"]
-        if self.nesterov:
-            kept = self.momentum * kept + gradients
-            move = -rate * (gradients + self.momentum * kept)
-        else:
-            kept = self.momentum * kept - rate * gradients
-            move = kept
-        agents.state["momentum"] = kept
+        agents.state["momentum"], move = velocity(kept, gradients, rate, self.momentum, self.nesterov)
         agents.parameters = communicator.mix(x, "models") + move

@@ -1,4 +1,4 @@
-"""Momentum of an agent's own steps, as deep-learning libraries have it."""
+"""Momentum of an agent's own steps: Polyak's, and Nesterov's as deep-learning libraries have it."""
 
 from typing import Annotated, ClassVar, Self
 
@@ -28,3 +28,18 @@ class OwnMomentum(Spec):
     def ahead(self, gradients: Tensor, kept: Tensor) -> Tensor:
         """The direction of a step, with the running sum ``kept`` that ``gradients`` are already part of."""
         return gradients + self.momentum * kept if self.nesterov else kept
+
+
+def velocity(
+    kept: Tensor, directions: Tensor, rate: float, momentum: float, nesterov: bool
+) -> tuple[Tensor, Tensor]:
+    """What is ``kept`` (n, d) for the next step, and the move of this one along ``directions`` (n, d).
+
+    Polyak's: V <- momentum V - rate G, and V is the move. ``nesterov``, as deep-learning libraries have it:
+    M <- momentum M + G, and the move is -rate (G + momentum M).
+    """
+    if nesterov:
+        kept = momentum * kept + directions
+        return kept, -rate * (directions + momentum * kept)
+    kept = momentum * kept - rate * directions
+    return kept, kept

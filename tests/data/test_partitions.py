@@ -11,6 +11,7 @@ from scipy.special import digamma
 
 from dimat.data.partitions import PHASES, Dirichlet, Iid, Shares, TwoPhase, WholeClasses, whole
 from dimat.errors import InputError
+from dimat.io.files import write_json
 
 IID, CLASSES, TWO_PHASE = Iid(), WholeClasses(), TwoPhase()
 HSU = Dirichlet(alpha=1.0, fewest=1, rule="hsu")
@@ -269,7 +270,7 @@ FINGERPRINT = "f" * 64
 def saved(tmp_path):
     """A partition in a file: (its path, the partition)."""
     path, shares = tmp_path / "partitions" / "deal.json", deal(TWO_PHASE)
-    shares.save(path, FINGERPRINT, SOME_LABELS, tuple("0123456789"))
+    write_json(path, shares.content(path.stem, FINGERPRINT, SOME_LABELS, tuple("0123456789")))
     return path, shares
 
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from scipy.optimize import nnls
 from support.quadratics import RATE, RING, STEPS, Quadratics, iterates, mixing
 
-from dimat.methods.cga import Cga, project
+from dimat.methods.cga import Cga
+from dimat.methods.projection import project
 from dimat.methods.sign_compression import compress, decompress
 
 

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from support.made_up import write_study
 
 from dimat.data.partitions import Iid
+from dimat.io.files import write_json
 from paper.drawn import LONGEST, drawn, in_report, plain
 from paper.figures import figures_of
 from paper.page import markdown
@@ -43,7 +44,8 @@ def test_classes_of_unusual_names_are_drawn(tmp_path):
     (figure,) = (each for each in figures_of(study).values() if each.kind == "holdings")
     labels = numpy.arange(10 * len(names)) % len(names)
     shares = Iid().shares(labels, 2, numpy.random.default_rng(0))
-    shares.save(figure.reads(layout)[0], "", labels, names)
+    path = figure.reads(layout)[0]
+    write_json(path, shares.content(path.stem, "", labels, names))
     picture = figure.draw(layout)
     found = [label.get_text() for label in picture.axes[0].get_xticklabels()]
     assert found[UNUSUAL.index("\u732b")] == "U+732B"

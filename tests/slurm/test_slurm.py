@@ -33,7 +33,7 @@ SMALL = {
     "training": {"pretrain_epochs": 2, "rounds": 3, "epochs": 1},
 }
 QUICK = yaml.safe_load((PROJECT / "config" / "quick.yaml").read_text()) | {"name": "study", "seeds": 0}
-"""The default study, of one seed: the others are more of the same, and take an hour."""
+"""The default study, of one seed: the others are more of the same."""
 LONG = SMALL | {
     "partition": "iid",
     "method": "dpsgd",

@@ -9,7 +9,7 @@ import numpy
 from numpy import ndarray
 
 from dimat.errors import InputError
-from dimat.io.files import read_json, write_json
+from dimat.io.files import read_json
 from dimat.spec import Spec
 
 PHASES = ("pretrain", "train")
@@ -31,15 +31,11 @@ class Shares:
         """Images of each class that each agent holds: (agents, classes)."""
         return numpy.stack([numpy.bincount(labels[own], minlength=classes) for own in getattr(self, phase)])
 
-    def save(self, path: Path, fingerprint: str, labels: ndarray, classes: tuple[str, ...]) -> None:
-        """Write the partition of the data with ``fingerprint``, with counts per class and a checksum.
-
-        The file must keep its name, that of the experiment.
-        """
-        write_json(path, self.content(path.stem, fingerprint, labels, classes))
-
     def content(self, id: str, fingerprint: str, labels: ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-        """The partition ``id`` in JSON terms."""
+        """The partition ``id`` of the data with ``fingerprint``, with counts per class, in JSON terms.
+
+        Its file is called ``id``, and must keep its name.
+        """
         content: dict[str, Any] = {"id": id, "fingerprint": fingerprint, "classes": list(classes)}
         for phase in PHASES:
             counts = self.counts(phase, labels, len(classes)).tolist()
