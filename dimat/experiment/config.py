@@ -33,7 +33,7 @@ from dimat.merging.options import Merging
 from dimat.methods import AnyMethod, known_methods
 from dimat.models import AnyModel
 from dimat.randomness import Randomness
-from dimat.spec import LARGEST, Axis, Many, Spec
+from dimat.spec import LARGEST, Axis, Many, Spec, document
 from dimat.tasks import AnyObjective, Classification
 from dimat.topology import AnyGraph
 
@@ -234,7 +234,7 @@ AXES = ("task", "data", "model", "partition", "graph", "agents", "method", "matc
 
 
 _optional: dict[str, Any] = {
-    name: (annotation, Field(None, description=Experiment.model_fields[name].description))
+    name: (annotation, None)
     for name, annotation in get_type_hints(Experiment, include_extras=True).items()
     if name in Experiment.model_fields
 }
@@ -242,6 +242,7 @@ _optional: dict[str, Any] = {
 
 def _inherits(schema: dict[str, Any]) -> None:
     """In a variant, a mapping may be a part of one, without the name that it inherits."""
+    document(schema, Experiment)
     for field in schema["properties"].values():
         del field["default"]
         if "$ref" in json.dumps(field):

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import networkx
 import numpy
-from scipy.optimize import minimize_scalar
 
 from dimat.errors import InputError
 from dimat.randomness import Randomness
@@ -203,6 +202,8 @@ def mixing_step(matchings: Sequence[Matching], probabilities: numpy.ndarray, age
 
     Links must connect the agents, else nothing contracts whatever alpha is.
     """
+    from scipy.optimize import minimize_scalar  # takes as long to import as all of dimat
+
     if not matchings:
         return 0.0
     mean = numpy.tensordot(probabilities, _laplacians(matchings, agents), axes=1)

@@ -496,6 +496,15 @@ def test_the_published_documentation_is_that_of_the_code():
     assert (ROOT / "config" / "README.md").read_text() == reference()
 
 
+def test_every_key_is_documented():
+    schema = json.loads(json_schema())
+    places = {"file": schema, **schema["$defs"]}
+    keys = {f"{place}.{key}": about for place in places for key, about in places[place]["properties"].items()}
+    assert len(keys) > 150
+    undocumented = [key for key, about in keys.items() if not about.get("description")]
+    assert [key for key in undocumented if not key.endswith(".name")] == []
+
+
 def test_the_schema_knows_every_key():
     schema = json.loads(json_schema())
     definitions = schema["$defs"]

@@ -18,7 +18,6 @@ from dimat.merging.averaging.average import weighted_average
 from dimat.merging.averaging.coefficients import (
     AnyCoefficients,
     Entropy,
-    Mixing,
     layers_of,
     mixed,
     prediction_entropy,
@@ -393,8 +392,3 @@ def test_labels(value, label):
 def test_options_that_are_not_valid(wrong):
     with pytest.raises(ValidationError):
         Entropy(**wrong)
-
-
-def test_every_field_is_documented():
-    fields = {**Entropy.model_fields, **Mixing.model_fields}
-    assert [name for name, field in fields.items() if name != "name" and not field.description] == []

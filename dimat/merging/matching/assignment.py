@@ -1,7 +1,6 @@
 """From correlations to permutations."""
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dimat.models.symmetry import Permutations
@@ -9,6 +8,8 @@ from dimat.models.symmetry import Permutations
 
 def best_permutation(scores: Tensor) -> Tensor:
     """The permutation p that maximizes sum_b ``scores[b, p[b]]`` for square ``scores`` (C, C)."""
+    from scipy.optimize import linear_sum_assignment  # takes as long to import as all of dimat
+
     _, columns = linear_sum_assignment(scores.cpu().double().numpy(), maximize=True)
     return torch.from_numpy(columns)
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import networkx
 import numpy
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from dimat.communication.communicator import Communicator
@@ -129,6 +127,9 @@ def orbits(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> int:
     They are the connected components of the lift of the graph: one node for each channel of each agent,
     one link for each matched pair of channels.
     """
+    from scipy.sparse import coo_matrix  # takes as long to import as half of dimat
+    from scipy.sparse.csgraph import connected_components
+
     ends = [(i * size + torch.arange(size), j * size + order) for (i, j), order in permutations.items()]
     rows, columns = (torch.cat(parts).numpy() for parts in zip(*ends, strict=True))
     links = coo_matrix((numpy.ones(len(rows)), (rows, columns)), shape=(agents * size, agents * size))
