@@ -42,6 +42,6 @@ def random_networks(
         randomness,
         batch_size=training.batch_size,
         same_start=training.start == "same",
-        low_precision=training.precision == "bfloat16",
+        precision=training.precision,
     )
     return Networks(task, training, randomness)

@@ -86,7 +86,7 @@ def make_agents(digits):
             randomness,
             batch_size=options.batch_size,
             same_start=options.start == "same",
-            low_precision=options.precision == "bfloat16",
+            precision=options.precision,
         )
         return Networks(task, options, randomness)
 

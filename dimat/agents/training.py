@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dimat.agents.optimizers import Adam, AnyOptimizer
+from dimat.models.arithmetic import Precision
 from dimat.spec import Spec
 
 Count = Annotated[int, Field(ge=1)]
@@ -33,5 +34,5 @@ class Training(Spec):
     """Whether momentum and the like start anew after every merge (published) or are kept."""
     start: Literal["different", "same"] = "different"
     """Whether agents start from initializations of their own (published) or from one they share."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Arithmetic of the forward and backward pass (`bfloat16`: automatic mixed precision)."""

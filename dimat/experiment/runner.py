@@ -350,7 +350,7 @@ class Runner:
             start.randomness,
             batch_size=training.batch_size,
             same_start=training.start == "same",
-            low_precision=training.precision == "bfloat16",
+            precision=training.precision,
         )
         return Networks(task, training, start.randomness, optimizer, local_agents)
 

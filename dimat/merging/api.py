@@ -19,6 +19,7 @@ from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import Relative, common_frames, in_place, matched_pair
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import Reward
+from dimat.models.arithmetic import Precision, arithmetic
 from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
 from dimat.tasks.network_task import Pass
 
@@ -50,6 +51,7 @@ def merge(
     coefficients: str | Mapping[str, Any] = "mixing",
     repair: Repair = "recalibrate",
     batch_size: int = 100,
+    precision: Precision = "float32",
 ) -> Merged:
     """Merge two or more trained networks of one architecture into one, in the order of the first.
 
@@ -59,12 +61,13 @@ def merge(
     by default. ``matcher`` and ``alignment`` are those of `Matching`, ``repair`` that of `Calibration`,
     where they are explained; a name alone stands for its defaults, as in the configuration. Without a
     matcher (`None`), networks are averaged as they stand, and need not be traced. ``consistent`` matches all
-    networks with each other, ``per_edge`` each one with the first alone.
+    networks with each other, ``per_edge`` each one with the first alone. ``precision`` is that of the
+    images' passes through networks.
 
     The given networks are not changed. `ValueError` for options that are not valid or networks that differ
     in shape, `UnsupportedOperation` for a layer whose permutation symmetry is not known.
     """
-    calibration = Calibration(repair=repair)
+    calibration = Calibration(repair=repair, precision=precision)
     matching = None
     if matcher is not None:
         matching = Matching.model_validate({"matcher": matcher, "alignment": alignment})
@@ -80,15 +83,18 @@ def merge(
     if len(shape) != 3:
         raise ValueError(f"images: expected shape (n, channels, height, width), found (n, *{tuple(shape)})")
 
+    device = next(models[0].parameters()).device
     found = Merged(models[0], [], {}, {}, [])
     states: list[Mapping[str, Tensor]] = [model.state_dict() for model in models]
     if matching is not None:
-        found = matched(models, seen, (shape[0], shape[1], shape[2]), matching, repair != "none")
+        with arithmetic(device, precision):
+            found = matched(models, seen, (shape[0], shape[1], shape[2]), matching, repair != "none")
         orders = zip(states, found.permutations, strict=True)
         states = [permute(state, found.groups, order) for state, order in orders]
     new = average(models[0], states, shares, averaging, seen, first=False)
     if calibration.repair != "none":
-        repair_network(new, states, shares, calibration.repair, seen)
+        with arithmetic(device, precision):
+            repair_network(new, states, shares, calibration.repair, seen)
     return Merged(new, found.permutations, found.objective, found.objective_in_place, found.groups)
 
 

@@ -20,6 +20,7 @@ from dimat.merging.calibration.repair import repair
 from dimat.merging.matching.diagnostics import Diagnostic, diagnose
 from dimat.merging.matching.neighbours import Matched, match_neighbours
 from dimat.merging.options import Merging
+from dimat.models.arithmetic import arithmetic
 from dimat.models.symmetry import permute
 
 State = Mapping[str, Tensor]
@@ -62,7 +63,8 @@ def merge_with_neighbours(
         # 5. Recalibrate the statistics of normalization, which averaging has spoilt.
         if calibration.repair != "none":
             images = visible_images(agents, communicator, calibration, agent, round)
-            repair(new, [own, *aligned], weights, calibration.repair, images)
+            with arithmetic(agents.device, calibration.precision):
+                repair(new, [own, *aligned], weights, calibration.repair, images)
         merged.append(new)
 
     for model, other in zip(agents.models, merged, strict=True):

@@ -13,6 +13,7 @@ from dimat.data.image_set import ImageSet
 from dimat.data.partitions import Shares
 from dimat.errors import InputError
 from dimat.models import Model
+from dimat.models.arithmetic import Precision, arithmetic
 from dimat.randomness import Randomness
 from dimat.tasks.network_task import NetworkTask, Pass, Phase
 from dimat.tasks.objective import Objective
@@ -32,8 +33,8 @@ class ImageTask(NetworkTask):
     """N agents learn an ``objective`` with networks of one ``model``; they share the data set in memory.
 
     ``holdings[i]`` are the indices of the training images that agent i holds, in whatever phase. Networks
-    have an initialization of their own each, or one that all share with ``same_start``; ``low_precision`` is
-    automatic mixed precision.
+    have an initialization of their own each, or one that all share with ``same_start``; ``precision`` is
+    that of training and evaluation.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ImageTask(NetworkTask):
         *,
         batch_size: int,
         same_start: bool = False,
-        low_precision: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         self.objective = objective
         self.metric = objective.metric
@@ -56,7 +57,7 @@ class ImageTask(NetworkTask):
         self.data = data
         self.batch_size = batch_size
         self.same_start = same_start
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         self.augmentation = augmentation
         self.randomness = randomness
         self.device = data.train_images.device
@@ -78,12 +79,12 @@ class ImageTask(NetworkTask):
 
     @override
     def loss(self, network: Callable[..., Any], sample: Batch) -> Tensor:
-        with self._arithmetic():
+        with arithmetic(self.device, self.precision):
             return self.objective.loss(network(sample.images), sample.labels)
 
     @override
     def evaluate(self, agent: int, network: nn.Module) -> dict[str, float]:
-        with self._arithmetic():
+        with arithmetic(self.device, self.precision):
             return scores_of(self.objective, network, self.data)
 
     @override
@@ -107,12 +108,17 @@ class ImageTask(NetworkTask):
 
     @override
     def inputs(
-        self, holders: Sequence[int], limit: int | None, augmented: bool, generator: torch.Generator
+        self,
+        holders: Sequence[int],
+        limit: int | None,
+        augmented: bool,
+        generator: torch.Generator,
+        batch_size: int | None = None,
     ) -> Pass:
         indices = torch.cat([self.holdings[holder] for holder in holders])
         chosen = indices[torch.randperm(len(indices), generator=generator)][:limit]
         draws = self.augmentation.draw(len(chosen), generator) if augmented else None
-        return lambda: self._batches(self.data.train_images, chosen, draws)
+        return lambda: self._batches(self.data.train_images, chosen, draws, batch_size)
 
     @override
     def test_inputs(self, limit: int | None, generator: torch.Generator) -> Pass:
@@ -127,26 +133,24 @@ class ImageTask(NetworkTask):
     def _of_phase(self, phase: Phase) -> list[numpy.ndarray]:
         return self._shares.pretrain if phase == "pretrain" else self._shares.train
 
-    def _batches(self, source: Tensor, indices: Tensor, draws: Tensor | None = None) -> Iterator[Tensor]:
+    def _batches(
+        self, source: Tensor, indices: Tensor, draws: Tensor | None = None, batch_size: int | None = None
+    ) -> Iterator[Tensor]:
         """Normalized images of ``source`` in the order of ``indices``; ``draws`` augment them."""
-        parts = self._split(indices)
-        draws_of_parts = [None] * len(parts) if draws is None else self._split(draws)
+        parts = self._split(indices, batch_size)
+        draws_of_parts = [None] * len(parts) if draws is None else self._split(draws, batch_size)
         for part, drawn in zip(parts, draws_of_parts, strict=True):
             images = source[part]
             yield self.data.normalized(images if drawn is None else self.augmentation.apply(images, drawn))
 
-    def _split(self, rows: Tensor) -> list[Tensor]:
+    def _split(self, rows: Tensor, batch_size: int | None = None) -> list[Tensor]:
         """Rows in batches; a single last row joins the batch before, as one image has no batch statistics."""
-        size = self.batch_size
+        size = batch_size or self.batch_size
         full, rest = divmod(len(rows), size)
         sizes = [size] * full + [rest] * (rest > 0)
         if rest == 1 and full:
             sizes[-2:] = [size + 1]
         return list(rows.split(sizes))
-
-    def _arithmetic(self) -> torch.autocast:
-        """The context of forward passes: bfloat16 where ``low_precision`` allows it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
 
 
 def check_holdings(shares: Shares) -> None:

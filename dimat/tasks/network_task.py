@@ -59,9 +59,17 @@ class NetworkTask(Task):
         raise self._blind()
 
     def inputs(
-        self, holders: Sequence[int], limit: int | None, augmented: bool, generator: torch.Generator
+        self,
+        holders: Sequence[int],
+        limit: int | None,
+        augmented: bool,
+        generator: torch.Generator,
+        batch_size: int | None = None,
     ) -> Pass:
-        """Passes over the inputs that ``holders`` hold, at most ``limit`` of them, in random order."""
+        """Passes over the inputs that ``holders`` hold, at most ``limit`` of them, in random order.
+
+        ``batch_size`` is that of training by default.
+        """
         raise self._blind()
 
     def test_inputs(self, limit: int | None, generator: torch.Generator) -> Pass:

@@ -5,13 +5,15 @@ import copy
 import numpy
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from support.small import features_of
 from torch import nn
 
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching import statistics
 from dimat.merging.matching.assignment import best_permutation
-from dimat.merging.matching.statistics import correlations
+from dimat.merging.matching.statistics import correlations, tiles
 from dimat.models import Plain, ResNet20
 from dimat.models.symmetry import permutation_groups
 
@@ -114,6 +116,26 @@ def test_any_set_of_pairs(links, randomize):
     assert list(found) == pairs
     features = {agent: stored(model.eval(), groups, batches) for agent, model in models.items()}
     check_against_stored(found, models, groups, features)
+
+
+@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(lambda ends: tuple(sorted(ends)))))
+def test_every_link_is_in_one_product(links):
+    links = sorted(links)
+    found, entries = [], 0
+    for tile in tiles(links):
+        inside = [(tile.rows[row], tile.columns[column]) for row, column in zip(*tile.which, strict=True)]
+        assert inside == links[tile.links]
+        found += inside
+        entries += len(tile.rows) * len(tile.columns)
+    assert found == links
+    assert entries <= statistics.WASTE * len(links)
+
+
+@pytest.mark.parametrize(("agents", "most"), [(5, 2), (20, 4)])
+def test_a_complete_graph_needs_few_products_and_a_ring_one_for_each_run_of_links(agents, most):
+    assert len(tiles([(i, j) for i in range(agents) for j in range(i + 1, agents)])) <= most
+    ring = sorted(tuple(sorted((i, (i + 1) % agents))) for i in range(agents))
+    assert len(tiles(ring)) == agents
 
 
 def test_observations_are_folded_in_blocks(monkeypatch, randomize):

@@ -278,7 +278,7 @@ class ChoosyTask(NetworkTask):
     def epoch_length(self, agent, phase):
         return 10
 
-    def inputs(self, holders, limit, augmented, generator):
+    def inputs(self, holders, limit, augmented, generator, batch_size=None):
         return lambda: iter(self.images[:200].split(100))
 
     def held_bytes(self, agent):

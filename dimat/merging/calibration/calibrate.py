@@ -6,6 +6,7 @@ from dimat.communication.communicator import Communicator
 from dimat.merging.calibration.images import share_images, visible_images
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.recalibration import recalibrate
+from dimat.models.arithmetic import arithmetic
 
 
 def calibrate(
@@ -17,4 +18,6 @@ def calibrate(
     if round == 1:
         share_images(agents, communicator, calibration)
     for agent, model in zip(agents.local_agents, agents.models, strict=True):
-        recalibrate(model, visible_images(agents, communicator, calibration, agent, round)())
+        images = visible_images(agents, communicator, calibration, agent, round)
+        with arithmetic(agents.device, calibration.precision):
+            recalibrate(model, images())

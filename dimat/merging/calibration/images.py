@@ -15,7 +15,9 @@ def visible_images(
     if agent is not None and calibration.images != "pooled":
         holders = [agent, *(communicator.senders(agent) if calibration.images == "neighbours" else ())]
     generator = agents.randomness.torch("images for merging", agent=agent, round=round)
-    return agents.task.inputs(holders, calibration.limit, calibration.augmented, generator)
+    return agents.task.inputs(
+        holders, calibration.limit, calibration.augmented, generator, calibration.batch_size
+    )
 
 
 def tuning_images(agents: Networks, coefficients: Mixing | Entropy, agent: int, round: int) -> Pass:

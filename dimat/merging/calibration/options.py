@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from dimat.models.arithmetic import Precision
 from dimat.spec import Spec
 
 Repair = Literal["none", "recalibrate", "repair", "rescale"]
@@ -27,6 +28,11 @@ class Calibration(Spec):
     """Use at most so many of these images, drawn anew every round; null uses all."""
     augmented: bool = False
     """Augment these images as in training (published)."""
+    batch_size: Annotated[int | None, Field(ge=2)] = None
+    """Images in a batch of these passes; null takes that of training."""
+    precision: Precision = "float32"
+    """Arithmetic of all these passes (`bfloat16`: automatic mixed precision). Statistics are added up in
+    float32, and blocks of them in float64, all the same."""
 
     def without_images(self) -> "Calibration":
         """The same for those who then look at no image, if nothing is repaired."""

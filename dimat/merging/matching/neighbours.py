@@ -1,8 +1,10 @@
 """Which neurons of every agent's neighbours go with its own."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from dimat.agents.networks import Networks
@@ -15,6 +17,7 @@ from dimat.merging.matching.frames import Frames, Relative, common_frames, in_pl
 from dimat.merging.matching.matcher import Similarity
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.statistics import Pair
+from dimat.models.arithmetic import arithmetic
 from dimat.models.symmetry import Permutations
 
 
@@ -63,7 +66,8 @@ def match_neighbours(
     if not matching.rematch.due(round):
         return Matched(dict.fromkeys(links, in_place([0], groups)[0]))
 
-    similarities = _similarities(agents, communicator, matching, calibration, round, links, models)
+    with arithmetic(agents.device, calibration.precision):
+        similarities = _similarities(agents, communicator, matching, calibration, round, links, models)
     reward = matching.rematch.reward(round)
     frames: Frames = {}
     exchanges = 0
@@ -77,7 +81,9 @@ def match_neighbours(
     if matching.alignment == "consistent":
         found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
     else:
-        found = {pair: matched_pair(similarity, groups, reward) for pair, similarity in similarities.items()}
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # scipy assigns without Python's lock
+            orders = threads.map(lambda seen: matched_pair(seen, groups, reward), similarities.values())
+            found = dict(zip(similarities, orders, strict=True))
         found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
         found = {link: found[link] for link in links}
     return Matched(found, similarities, frames, exchanges)

@@ -8,6 +8,7 @@ added up in double precision, so that many images or large means cost no accurac
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ BLOCK_VALUES = 2**20
 """On a CPU, so many features of all networks are folded at a time: they stay in its cache meanwhile."""
 BLOCK_OBSERVATIONS = 1024
 """But no fewer observations, so that the time goes into their products and not into adding those up."""
+WASTE = 1.5
+"""Links of several networks share a product if it has at most so many times the entries they need."""
 
 
 def correlations(
@@ -95,25 +98,33 @@ class _Sums:
         self._first = torch.zeros(networks * size, dtype=torch.float64, device=device)
         self._square = torch.zeros(networks * size, dtype=torch.float64, device=device)
         self._product = torch.zeros(len(links), size, size, dtype=torch.float64, device=device)
-        self._runs = _runs(links)
+        self._tiles = tiles(links)
 
     def add(self, features: Sequence[Tensor]) -> None:
         """Add the features (observations, C) of all networks on the same images."""
+        device = features[0].device
+        with torch.autocast(device.type, enabled=False):  # sums are float32 whatever networks compute in
+            self._add(features)
+
+    def _add(self, features: Sequence[Tensor]) -> None:
         count, size = features[0].shape
         self._count += count
         step = max(BLOCK_VALUES // (len(features) * size), BLOCK_OBSERVATIONS)
         if features[0].device.type != "cpu":
             step = count
         # Side by side, so that one network times many is a single product.
-        beside = features[0].new_empty(min(step, count), len(features) * size, dtype=torch.float32)
+        dtype = torch.promote_types(features[0].dtype, torch.float32)
+        beside = features[0].new_empty(min(step, count), len(features) * size, dtype=dtype)
         for start in range(0, count, step):
             block = beside[: count - start]
             columns = block.split(size, dim=1)
             for rows, shift, column in zip(features, self._shift, columns, strict=True):
                 torch.sub(rows[start : start + step], shift, out=column)
-            for i, first, last, where in self._runs:
-                product = columns[i].T @ block[:, first * size : (last + 1) * size]
-                self._product[where] += product.unflatten(1, (-1, size)).transpose(0, 1)
+            for tile in self._tiles:
+                ones = block[:, tile.rows.start * size : tile.rows.stop * size]
+                others = block[:, tile.columns.start * size : tile.columns.stop * size]
+                product = (ones.T @ others).view(len(tile.rows), size, len(tile.columns), size)
+                self._product[tile.links] += product.transpose(1, 2)[tile.which]
             self._first += block.sum(0)
             self._square += block.square_().sum(0)
 
@@ -135,13 +146,49 @@ class _Sums:
         return found
 
 
-def _runs(links: list[Pair]) -> list[tuple[int, int, int, slice]]:
-    """Links (i, first), (i, first + 1), ... (i, last) that follow each other, and where they stand."""
-    runs: list[tuple[int, int, int, slice]] = []
-    for position, (i, j) in enumerate(links):
-        if runs and runs[-1][0] == i and runs[-1][2] == j - 1:
-            i, first, _, where = runs.pop()
-            runs.append((i, first, j, slice(where.start, position + 1)))
+@dataclass
+class Tile:
+    """Links between some networks (``rows``) and some others (``columns``), found in one product.
+
+    ``links`` are their places among all links, ``which`` their places (row, column) in the product.
+    """
+
+    rows: range
+    columns: range
+    links: slice
+    which: tuple[list[int], list[int]]
+
+
+def tiles(links: list[Pair]) -> list[Tile]:
+    """Sorted links (i, j) in rectangles that are worth a single product each.
+
+    First those (i, first), (i, first + 1), ... (i, last) that follow each other; then those of several i
+    together, as long as little is computed that nobody needs.
+    """
+    runs: list[list[Pair]] = []
+    for i, j in links:
+        if runs and runs[-1][-1] == (i, j - 1):
+            runs[-1].append((i, j))
         else:
-            runs.append((i, j, j, slice(position, position + 1)))
-    return runs
+            runs.append([(i, j)])
+    merged: list[list[Pair]] = []
+    for run in runs:
+        both = [*merged[-1], *run] if merged else run
+        rows, columns = bounds(both)
+        if merged and len(rows) * len(columns) <= WASTE * len(both):
+            merged[-1] = both
+        else:
+            merged.append(run)
+    found, start = [], 0
+    for pairs in merged:
+        rows, columns = bounds(pairs)
+        which = ([i - rows.start for i, _ in pairs], [j - columns.start for _, j in pairs])
+        found.append(Tile(rows, columns, slice(start, start + len(pairs)), which))
+        start += len(pairs)
+    return found
+
+
+def bounds(pairs: list[Pair]) -> tuple[range, range]:
+    """The rows and the columns of the smallest rectangle that holds all ``pairs``."""
+    ones, others = zip(*pairs, strict=True)
+    return range(min(ones), max(ones) + 1), range(min(others), max(others) + 1)
