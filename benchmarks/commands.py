@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from dimat.cli.arguments import whole
 from dimat.errors import InputError
+from dimat.experiment.provenance import made_by
 from dimat.io import files
 
 if TYPE_CHECKING:
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 
     from benchmarks import agents as many
     from benchmarks import merge as merging
+    from benchmarks import precision as low_precision
     from benchmarks import train as training
 
-    BenchmarkRow = merging.MergeRow | training.TrainingRow | many.AgentsRow
+    BenchmarkRow = merging.MergeRow | training.TrainingRow | many.AgentsRow | low_precision.PrecisionRow
 
 MOST = 10**6
 """Of whatever is counted here."""
@@ -57,6 +60,7 @@ def merge(
     threads: Threads = 2,
     repeats: Repeats = 1,
     device: Device = "auto",
+    low: Annotated[bool, typer.Option("--bfloat16", help="Also measure merges in bfloat16.")] = False,
     reference: Annotated[bool, typer.Option(help="Also measure the naive reference, once.")] = True,
     output: Output = None,
 ) -> None:
@@ -65,7 +69,8 @@ def merge(
     A merge recalibrates N networks, looks at their features and recalibrates the N merged networks. Bare
     passes are these 3 N passes over the same images and batches and nothing else, so that `ratio` (seconds
     over theirs) says what exchange, statistics, matching and averaging cost. `merge` is the default of
-    configurations; with 2 passes, statistics of normalization and of features are taken in one. The
+    configurations; with 2 passes, statistics of normalization and of features are taken in one. Bare passes
+    are in float32, merges with --bfloat16 in low precision as well. The
     reference re-runs every neighbour for every agent, N (2 d + 3) passes with d neighbours. MiB is by how
     much memory grows at most. It takes a few minutes; --all takes hours, most of it for the reference.
     """
@@ -89,16 +94,16 @@ def merge(
         for number in numbers
     ]
     rows: list[merging.MergeRow] = []
-    typer.echo(f"{'model':9} {'graph':9} {'agents':>6}  {'method':16} {'seconds':>8} {'ratio':>6} {'MiB':>7}")
+    typer.echo(f"{'model':9} {'graph':9} {'agents':>6}  {'method':18} {'seconds':>8} {'ratio':>6} {'MiB':>7}")
     for case in cases:
         logging.info("%s, %s of %d agents", case.model, case.graph, case.agents)
-        for row in measure(case, repeats, reference):
+        for row in measure(case, repeats, low, reference):
             rows.append(row)
             typer.echo(
-                f"{case.model:9} {case.graph:9} {case.agents:6}  {row.method:16} "
+                f"{case.model:9} {case.graph:9} {case.agents:6}  {row.method:18} "
                 f"{row.seconds:8.2f} {row.ratio:6.2f} {row.mebibytes:7.0f}"
             )
-    save(output, rows)
+    save("merge", output, found, rows)
 
 
 @bench.command()
@@ -160,7 +165,7 @@ def train(
                     f"{kind:9} {number:6}  {row.precision:9} {row.method:10} "
                     f"{row.images_per_second:9.0f} {row.to_plain:8.2f} {row.to_bare:7.2f}"
                 )
-    save(output, rows)
+    save("train", output, found, rows)
 
 
 @bench.command()
@@ -194,7 +199,48 @@ def agents(
         typer.echo(
             f"{number:6} {row.parameters / 2**20:15.1f} {row.peak / 2**20:9.1f} {row.ratio:6.2f} {slope:>6}"
         )
-    save(output, rows)
+    save("agents", output, found, rows)
+
+
+@bench.command()
+def precision(
+    model: Annotated[str, typer.Option(help="plain, resnet20 or vgg16.")] = "plain",
+    data: Annotated[str, typer.Option(help="Data set: a name, name:path, or a mapping in YAML.")] = "digits",
+    agents: Annotated[int, whole("On a ring.", 0, MOST)] = 5,
+    images: Annotated[int, whole("Training images of all agents at most.", 0, MOST)] = 2000,
+    epochs: Annotated[int, whole("Epochs that each agent trains before they merge.", 0, MOST)] = 10,
+    threads: Threads = 2,
+    device: Device = "auto",
+    output: Output = None,
+) -> None:
+    """Whether merges in float32 and bfloat16 match and end as in float64, on networks trained apart.
+
+    `same` is the share of channels that are assigned as in float64, `lost` how much of the mean correlation,
+    measured in float64, an assignment gives away. It takes a minute for the digits.
+    """
+    from benchmarks.precision import MODELS, PrecisionCase, measure
+    from dimat.cli.merge import parsed
+    from dimat.data import AnyDataSet
+
+    one_of("model", [model], list(MODELS))
+    at_least("agents", agents, 3)
+    found = checked(threads, device, output)
+    chosen = parsed("--data", AnyDataSet, data, {"train_limit": images})
+    case = PrecisionCase(model, chosen.label(), agents, images, epochs, threads, found)
+    rows = measure(case, chosen)
+    typer.echo(f"{'precision':9} {'same':>7} {'lost':>9} {'accuracy':>9}")
+    for row in rows:
+        accuracy = "" if row.accuracy is None else f"{row.accuracy:.4f}"
+        typer.echo(f"{row.precision:9} {row.same:7.4f} {row.lost:9.6f} {accuracy:>9}")
+    save("precision", output, found, rows)
+
+
+@bench.command()
+def page(tables: Annotated[list[Path], typer.Argument(help="Files that --output wrote.")]) -> None:
+    """Print docs/benchmarks.md: tables of other commands as a page to read."""
+    from benchmarks.page import page as made
+
+    typer.echo(made(tables), nl=False)
 
 
 def checked(threads: int, device: str, output: Path | None) -> str:
@@ -221,13 +267,24 @@ def at_least(option: str, value: int, least: int) -> None:
         raise InputError(f"--{option}: {value}; expected {least} or more")
 
 
-def save(output: Path | None, rows: "Sequence[BenchmarkRow]") -> None:
-    """Write the table to a file, if one is given: all rows with their cases, one a line, below a header."""
+def save(command: str, output: Path | None, device: str, rows: "Sequence[BenchmarkRow]") -> None:
+    """Write the table to a file, if one is given: all rows with their cases, one a line, below a header.
+
+    Each says what was measured, on which machine, by which version and when.
+    """
     if output is None:
         return
+    from benchmarks.measuring import processor
+
+    about = {
+        "command": command,
+        "machine": processor(device),
+        "made_by": made_by("dimat", "benchmarks"),
+        "date": date.today().isoformat(),  # the day where it was measured
+    }
     text = io.StringIO()
     lines = [asdict(row) for row in rows]
-    lines = [line.pop("case", {}) | line for line in lines]
+    lines = [about | line.pop("case", {}) | line for line in lines]
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)

@@ -1,5 +1,6 @@
 """Time and memory of this process, and processes that did nothing before."""
 
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -53,3 +54,18 @@ def resident(entry: str) -> int:
         return 0
     (line,) = (line for line in status.read_text().splitlines() if line.startswith(entry))
     return int(line.split()[1]) * 1024
+
+
+def processor(device: str) -> str:
+    """The GPU's or the processor's name, and whether a processor has instructions for bfloat16."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    about = Path("/proc/cpuinfo")
+    known = dict(
+        [part.strip() for part in line.split(":", 1)]
+        for line in (about.read_text().splitlines() if about.exists() else [])
+        if ":" in line
+    )
+    flags = known.get("flags", "").split()
+    low = "with" if {"avx512_bf16", "amx_bf16"} & set(flags) else "without"
+    return f"{known.get('model name') or platform.machine()}, {low} instructions for bfloat16"

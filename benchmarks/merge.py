@@ -26,9 +26,14 @@ from dimat.topology import Complete, Ring
 MODELS = {"resnet20": ResNet20(width=1), "vgg16": Vgg16()}
 GRAPHS = {"ring": Ring(), "complete": Complete()}
 CALIBRATION = Calibration()
+LOW = Calibration(precision="bfloat16")
 MERGES = {
     "merge": Merging(Matching(), CALIBRATION),
     "merge, 2 passes": Merging(Matching(passes=2), CALIBRATION),
+}
+LOW_MERGES = {
+    "bfloat16": Merging(Matching(), LOW),
+    "bfloat16, 2 passes": Merging(Matching(passes=2), LOW),
 }
 BARE, REFERENCE = "bare passes", "reference"
 
@@ -58,13 +63,14 @@ class MergeRow:
     mebibytes: float
 
 
-def measure(case: MergeCase, repeats: int, reference: bool) -> list[MergeRow]:
+def measure(case: MergeCase, repeats: int, low: bool, reference: bool) -> list[MergeRow]:
     """Every method on the same networks and images.
 
     Memory does not depend on the number of images, so it is measured over two batches.
     """
-    methods = [BARE, *MERGES, *([REFERENCE] if reference else [])]
-    seconds = in_fresh_process(time_methods, case, repeats, reference)
+    merges = [*MERGES, *(LOW_MERGES if low else [])]
+    methods = [BARE, *merges, *([REFERENCE] if reference else [])]
+    seconds = in_fresh_process(time_methods, case, repeats, merges, reference)
     small = replace(case, images=max(2 * case.batch, 2 * case.agents))
     return [
         MergeRow(
@@ -78,10 +84,10 @@ def measure(case: MergeCase, repeats: int, reference: bool) -> list[MergeRow]:
     ]
 
 
-def time_methods(case: MergeCase, repeats: int, reference: bool) -> dict[str, float]:
+def time_methods(case: MergeCase, repeats: int, merges: list[str], reference: bool) -> dict[str, float]:
     """Seconds of each method, the least of ``repeats``; bare passes run in between, as machines drift."""
     rounds = chain(
-        *([method for merge in MERGES for method in (BARE, merge)] for _ in range(repeats)), [BARE]
+        *([method for merge in merges for method in (BARE, merge)] for _ in range(repeats)), [BARE]
     )
     networks, communicator = build(case)
     warm_up(case)
@@ -132,7 +138,7 @@ def run(method: str, networks: Networks, communicator: InProcess) -> None:
     elif method == REFERENCE:
         merge_naively(networks, communicator, images)
     else:
-        merge_with_neighbours(networks, communicator, MERGES[method], Averaging(), round=1)
+        merge_with_neighbours(networks, communicator, (MERGES | LOW_MERGES)[method], Averaging(), round=1)
 
 
 def bare_passes(networks: Networks, images: Pass) -> None:

@@ -2,16 +2,19 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pandas
 import pytest
 import torch
 from torch import nn
 
+import benchmarks
 from benchmarks import train as training
 from benchmarks.agents import MODEL as AGENT
 from benchmarks.agents import run as run_agents
 from benchmarks.merge import GRAPHS, MERGES, MergeCase, build
+from benchmarks.page import page
 from benchmarks.plain_training import PlainTraining
 from benchmarks.reference import merge_naively
 from benchmarks.side_by_side import train_by_vmap, train_in_turns
@@ -83,6 +86,50 @@ def test_the_command_prints_a_table_and_writes_it(dimat, tmp_path):
     assert table["ratio"][0] == 1
     assert set(table["agents"]) == {3}
     assert set(table["graph"]) == {"ring"}
+
+
+def test_low_precision_is_measured_where_it_is_asked_for(dimat, tmp_path):
+    tiny = [*TINY, "--bfloat16", "--no-reference"]
+    ended = dimat("bench", "merge", *tiny, "--output", tmp_path / "table.csv")
+    assert ended.returncode == 0, ended.stderr
+    table = pandas.read_csv(tmp_path / "table.csv")
+    assert list(table["method"]) == [
+        "bare passes", "merge", "merge, 2 passes", "bfloat16", "bfloat16, 2 passes",
+    ]  # fmt: skip
+
+
+def test_assignments_of_all_precisions_are_compared(dimat, tmp_path):
+    tiny = ["--images", "200", "--agents", "3", "--epochs", "3", "--threads", "1", "--device", "cpu"]
+    ended = dimat("bench", "precision", *tiny, "--output", tmp_path / "table.csv")
+    assert ended.returncode == 0, ended.stderr
+    table = pandas.read_csv(tmp_path / "table.csv").set_index("precision")
+    assert list(table.index) == ["float64", "float32", "bfloat16"]
+    assert table["same"]["float64"] == 1
+    assert table["same"]["float32"] > 0.98
+    assert table["same"]["bfloat16"] > 0.7
+    assert table["lost"].between(0, 1e-3).all()
+    assert table["accuracy"][1:].between(0.05, 1).all()
+
+
+def test_the_page_shows_every_table_and_refuses_others(dimat, tmp_path):
+    ended = dimat("bench", "agents", "--agents", "3", "--rounds", "1", "--threads", "1", "--device", "cpu",
+                  "--output", tmp_path / "agents.csv")  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    text = page([tmp_path / "agents.csv"])
+    (row,) = pandas.read_csv(tmp_path / "agents.csv").itertuples()
+    assert f"| 3 | {row.parameters / 2**20:.1f} | {row.peak / 2**20:.1f} | {row.ratio:.2f} |  |" in text
+    assert row.machine in text
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    ended = dimat("bench", "page", tmp_path / "other.csv")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "other.csv: no table of `dimat bench`" in ended.stderr
+
+
+def test_the_published_page_is_made_from_the_published_tables():
+    root = Path(benchmarks.__file__).parent
+    published = (root.parent / "docs" / "benchmarks.md").read_text()
+    assert published == page(sorted((root / "records").glob("*.csv")))
 
 
 # Training.

@@ -183,10 +183,12 @@ def test_a_disturbed_job_goes_on(pipeline, undisturbed, how):
 
 
 def test_a_job_that_needs_longer_than_its_limit_goes_on(pipeline):
-    study = LONG | {"training": LONG["training"] | {"epochs": 40, "rounds": 80}}
+    study = LONG | {"training": LONG["training"] | {"epochs": 40, "rounds": 200}}
     here, there = pipeline("here", study), pipeline("there", study)
     records = here.run().read_bytes()
-    limit = ("--set-resources", "train:runtime=1", "train:slurm_extra='--signal=USR1@10'", "--retries", "20")
+    # Asked to leave after 80 seconds, of which a busy machine may need half to start.
+    resources = ("train:runtime=3", "train:mem_mb=2000", "train:slurm_extra='--signal=USR1@100'")
+    limit = ("--set-resources", *resources, "--retries", "20")
     assert there.run("--profile", "slurm", *ALONE, *limit).read_bytes() == records
     assert there.resumed() >= 1
 
