@@ -28,10 +28,11 @@ What training costs. The *plain loop* is a tutorial's: a DataLoader, float32 and
 studies run, takes beyond them is its data path. `vmap` trains all networks at once.""",
     "agents": """\
 Memory of many agents in one program, over that of their parameters: gradients, Adam's two moments and
-merged networks are among it. `slope` is the same for the agents that a line has more than the line before.""",
+merged networks are among it. `slope` is the same for the agents that a line has beyond those of the line
+before.""",
     "precision": """\
 Whether merges in low precision match alike. Networks are trained apart and matched in float64, float32 and
-bfloat16. `same` is the share of channels that are assigned as in float64; `objective lost` how much of the
+bfloat16. `same` is the share of channels assigned as in float64; `objective lost` how much of the
 mean correlation, measured in float64, the assignment gives away; `accuracy` that of the merged networks.""",
 }
 """What stands above the tables of each command."""

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_type_hints
+from typing import Annotated, Any, Literal, Self, cast, get_type_hints
 
 from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 from typing_extensions import override
@@ -42,7 +42,10 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class Identified(Spec):
-    """A spec with an id made of readable words and a hash of everything it says."""
+    """A spec with an id made of readable words and a hash of everything it says.
+
+    Specs that are derived from valid ones are constructed without validation: planning makes thousands.
+    """
 
     @abstractmethod
     def words(self) -> list[str]:
@@ -53,6 +56,14 @@ class Identified(Spec):
         """Words joined by hyphens, then ten hexadecimal digits of the SHA-256 of the resolved spec."""
         digest = hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode())
         return "-".join([*self.words(), digest.hexdigest()[:10]])
+
+    @override
+    def __copy__(self) -> Self:
+        """Without what was derived from the fields and kept: a copy may be given other fields."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
 
 class Prepared(Identified):
@@ -78,10 +89,10 @@ class Partitioned(Identified):
         partition = self.partition.name if self.partition else "whole"
         return [self.data.name, partition, str(self.agents), f"seed{self.seed}"]
 
-    @property
+    @cached_property
     def prepared(self) -> Prepared:
         """The data set that is dealt out."""
-        return Prepared(data=self.data)
+        return Prepared.model_construct(data=self.data)
 
 
 class Pretrained(Identified):
@@ -99,10 +110,10 @@ class Pretrained(Identified):
     def words(self) -> list[str]:
         return [self.data.name, self.model.name, *self.partitioned.words()[1:]]
 
-    @property
+    @cached_property
     def partitioned(self) -> Partitioned:
         """Who holds which images."""
-        return Partitioned(data=self.data, partition=self.partition, agents=self.agents, seed=self.seed)
+        return Partitioned.model_construct(**{name: getattr(self, name) for name in Partitioned.model_fields})
 
     @property
     def randomness(self) -> Randomness:
@@ -153,22 +164,22 @@ class Run(Pretrained):
         """Every resolved parameter as text, by its key with dots; what the method ignores is absent."""
         return flattened(self.model_dump(mode="json"))
 
-    @property
+    @cached_property
     def tuned(self) -> "Tuned | None":
         """The choice of a learning rate that this run depends on, if any; seeds and names share it."""
         if self.tuning is None:
             return None
         point = {name: getattr(self, name) for name in Run.model_fields}
-        return Tuned.model_validate(point | {"seed": self.tuning.seed, "protocol": ""})
+        return Tuned.model_construct(**point | {"seed": self.tuning.seed, "protocol": ""})
 
-    @property
+    @cached_property
     def pretrained(self) -> Pretrained:
         """The start alone; rounds, local steps and schedules do not matter to it."""
         ignored = ("rounds", "epochs", "steps", "optimizer_state")
         usual: dict[str, Any] = {name: Training.model_fields[name].default for name in ignored}
         usual["optimizer"] = self.training.optimizer.unscheduled()
         point = {name: getattr(self, name) for name in Pretrained.model_fields}
-        return Pretrained.model_validate(point | {"training": self.training.model_copy(update=usual)})
+        return Pretrained.model_construct(**point | {"training": self.training.model_copy(update=usual)})
 
 
 class Tuned(Run):
