@@ -63,7 +63,7 @@ class DenseProduct(InProcess):
 
     @override
     def mix(self, values: Tensor, kind: str, matrix: ndarray | None = None) -> Tensor:
-        return torch.tensor(self.mixing if matrix is None else matrix) @ values
+        return torch.from_numpy(self.mixing if matrix is None else matrix) @ values
 
 
 def run_method(

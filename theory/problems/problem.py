@@ -1,7 +1,8 @@
 """What a bound asks of a problem: N losses, gradients of theirs, and the constants of its assumptions."""
 
 from abc import ABC, abstractmethod
-from math import inf
+from collections.abc import Iterator
+from math import inf, prod
 from typing import ClassVar, Self
 
 import numpy
@@ -10,6 +11,8 @@ from numpy.random import Generator
 
 DIMENSIONS = 10
 """Of problems that can have any number of them."""
+DRAWN = 2**16
+"""About so many random signs are drawn at a time."""
 
 
 class Problem(ABC):
@@ -67,12 +70,16 @@ class Problem(ABC):
         """The gradient of f at points (points, dimensions)."""
         return self.gradients(numpy.broadcast_to(x, (self.agents, *x.shape))).mean(0)
 
-    def noise(self, points: int, generator: Generator) -> ndarray:
-        """Noise of gradients (agents, points, dimensions): sigma / sqrt(d), of random sign, in each place.
+    def noises(self, points: int, generator: Generator) -> Iterator[ndarray]:
+        """Endless noise of gradients (agents, points, dimensions): sigma / sqrt(d), of random sign.
 
-        Its mean is 0 and its squared norm is sigma^2, not only on average.
+        Its mean is 0 and its squared norm is sigma^2, not only on average. It is drawn for many steps at once.
         """
         shape = (self.agents, points, self.dimensions)
-        size = int(numpy.prod(shape))
-        bits = numpy.unpackbits(numpy.frombuffer(generator.bytes(-(-size // 8)), numpy.uint8), count=size)
-        return (2.0 * bits.reshape(shape) - 1) * (self.sigma / self.dimensions**0.5)
+        size = prod(shape)
+        words = -(-size // 32)
+        steps = max(1, DRAWN // size)
+        while True:
+            drawn = numpy.frombuffer(generator.bytes(4 * words * steps), numpy.uint8).reshape(steps, -1)
+            signs = 2.0 * numpy.unpackbits(drawn, axis=1, count=size) - 1
+            yield from (signs * (self.sigma / self.dimensions**0.5)).reshape(steps, *shape)

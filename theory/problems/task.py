@@ -1,7 +1,6 @@
 """A problem as a task: what agents learn who start somewhere and see noisy gradients."""
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import Any
 
 import torch
@@ -37,12 +36,13 @@ class ProblemTask(VectorTask):
 
     def noises(self, round: int) -> Iterator[Tensor]:
         """The noise (N, seeds * d) of each step."""
-        generator = self.randomness.numpy("noise", round=round)
-        for _ in count():
-            yield torch.from_numpy(self.problem.noise(self.seeds, generator)).flatten(1)
+        noises = self.problem.noises(self.seeds, self.randomness.numpy("noise", round=round))
+        return (torch.from_numpy(noise).flatten(1) for noise in noises)
 
     @override
     def draws(self, agents: Sequence[int], round: int) -> Iterator[Any]:
+        if len(agents) == self.agents:
+            return self.noises(round)
         return (noise[agents] for noise in self.noises(round))
 
     @override
@@ -52,6 +52,8 @@ class ProblemTask(VectorTask):
     @override
     def gradients(self, agents: Sequence[int], points: Tensor, samples: Any) -> Tensor:
         """All at once; what others would have at 0 is left out."""
+        if len(agents) == self.agents:
+            return torch.from_numpy(self.problem.gradients(self.by_seed(points))).flatten(1) + samples
         everyone = torch.zeros_like(self.start)
         everyone[agents] = points
         found = torch.from_numpy(self.problem.gradients(self.by_seed(everyone))).flatten(1)

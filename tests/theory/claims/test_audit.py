@@ -155,7 +155,7 @@ def test_no_stochastic_gradient_has_a_larger_entry(seed):
     problem, _ = Setting("gossip", "separable", Ring(), 4, 1.0, seed + 1).build()
     generator = numpy.random.default_rng(seed)
     x = 3 * generator.standard_normal((4, 5000, problem.dimensions))
-    found = abs(problem.gradients(x) + problem.noise(5000, generator)).max()
+    found = abs(problem.gradients(x) + next(problem.noises(5000, generator))).max()
     assert 0.99 * largest_entry(problem) < found <= largest_entry(problem)
 
 

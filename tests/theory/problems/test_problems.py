@@ -166,7 +166,7 @@ def test_digits_are_dealt_by_kind():
 @kinds
 def test_noise_has_its_variance_in_every_draw_and_no_mean(kind):
     problem = problem_of(kind, 0)
-    noise = problem.noise(3001, numpy.random.default_rng(0))
+    noise = next(problem.noises(3001, numpy.random.default_rng(0)))
     assert noise.shape == (AGENTS, 3001, problem.dimensions)
     assert (noise**2).sum(2) == pytest.approx(numpy.full((AGENTS, 3001), 0.49))
     # a mean of 3001 independent signs: within 5 standard errors
@@ -174,6 +174,17 @@ def test_noise_has_its_variance_in_every_draw_and_no_mean(kind):
     flat = noise.reshape(AGENTS, -1)
     correlation = numpy.corrcoef(flat)[numpy.triu_indices(AGENTS, 1)]
     assert abs(correlation).max() < 5 / flat.shape[1] ** 0.5
+
+
+@kinds
+def test_noise_does_not_depend_on_how_much_is_drawn_at_a_time(kind, monkeypatch):
+    draws = []
+    for at_a_time in (1, 3000):
+        monkeypatch.setattr("theory.problems.problem.DRAWN", at_a_time)
+        noises = problem_of(kind, 0).noises(7, numpy.random.default_rng(0))
+        draws.append(numpy.stack([next(noises) for _ in range(20)]))
+    assert numpy.array_equal(*draws)
+    assert not numpy.array_equal(draws[0][0], draws[0][1])
 
 
 def test_heterogeneity_of_separable_losses_as_an_identity():
