@@ -73,7 +73,7 @@ class Problem(ABC):
     def noises(self, points: int, generator: Generator) -> Iterator[ndarray]:
         """Endless noise of gradients (agents, points, dimensions): sigma / sqrt(d), of random sign.
 
-        Its mean is 0 and its squared norm is sigma^2, not only on average. It is drawn for many steps at once.
+        Its mean is 0 and its squared norm is sigma^2, not only on average. Many steps are drawn at once.
         """
         shape = (self.agents, points, self.dimensions)
         size = prod(shape)
