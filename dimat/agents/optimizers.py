@@ -1,6 +1,7 @@
 """Optimizers of the local steps."""
 
-from typing import Annotated, Literal, Self
+import inspect
+from typing import Annotated, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -8,6 +9,23 @@ from torch import nn
 
 from dimat.agents.schedule import Rate, Scheduled
 from dimat.spec import OneOf
+
+Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
+
+
+def without_compiler(kind: Kind) -> Kind:
+    """An optimizer of torch without what wraps some of its functions for the sake of torch's compiler.
+
+    The wrappers import the compiler at their first call, which takes every job as long as `import torch`.
+    """
+    wrapped = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in wrapped}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**plain, "step": step})  # pyright: ignore[reportReturnType]  # a subclass
+
+
+TorchSgd = without_compiler(torch.optim.SGD)
+TorchAdam = without_compiler(torch.optim.Adam)
 
 
 class Optimizer(Scheduled):
@@ -24,9 +42,7 @@ class Sgd(Optimizer):
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over ``model``'s parameters."""
-        return torch.optim.SGD(
-            model.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
+        return TorchSgd(model.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
 
 class Momentum(Optimizer):
@@ -46,7 +62,7 @@ class Momentum(Optimizer):
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over ``model``'s parameters."""
-        return torch.optim.SGD(
+        return TorchSgd(
             model.parameters(),
             self.learning_rate,
             self.momentum,
@@ -65,9 +81,7 @@ class Adam(Optimizer):
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over ``model``'s parameters."""
-        return torch.optim.Adam(
-            model.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
+        return TorchAdam(model.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
 
 AnyOptimizer = Annotated[Adam | Momentum | Sgd, OneOf()]
