@@ -74,6 +74,11 @@ def has_time_for(seconds: float, saving: float) -> bool:
     return not _asked and _limit.asked + SPARE * (seconds + saving) + LEAVING <= _limit.end
 
 
+def signalled() -> bool:
+    """Whether a signal has arrived, whatever the time."""
+    return _asked
+
+
 def asked_to_leave(saving: float = 0.0) -> bool:
     """Whether a request has arrived, or the time limit leaves no room for another round.
 
