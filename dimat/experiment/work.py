@@ -124,8 +124,9 @@ def steps_of(start: Pretrained, images: Images, equal: bool) -> Amount:
     cost, batch = cost_for(start, images), start.training.batch_size
     held = images.train / (1 + isinstance(start.partition, TwoPhase))
     share = held / start.agents
-    steps = start.agents * (max(1, round(share / batch)) if equal else -(-share // batch))
-    seen = steps * min(batch, share) if equal else held
+    batches = -(-share // batch)
+    steps = start.agents * (max(1, round(share / batch)) if equal else batches)
+    seen = steps * share / batches  # the last batch of an agent's epoch is smaller
     touched, gradients = TOUCHED, 1.0
     if isinstance(start, Run) and start.method.communicates == "step":
         neighbours = 2 * links(start) / start.agents

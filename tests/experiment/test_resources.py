@@ -110,15 +110,18 @@ def test_images_are_counted_as_networks_see_them(way, small, tmp_path, counted):
     images = images_of(run.data)
     operations = cost_of(run.model, 1, 8).operations
     runner.pretrain(start)
-    assert counted == {True: start_work(start, images)[0].steps.operations / (TRAINED * operations)}
+    close = {"two phases": 0.1, "swarm_sgd": 0.15}.get(way, 0.02)  # halves of classes, and pairs, are whole
+    started = start_work(start, images)[0].steps.operations / (TRAINED * operations)
+    assert counted[True] == pytest.approx(started, rel=close)
+    assert not counted[False]
     counted.clear()
     runner.train(run)
     work, _ = run_work(run, images)
     trained = work.steps.operations / (TRAINED * operations)
     looked = (work.evaluated.operations + work.merged.operations) / operations
-    assert counted[True] == pytest.approx(trained, rel=0.02)
+    assert counted[True] == pytest.approx(trained, rel=close)
     # an example passes through when the network is traced, and shares of agents are not quite alike
-    assert counted[False] == pytest.approx(looked, rel=0.02, abs=2)
+    assert counted[False] == pytest.approx(looked, rel=close, abs=2)
 
 
 def test_a_run_takes_as_long_as_is_expected(small, tmp_path):

@@ -1,6 +1,7 @@
 """A whole study in one process: what single commands give, in the best order, and within the time."""
 
 import copy
+import logging
 import os
 import signal
 import subprocess
@@ -199,26 +200,28 @@ def test_jobs_come_after_what_they_need(small, tmp_path):
     assert all(names.index(trained[1]) < names.index(name) for name in started)
 
 
-def test_one_run_that_diverges_does_not_stop_the_others(dimat, small, write_config, tmp_path):
+def test_one_run_that_diverges_does_not_stop_the_others(dimat, small, write_config, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     small["method"] = [{"name": "dpsgd", "learning_rate": 1e3}, "dimat", "local"]
     done = dimat("sweep", write_config(small))
     assert done.returncode == 2
-    *lines, error = done.stderr.splitlines()
+    (error,) = done.stderr.splitlines()
     assert error.startswith("dimat: error: ") and "diverged" in error and "1 of 3 runs are not there" in error
-    (line,) = (line for line in lines if "diverged in" in line)
+    (line,) = (line for line in caplog.messages if "diverged in" in line)
     assert "train digits-plain-iid-3-ring-dpsgd" in line
     found = {path.parent.name for path in (tmp_path / "results" / "small" / "runs").glob("*/records.csv")}
     assert len(found) == 2 and not any("dpsgd" in name for name in found)
     assert not (tmp_path / "results" / "small" / "records.csv").exists()
 
 
-def test_what_needs_a_start_that_diverged_is_not_begun(dimat, small, write_config):
+def test_what_needs_a_start_that_diverged_is_not_begun(dimat, small, write_config, caplog):
+    caplog.set_level(logging.INFO)
     small["training"]["optimizer"] = {"name": "sgd", "learning_rate": 1e3}
     small["training"]["pretrain_epochs"] = 30
     small["method"] = ["dimat", "local"]
     done = dimat("sweep", write_config(small))
     assert done.returncode == 2
-    assert done.stderr.count("not begun, as pretrain digits-plain-iid-3-seed0") == 2
+    assert caplog.text.count("not begun, as pretrain digits-plain-iid-3-seed0") == 2
     assert "2 of 2 runs are not there" in done.stderr.splitlines()[-1]
 
 
