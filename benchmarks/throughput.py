@@ -1,4 +1,4 @@
-"""Operations and bytes a second, and seconds of a call, that explain how long networks take on this machine."""
+"""Operations and bytes a second, and seconds of a call, that explain how long networks take here."""
 
 import math
 from collections.abc import Callable
@@ -65,9 +65,7 @@ class Found:
     worst: dict[str, float]
 
 
-def measure(
-    threads: int, device: str, repeats: int, samples: tuple[Sample, ...] | None = None
-) -> Found:
+def measure(threads: int, device: str, repeats: int, samples: tuple[Sample, ...] | None = None) -> Found:
     """Time all samples in a fresh process, and fit the rates to their times."""
     samples = samples or SAMPLES[device]
     name, times, peaks, products = in_fresh_process(time_samples, threads, device, repeats, samples)
@@ -104,8 +102,8 @@ def fit(amounts: list[Amount], seconds: list[float], peaks: tuple[float, float])
     more, _ = nnls(relative / scale, numpy.maximum(1 - relative @ least, 0))
     costs = least + more / scale
     off = relative @ costs
-    rate = Rate(*(float(f"{1 / cost:.3g}") for cost in costs[:2]), float(f"{costs[2]:.3g}"))
-    return rate, float(max(off.max(), 1 / off.min()))
+    flops, bandwidth, call = (float(f"{each:.3g}") for each in (1 / costs[0], 1 / costs[1], costs[2]))
+    return Rate(flops, bandwidth, call), float(max(off.max(), 1 / off.min()))
 
 
 def time_samples(
@@ -113,7 +111,8 @@ def time_samples(
 ) -> tuple[str, dict[tuple[str, str], list[float]], dict[str, tuple[float, float]], float]:
     """The device's name, seconds of each sample, peaks by precision, and products of features a second.
 
-    Seconds are the least of ``repeats``. Repetitions go through everything in turn, as machines drift and other work comes and goes.
+    Seconds are the least of ``repeats``. Repetitions go through everything in turn, as machines drift and
+    other work comes and goes.
     """
     torch.set_num_threads(threads)
     on = torch.device(device)

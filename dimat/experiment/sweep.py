@@ -1,9 +1,9 @@
 """Everything of a study that is not done yet, in one process: `dimat sweep`.
 
 Data and partitions come first, as they are quick and most mistakes are found in them. Then each run follows
-what it needs: its start, and the choice of its learning rate. Runs come in the order of the configuration, its
-own grid before its variants, but all settings with their first seed before any with its second: wherever a
-sweep ends, methods have been compared as far as it came.
+what it needs: its start, and the choice of its learning rate. Runs come in the order of the configuration,
+its own grid before its variants, but all settings with their first seed before any with its second:
+wherever a sweep ends, methods have been compared as far as it came.
 """
 
 import logging
@@ -21,7 +21,7 @@ from typing_extensions import override
 from dimat.agents.agents import Diverged
 from dimat.errors import InputError
 from dimat.experiment.collect import collect
-from dimat.experiment.config import Identified, Prepared, Pretrained, Run, Study, Tuned
+from dimat.experiment.config import Identified, Prepared, Pretrained, Run, Study
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted, has_time_for, signalled
 from dimat.experiment.layout import Layout
@@ -76,9 +76,7 @@ def jobs_of(runner: Runner) -> dict[str, Job]:
         return jobs.setdefault(job.name, job).name
 
     def start_of(start: Pretrained) -> str:
-        return add(
-            Job("pretrain", start, layout.pretrained(start.id), runner.pretrain, runner.settle)
-        )
+        return add(Job("pretrain", start, layout.pretrained(start.id), runner.pretrain, runner.settle))
 
     for prepared in study.prepared.values():
         add(Job("prepare", prepared, layout.prepared(prepared.id), runner.prepare, runner.check_prepared))
@@ -199,7 +197,9 @@ def begin(job: Job, pace: Pace, left: list[Job]) -> None:
     _, first, saving = pace.of(job)
     if not has_time_for(pace.factor * first, saving):
         why = "asked to leave" if signalled() else "out of time"
-        raise Interrupted(f"{why}; run again to go on with {job.name}; {len(left)} remain{said_of(pace, left)}")
+        raise Interrupted(
+            f"{why}; run again to go on with {job.name}; {len(left)} remain{said_of(pace, left)}"
+        )
 
 
 def summed_up(lost: Mapping[str, Diverged | str], runs: int) -> Diverged:
@@ -213,7 +213,7 @@ def summed_up(lost: Mapping[str, Diverged | str], runs: int) -> Diverged:
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """What jobs say of every epoch and round goes into a file, as in the pipeline, and not to the terminal."""
+    """What jobs say of epochs and rounds goes into a file, as in the pipeline, and not to the terminal."""
     log = logging.getLogger("dimat")
     path.parent.mkdir(parents=True, exist_ok=True)
     handler, propagates = LogFile(path, encoding="utf-8"), log.propagate

@@ -64,9 +64,7 @@ class Device:
             {precision: rate.times(factor) for precision, rate in rates.items()}
             for rates in (self.steps, self.passes)
         )
-        return replace(
-            self, threads=threads, steps=steps, passes=passes, products=self.products * factor
-        )
+        return replace(self, threads=threads, steps=steps, passes=passes, products=self.products * factor)
 
 
 def _guessed(name: str, threads: int, rate: Rate, products: float) -> Device:
@@ -134,4 +132,3 @@ def name_of(device: torch.device) -> str:
         lines = []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{device_name(device)} {models[0]}" if models else device_name(device)
-

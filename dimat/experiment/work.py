@@ -66,9 +66,7 @@ class Amount:
     calls: float = 0.0
 
     def __add__(self, other: Self) -> "Amount":
-        return Amount(
-            self.operations + other.operations, self.bytes + other.bytes, self.calls + other.calls
-        )
+        return Amount(self.operations + other.operations, self.bytes + other.bytes, self.calls + other.calls)
 
     def __mul__(self, times: float) -> "Amount":
         return Amount(self.operations * times, self.bytes * times, self.calls * times)

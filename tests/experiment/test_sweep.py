@@ -87,8 +87,8 @@ def test_a_second_sweep_has_nothing_to_do(made, whole):
 def test_a_sweep_that_is_asked_to_leave_goes_on_where_it_was(number, made, swept):
     for turn in range(3):
         process = swept.start("sweep")
-        wait_for(lambda: "to do" in said_by(swept) or not process.is_alive())  # it listens
-        wait_for(lambda: swept.temporary() or not process.is_alive())
+        wait_for(process, lambda: "to do" in said_by(swept))  # it listens
+        wait_for(process, swept.temporary)
         time.sleep(0.2 * turn)
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
@@ -108,8 +108,8 @@ def said_by(study):
     return log.read_text() if log.exists() else ""
 
 
-def wait_for(condition):
-    while not condition():
+def wait_for(process, condition):
+    while process.is_alive() and not condition():
         time.sleep(0.005)
 
 

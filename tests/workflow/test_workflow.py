@@ -1,5 +1,6 @@
 """The pipeline as a user runs it: a small study, planned and built by Snakemake in a copy of the project."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pandas
 import pytest
+from support.faults import comparable
 from support.pictures import fill, picture
 from support.pipeline import FOLDERS, PROJECT, STUDY, Pipeline
+from support.small import command
 
 from dimat.experiment.config import parse_study, read_study
 
@@ -46,6 +49,31 @@ def test_builds_paper_figures_tables_and_records(pipeline):
     assert set(runs["method.name"]) == {"dimat", "pooled"}
     assert set(runs["run"]) == set(records["run"])
     assert set(records["round"]) == {0, 1, 2}
+
+
+def test_a_sweep_gives_what_the_pipeline_gives(pipeline):
+    """All but logs, which a sweep writes alike, and what figures and the audit add."""
+    elsewhere = pipeline.folder / "elsewhere"
+    swept = subprocess.run(
+        command("sweep", "small.yaml", "--results", elsewhere),
+        cwd=pipeline.folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(pipeline.folder)},
+    )
+    assert swept.returncode == 0, swept.stderr
+    found, expected = (
+        {
+            path.relative_to(root).as_posix(): comparable(path)
+            for name in ("data", "partitions", "starts", "runs", "*.csv", "provenance.json")
+            for place in root.glob(name)
+            for path in (place.rglob("*") if place.is_dir() else [place])
+            if path.is_file() and path.name not in ("audit.csv", "claims.csv", "evidence.csv")
+        }
+        for root in (elsewhere / "small", pipeline.results)
+    )
+    shutil.rmtree(elsewhere)
+    assert found == expected and len(found) > 8
 
 
 def test_writes_nothing_outside_its_folder(pipeline):
