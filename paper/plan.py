@@ -8,9 +8,8 @@ import torch
 from dimat.experiment.config import Pretrained, Run, Study
 from dimat.experiment.layout import Layout
 from dimat.experiment.resources import Expected, expected
-from dimat.experiment.sweep import images_read
 from dimat.experiment.throughput import GUESSES, Device, named_device, this_device
-from dimat.experiment.work import Images, images_of
+from dimat.experiment.work import Images, images_of, images_read
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from paper.comparisons import comparisons

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +25,10 @@ from dimat.experiment.config import Identified, Prepared, Pretrained, Run, Study
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted, has_time_for, signalled
 from dimat.experiment.layout import Layout
-from dimat.experiment.resources import expected
+from dimat.experiment.resources import Expected, expected
 from dimat.experiment.runner import Runner
 from dimat.experiment.throughput import Device, this_device
-from dimat.experiment.work import Images, images_of
-from dimat.io.files import shapes_in
+from dimat.experiment.work import Images, images_of, images_read
 
 DISK = 5e7
 """Bytes a second in which a checkpoint is surely written, before any was."""
@@ -102,6 +101,7 @@ class Pace:
     took: float = 0.0
     foreseen: float = 0.0
     _images: dict[str, Images] = field(default_factory=dict)
+    _known: dict[tuple[str, Images], Expected] = field(default_factory=dict)
 
     @property
     def factor(self) -> float:
@@ -112,10 +112,13 @@ class Pace:
         """Seconds of a job, up to its first checkpoint, and of writing that, before any correction."""
         if not isinstance(job.item, Pretrained):
             return 0.0, 0.0, 0.0
-        found = expected(job.item, self.device, self.images(job.item.partitioned.prepared))
+        key = job.name, self.images(job.item.partitioned.prepared)
+        if key not in self._known:
+            self._known[key] = expected(job.item, self.device, key[1])
+        found = self._known[key]
         return found.seconds, found.first, found.state / DISK
 
-    def left(self, jobs: list[Job]) -> float:
+    def left(self, jobs: Iterable[Job]) -> float:
         """Seconds that these jobs will take."""
         return self.factor * sum(self.of(job)[0] for job in jobs)
 
@@ -134,16 +137,6 @@ class Pace:
         self.foreseen += self.of(job)[0]
 
 
-def images_read(path: Path) -> Images:
-    """How many images a prepared data set has, of which size; only the head of its file is read."""
-    shapes = shapes_in(path)
-    try:
-        (train, channels, height, width), (test, *_) = shapes["train_images"], shapes["test_images"]
-    except (KeyError, ValueError):
-        raise InputError(f"{path}: not a prepared data set; delete it and run again") from None
-    return Images(train, test, channels, max(height, width))
-
-
 def sweep(study: Study, layout: Layout) -> None:
     """Carry out all jobs of a study that are not done, and join the records when all runs are there.
 
@@ -158,17 +151,17 @@ def sweep(study: Study, layout: Layout) -> None:
     device = choose_device(study.device, layout.locks)  # which may wait, and says so
     pace = Pace(this_device(device).with_threads(study.threads), layout)
     jobs = jobs_of(Runner(study, layout))
-    left = [job for job in jobs.values() if not job.output.exists()]
+    left = {name: job for name, job in jobs.items() if not job.output.exists()}
     logging.info("%d of %d to do%s", len(left), len(jobs), said_of(pace, left))
     lost: dict[str, Diverged | str] = {}
-    for job in jobs.values():
-        if job not in left:
+    for name, job in jobs.items():
+        if name not in left:
             job.settle(job.item)
             continue
-        if (cause := next((name for name in job.after if name in lost), None)) is not None:
-            lost[job.name] = cause
-            left.remove(job)
-            logging.error("%s: not begun, as %s diverged", job.name, cause)
+        if (cause := next((before for before in job.after if before in lost), None)) is not None:
+            lost[name] = cause
+            del left[name]
+            logging.error("%s: not begun, as %s is not there", name, cause)
             continue
         begin(job, pace, left)
         began, resumed = time.monotonic(), layout.checkpoint(job.item.id).exists()
@@ -176,23 +169,23 @@ def sweep(study: Study, layout: Layout) -> None:
             with logged_to(layout.log(job.step, job.item.id)):
                 job.carry_out(job.item)
         except Interrupted as request:
-            raise Interrupted(f"{job.name}: {request}; {len(left)} remain{said_of(pace, left)}") from None
+            raise Interrupted(f"{name}: {request}; {len(left)} remain{said_of(pace, left)}") from None
         except Diverged as error:
-            lost[job.name] = error
+            lost[name] = error
         took = time.monotonic() - began
-        left.remove(job)
-        if job.name not in lost and not resumed and isinstance(job.item, Pretrained):
+        del left[name]
+        if name not in lost and not resumed and isinstance(job.item, Pretrained):
             pace.learn(job, took)
-        done = "diverged" if job.name in lost else "done"
+        done = "diverged" if name in lost else "done"
         after = f"{len(left)} remain{said_of(pace, left)}"
-        logging.info("%s: %s in %s; %s", job.name, done, in_words(took), after)
+        logging.info("%s: %s in %s; %s", name, done, in_words(took), after)
     if lost:
         raise summed_up(lost, len(study.runs))
     collect(study, layout)
     logging.info("%s written", layout.records)
 
 
-def begin(job: Job, pace: Pace, left: list[Job]) -> None:
+def begin(job: Job, pace: Pace, left: Mapping[str, Job]) -> None:
     """`Interrupted` unless a job can reach its first checkpoint in time."""
     _, first, saving = pace.of(job)
     if not has_time_for(pace.factor * first, saving):
@@ -236,12 +229,12 @@ class LogFile(logging.FileHandler):
         raise
 
 
-def said_of(pace: Pace, jobs: list[Job]) -> str:
+def said_of(pace: Pace, jobs: Mapping[str, Job]) -> str:
     """How long these jobs will take, in words; nothing if there are none."""
     if not jobs:
         return ""
     sure = "" if pace.foreseen or pace.device.measured else ", a guess"
-    return f", about {in_words(pace.left(jobs))}{sure}"
+    return f", about {in_words(pace.left(jobs.values()))}{sure}"
 
 
 def in_words(seconds: float) -> str:

@@ -3,13 +3,15 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple, Self, cast
 
-from dimat.data import AnyDataSet, ImageSet
+from dimat.data import AnyDataSet
 from dimat.data.partitions.two_phase import TwoPhase
 from dimat.errors import InputError
 from dimat.experiment.config import Pretrained, Run
 from dimat.experiment.network_cost import Cost, cost_of
+from dimat.io.files import shapes_in
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.methods.cga import Cga
 from dimat.methods.neighbourhood import NeighbourhoodMerging
@@ -51,10 +53,14 @@ def images_of(data: AnyDataSet) -> Images:
     return Images(train, min(test, data.test_limit or test), channels, data.size or size)
 
 
-def images_in(data: ImageSet) -> Images:
-    """Those of a data set that was read."""
-    channels, *sides = data.shape
-    return Images(len(data.train_labels), len(data.test_labels), channels, max(sides))
+def images_read(path: Path) -> Images:
+    """Those of a prepared data set, of whose file only the head is read."""
+    shapes = shapes_in(path)
+    try:
+        (train, channels, height, width), (test, *_) = shapes["train_images"], shapes["test_images"]
+    except (KeyError, ValueError):
+        raise InputError(f"{path}: not a prepared data set; delete it and run again") from None
+    return Images(train, test, channels, max(height, width))
 
 
 @dataclass(frozen=True)
