@@ -74,7 +74,7 @@ def _guessed(name: str, threads: int, rate: Rate, products: float) -> Device:
 
 GUESSES = {
     "cpu": _guessed("a CPU that is not in the table", 1, Rate(1e10, 1e9, 5e-5), 5e9),
-    "cuda": _guessed("a GPU that is not in the table", 0, Rate(4e13, 4e11, 1e-4), 1e13),
+    "cuda": _guessed("a GPU that is not in the table", 0, Rate(5e13, 5e11, 1e-4), 1e13),
 }
 """Conservative guesses, by the kind of device: an old CPU core, a GPU for data centres of some years ago."""
 
