@@ -3,7 +3,7 @@
 import csv
 import io
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -241,6 +241,42 @@ def page(tables: Annotated[list[Path], typer.Argument(help="Files that --output 
     from benchmarks.page import page as made
 
     typer.echo(made(tables), nl=False)
+
+
+@bench.command()
+def throughput(
+    threads: Threads = 2,
+    device: Device = "auto",
+    repeats: Repeats = 5,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the result into dimat/experiment/throughput.json.")
+    ] = False,
+    note: Annotated[str, typer.Option(help="What else went on on this machine, for the table.")] = "",
+) -> None:
+    """Operations and bytes a second, and the time of a call, by which plans and estimates reckon.
+
+    Steps and passes of some networks are timed, each dominated by something else, and the three rates fitted
+    to all of them. `worst` is the factor by which the fit is off where it is worst. It takes a minute or two.
+    """
+    from benchmarks.throughput import measure
+    from dimat.experiment.throughput import TABLE, write_device
+
+    at_least("repeats", repeats, 1)
+    found = checked(threads, device, None)
+    result = measure(threads, found, repeats)
+    typer.echo(f"{result.device.name}, threads {threads}: products {result.device.products:.3g} FLOP/s")
+    typer.echo(f"{'work':7} {'precision':9} {'FLOP/s':>9} {'bytes/s':>9} {'seconds a call':>15} {'worst':>6}")
+    for work, rates in (("steps", result.device.steps), ("passes", result.device.passes)):
+        for precision, rate in rates.items():
+            typer.echo(
+                f"{work:7} {precision:9} {rate.flops:9.3g} {rate.bandwidth:9.3g} {rate.call:15.3g} "
+                f"{result.worst[f'{work} {precision}']:6.2f}"
+            )
+    if write:
+        command = f"dimat bench throughput --threads {threads} --device {found} --repeats {repeats} --write"
+        measured = ", ".join(filter(None, [str(date.today()), note]))
+        write_device(replace(result.device, measured=measured, command=command))
+        logging.info("%s written", TABLE)
 
 
 def checked(threads: int, device: str, output: Path | None) -> str:

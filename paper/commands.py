@@ -22,6 +22,12 @@ PACKAGES = ("dimat", "theory", "paper")
 Configs = Annotated[
     list[Path], typer.Argument(help="Configuration files of the studies, in order.", show_default=False)
 ]
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="A name in the table of throughputs, or cpu or cuda. Default: this machine's."
+    ),
+]
 Shown = TypeVar("Shown")
 
 
@@ -30,6 +36,18 @@ def chosen(named: Mapping[str, Shown], only: str | None) -> Mapping[str, Shown]:
     if only is not None and only not in named:
         raise InputError(f"--only: {only!r} is not in this study; expected one of {', '.join(named)}")
     return named if only is None else {only: named[only]}
+
+
+@commands.command()
+def plan(config: Config, results: Results = DEFAULT_RESULTS, device: DeviceName = None) -> None:
+    """Print what a study will take: runs, starts, hours by method and by figure, memory and disk.
+
+    Nothing is started. Hours are those of one job after the other.
+    """
+    from paper.plan import planned
+
+    study, layout = open_study(config, results)
+    typer.echo(planned(study, layout, device))
 
 
 @commands.command()

@@ -24,6 +24,8 @@ class Checkpoint:
         self.experiment = experiment
         self.made_from = made_from
         self.seconds = seconds
+        self.took = 0.0
+        """Seconds that it took to write the last one, if this process has written any."""
         self._last = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -46,8 +48,10 @@ class Checkpoint:
     def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Replace the checkpoint."""
         about = {"experiment": self.experiment, "made_from": self.made_from, "progress": progress}
+        began = time.monotonic()
         write_tensors(self.path, tensors, about)
         self._last = time.monotonic()
+        self.took = self._last - began
 
     def finish(self, kept: Path | None = None) -> None:
         """The job is done: nothing is left to resume. What there is may be ``kept`` elsewhere."""

@@ -14,6 +14,7 @@ import typer
 
 from dimat.agents.agents import Diverged
 from dimat.cli import merge as merge_files
+from dimat.cli import sweep as whole_study
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.cli.mistakes import CLOSED_PIPE, UNWRITTEN, UsageError, complain, leave_unwritten, misused
 from dimat.errors import InputError, LostAgent
@@ -184,7 +185,8 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
-    for more in (merge_files.commands, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
+    own = (merge_files.commands, whole_study.commands)
+    for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):
             known = getattr(app, kind)
             known += [new for new in getattr(more, kind) if new not in known]  # none at a second call

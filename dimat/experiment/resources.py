@@ -1,34 +1,51 @@
-"""What a job will need: time and memory, estimated from the experiment, for schedulers that must be told.
+"""What a job will need: time and memory, from counted work and the measured throughput of devices.
 
-Estimates are generous, as a job that exceeds them is ended; each further attempt is given twice as much. They
-count operations and bytes of the network, the images and the rounds; nothing is read or trained.
+`expected` is meant to be true. `needs` is for schedulers, which end a job that exceeds what it asked for, and
+so is generous; each further attempt is given twice as much.
 """
 
-from collections.abc import Hashable
-from dataclasses import dataclass
-from functools import cache
-from typing import cast
-
-import torch
-from torch import Tensor, nn
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from dimat.experiment.config import Pretrained, Run, Study, Tuned
-from dimat.models import AnyModel
+from dimat.experiment.throughput import Device, slowest
+from dimat.experiment.work import Images, Work, cost_for, images_of, run_work, start_work
 
-FLOPS_PER_THREAD = 1e10
-"""Operations in a second of one CPU thread; 7e10 were measured with ResNet-20."""
-FLOPS_OF_GPU = 5e12
-"""Those of a GPU, of which small networks and batches use a small part."""
-SECONDS_OF_STEP = 0.005
-"""What a batch takes however small the network."""
-SECONDS_OF_START = 500
-"""Reading programs and data from a slow file system."""
-BYTES_OF_PROCESS = 2.5e9
-"""Python, torch and Snakemake."""
-COPIES = 12
+SECONDS_OF_CUBE = 1e-10
+"""Of an assignment of C channels, times C^3, on one core: 15 ms were measured for 512, 0.21 s for 2048."""
+SECONDS_OF_MATCH = 1e-3
+"""What is done once for every group of every pair of networks that are matched: diagnostics above all."""
+SECONDS_OF_OPENING = 0.5
+"""Building agents, reading their start, and writing what they recorded."""
+BYTES_OF_PROCESS = {"cpu": 5e8, "cuda": 3.5e9}
+"""Python and torch, by device; on a GPU with its libraries."""
+COPIES = 8
 """Networks held of each agent: parameters, gradients, two moments, merged ones; 7.2 were measured."""
+PIXELS = 3
+"""How often images are held: decoded, as they were read, and copies of parts."""
+
+GENEROUS = 3
+"""Factor on expected seconds and bytes in what is asked of a scheduler."""
+SECONDS_OF_START = 500
+"""Added for schedulers: programs and data are read from a slow file system."""
+BYTES_OF_SNAKEMAKE = 1e9
+"""Added for schedulers: jobs of Slurm hold a Snakemake of their own."""
 SHORT = 30
 """Minutes up to which a job is short: it is not worth a place of its own in a cluster's queue."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """``seconds`` of a job, in all and up to its ``first`` checkpoint, and how many bytes it holds.
+
+    ``on_gpu`` are bytes of a GPU's memory, ``state`` those of a checkpoint.
+    """
+
+    seconds: float
+    first: float
+    bytes: float
+    on_gpu: float
+    state: float
 
 
 @dataclass(frozen=True)
@@ -49,64 +66,73 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one image in a network's forward pass: operations, bytes of features; and bytes of parameters."""
+class _Asked:
+    """An experiment as the key of a cache: ids are equal where experiments are, and need no hashing."""
 
-    operations: int
-    features: int
-    parameters: int
+    kind: type[Pretrained]
+    id: str
+    experiment: Pretrained = field(compare=False)
 
 
 def needs(experiment: Pretrained, study: Study) -> Needs:
-    """What it takes to make a start, to carry out a run, or all trials of a choice."""
-    images, channels, size = experiment.data.extent
-    images = min(images, experiment.data.train_limit or images)
-    size = experiment.data.size or size
-    cost = cost_of(cast(Hashable, experiment.model), channels, size)  # as all frozen specs are
-    training = experiment.training
-    if isinstance(experiment, Run):
-        passes = training.rounds * training.epochs
-        # Test images, twice a round, and images to look at for the merge, by every agent's network.
-        forward = training.rounds * experiment.agents * images
-    else:
-        passes, forward = training.pretrain_epochs, 0
-    seen = 3 * passes * images + forward  # backward costs twice the forward pass
-    speed = FLOPS_OF_GPU if study.device == "cuda" else FLOPS_PER_THREAD * study.threads
-    seconds = seen * cost.operations / speed + seen / training.batch_size * SECONDS_OF_STEP
-    trials = len(experiment.tuning.factors) if isinstance(experiment, Tuned) else 1
+    """What to ask for to make a start, to carry out a run, or all trials of a choice."""
+    ranks = study.communication.name == "ranks"
+    return _needs(_Asked(type(experiment), experiment.id, experiment), study.device, study.threads, ranks)
 
-    processes = experiment.agents if study.communication.name == "ranks" else 1
-    held = images * channels * size**2 * 3  # decoded, and copies of parts
-    batch = 3 * training.batch_size * cost.features
-    own = experiment.agents * COPIES * cost.parameters
-    size_in_bytes = processes * (BYTES_OF_PROCESS + held + batch) + own
+
+@lru_cache(maxsize=100_000)
+def _needs(asked: _Asked, device: str, threads: int, ranks: bool) -> Needs:
+    experiment = asked.experiment
+    found = expected(
+        experiment,
+        slowest("cuda" if device == "cuda" else "cpu").with_threads(threads),
+        processes=experiment.agents if ranks else 1,
+    )
     return Needs(
-        minutes=5 * -(-int(SECONDS_OF_START + trials * seconds) // 300),
-        megabytes=100 * -(-int(size_in_bytes) // 10**8),
+        minutes=5 * -(-int(SECONDS_OF_START + GENEROUS * found.seconds) // 300),
+        megabytes=100 * -(-int(GENEROUS * found.bytes + BYTES_OF_SNAKEMAKE) // 10**8),
     )
 
 
-@cache
-def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
-    """What an image costs in a network: counted while one passes through, whatever its weights are.
+def expected(
+    experiment: Pretrained, device: Device, images: Images | None = None, processes: int = 1
+) -> Expected:
+    """What it takes to make a start, to carry out a run, or all trials of a choice, on a ``device``.
 
-    Torch's own counter, and a pass on its meta device, import what takes longer than all of this.
+    ``images`` are those of the data set, if it was read already.
     """
-    with torch.device("meta"):
-        network = model.build(channels, 100)
-    network.to_empty(device="cpu").eval()
-    operations = features = 0
+    images = images or images_of(experiment.data)
+    whole, first = (
+        run_work(experiment, images) if isinstance(experiment, Run) else start_work(experiment, images)
+    )
+    precision = experiment.training.precision
+    trials = len(experiment.tuning.factors) if isinstance(experiment, Tuned) else 1
+    cost = cost_for(experiment, images)
+    networks = experiment.agents * cost.parameters
+    batch = 2 * experiment.training.batch_size * cost.features
+    process = BYTES_OF_PROCESS["cpu" if device.threads else "cuda"]
+    if device.threads:
+        size = processes * (process + PIXELS * images.nbytes + batch) + COPIES * networks
+        on_gpu = 0
+    else:  # what is read and written passes through memory
+        size = processes * (process + (PIXELS - 1) * images.nbytes) + 3 * networks
+        on_gpu = processes * (images.nbytes + batch) + COPIES * networks
+    return Expected(
+        seconds=trials * (SECONDS_OF_OPENING + seconds_of(whole, precision, device)),
+        first=SECONDS_OF_OPENING + seconds_of(first, precision, device),
+        bytes=size,
+        on_gpu=on_gpu,
+        state=networks if isinstance(experiment, Run) else 3 * networks,
+    )
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal operations, features
-        features += output.numel() * 4
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            operations += 2 * output.numel() * module.weight[0].numel()
 
-    for module in network.modules():
-        if not list(module.children()):
-            module.register_forward_hook(count)
-    with torch.no_grad():
-        network(torch.zeros(1, channels, size, size))
-    parameters = sum(parameter.numel() * 4 for parameter in network.parameters())
-    return Cost(operations, features, parameters)
+def seconds_of(work: Work, precision: str, device: Device) -> float:
+    """How long work takes; merging computes in float32, whatever agents train in."""
+    return (
+        device.steps[precision].seconds(work.steps)
+        + device.passes[precision].seconds(work.evaluated)
+        + device.passes["float32"].seconds(work.merged)
+        + work.products / device.products
+        + work.cubes * SECONDS_OF_CUBE
+        + work.matched * SECONDS_OF_MATCH
+    )

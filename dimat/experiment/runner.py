@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from dimat.errors import InputError
 from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Study, Tuned
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted, asked_to_leave
+from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
 from dimat.experiment.measure import measure, summary
 from dimat.experiment.provenance import peak_memory, with_machine
@@ -58,10 +59,11 @@ log = logging.getLogger("dimat")
 
 @dataclass(frozen=True)
 class Runner:
-    """Carries out the parts of one study."""
+    """Carries out the parts of one study; data that one job has read, the next need not read."""
 
     study: Study
     layout: Layout
+    kept: KeptData = field(default_factory=KeptData)
 
     def prepare(self, prepared: Prepared) -> None:
         """Read, check and decode a data set."""
@@ -94,14 +96,15 @@ class Runner:
 
     def dealt(self, partitioned: Partitioned) -> dict[str, Any]:
         """The content of a partition's file."""
-        images = ImageSet.load(self.layout.prepared(partitioned.prepared.id))
-        labels = images.train_labels.numpy()
+        path = self.layout.prepared(partitioned.prepared.id)
+        data = self.kept.load(path, torch.device("cpu"))
+        images, labels = data.images, data.images.train_labels.numpy()
         if partitioned.partition is None:
             shares = whole(len(labels))
         else:
             generator = Randomness(partitioned.data.name, partitioned.seed).numpy("partition")
             shares = partitioned.partition.shares(labels, partitioned.agents, generator)
-        return shares.content(partitioned.id, images.fingerprint(), labels, images.classes)
+        return shares.content(partitioned.id, data.fingerprint, labels, images.classes)
 
     def pretrain(self, start: Pretrained) -> None:
         """Train the agents apart and keep their networks."""
@@ -115,10 +118,10 @@ class Runner:
             log.info("resumed after epoch %d", done)
         made_on = with_machine(made_on, done + 1, agents.device)
         last = start.training.pretrain_epochs
-        for epoch in tqdm(range(done, last), "pre-training", unit="epoch", disable=None):
+        for epoch in tqdm(range(done, last), "pre-training", unit="epoch", disable=None, leave=False):
             agents.pretrain(epoch)
             log.info("epoch %d of %d done", epoch + 1, last)
-            leave = asked_to_leave() and epoch + 1 < last
+            leave = asked_to_leave(checkpoint.took) and epoch + 1 < last
             if checkpoint.due() or leave:
                 progress = {"epochs": epoch + 1, "made_on": made_on}
                 checkpoint.save(agents.tensors(optimizers=True), progress)
@@ -140,6 +143,8 @@ class Runner:
             path = self.layout.run(trial.id)
             try:
                 if not path.exists():
+                    if asked_to_leave():
+                        raise Interrupted(f"asked to leave; run again to go on with {trial.id}")
                     trials.train(trial)
                 trials.settle(trial)
                 values[factor] = final_value(path, trial.training.rounds, metric.name)
@@ -180,7 +185,7 @@ class Runner:
         last = run.training.rounds
         stages = method.rounds(agents, communicator, run.merging, first=done + 1, last=last)
         silent = None if communicator.is_main else True
-        bar = tqdm(total=last, initial=done, desc=method.title, unit="round", disable=silent)
+        bar = tqdm(total=last, initial=done, desc=method.title, unit="round", disable=silent, leave=False)
         for round, stage, diagnostics in stages:
             new = measure(agents, communicator, round, stage, diagnostics)
             measurements += new
@@ -190,7 +195,8 @@ class Runner:
             if stage != "trained":
                 continue
             due = checkpoint.due() or (self.study.keep_checkpoints and round == last - 1)
-            wishes = communicator.collect(dict.fromkeys(agents.local_agents, (due, asked_to_leave())))
+            asked = asked_to_leave(checkpoint.took)
+            wishes = communicator.collect(dict.fromkeys(agents.local_agents, (due, asked)))
             leave = any(asked for _, asked in wishes.values())
             if wishes[0][0] or leave:
                 steps = communicator.collect(dict(zip(agents.local_agents, agents.steps_taken, strict=True)))
@@ -339,13 +345,14 @@ class Runner:
         """The agents of a start with their images, as initialized; trained as ``training`` says."""
         torch.set_num_threads(self.study.threads)
         training = training or start.training
-        data = ImageSet.load(self.layout.prepared(start.partitioned.prepared.id))
+        device = choose_device(self.study.device, self.layout.locks)
+        data = self.kept.load(self.layout.prepared(start.partitioned.prepared.id), device)
         path = self.layout.partitioned(start.partitioned.id)
         task = ImageTask(
             start.task,
             start.model,
-            data.to(choose_device(self.study.device, self.layout.locks)),
-            Shares.load(path, data.fingerprint(), len(data.train_labels)),
+            data.images,
+            Shares.load(path, data.fingerprint, len(data.images.train_labels)),
             Augmentation(start.data.flip, start.data.crop),
             start.randomness,
             batch_size=training.batch_size,

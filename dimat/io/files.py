@@ -204,6 +204,12 @@ def read_about(path: Path) -> Any:
         return json.loads(json.loads((file.metadata() or {})["dimat"])["about"])
 
 
+def shapes_in(path: Path) -> dict[str, list[int]]:
+    """The shapes of the tensors in a file by `write_tensors`, by name; the tensors are not read."""
+    with _opened(path) as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file; whatever is wrong with it is an `InputError`."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import benchmarks
+from benchmarks import throughput
 from benchmarks import train as training
 from benchmarks.agents import MODEL as AGENT
 from benchmarks.agents import run as run_agents
@@ -18,7 +19,10 @@ from benchmarks.page import page
 from benchmarks.plain_training import PlainTraining
 from benchmarks.reference import merge_naively
 from benchmarks.side_by_side import train_by_vmap, train_in_turns
+from benchmarks.throughput import SAMPLES
 from dimat.agents.optimizers import Sgd
+from dimat.experiment import throughput as devices
+from dimat.experiment.throughput import Rate
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import visible_images
 from dimat.merging.calibration.options import Calibration
@@ -26,6 +30,7 @@ from dimat.merging.matching.neighbours import match_neighbours
 from dimat.merging.matching.options import Matching
 from dimat.merging.merge import known_models, merge_with_neighbours
 from dimat.merging.options import Merging
+from dimat.models import ResNet20
 
 TINY = ["--images", "16", "--size", "8", "--batch", "8", "--threads", "1", "--agents", "3"]
 
@@ -130,6 +135,50 @@ def test_the_published_page_is_made_from_the_published_tables():
     root = Path(benchmarks.__file__).parent
     published = (root.parent / "docs" / "benchmarks.md").read_text()
     assert published == page(sorted((root / "records").glob("*.csv")))
+
+
+# Throughput.
+
+
+@pytest.mark.parametrize(
+    "rate", [Rate(1e9, 1e8, 1e-4), Rate(1e13, 1e11, 1e-3), Rate(2e10, 5e9, 2e-5)], ids=str
+)
+def test_rates_are_found_from_the_times_that_they_explain(rate):
+    amounts = [
+        throughput.amount_of(kind, sample) for kind in ("steps", "passes") for sample in SAMPLES["cpu"]
+    ]
+    seconds = [rate.seconds(amount) for amount in amounts]
+    found, worst = throughput.fit(amounts, seconds, peaks=(1e15, 1e15))
+    assert worst == pytest.approx(1, abs=1e-3)
+    for amount, expected in zip(amounts, seconds, strict=True):
+        assert found.seconds(amount) == pytest.approx(expected, rel=0.01)
+    # a network that was not timed, four times as wide
+    other = throughput.amount_of("steps", throughput.Sample(ResNet20(width=16), 32, 100))
+    assert found.seconds(other) == pytest.approx(rate.seconds(other), rel=0.05)
+
+
+def test_no_rate_is_above_its_peak():
+    amounts = [throughput.amount_of("passes", sample) for sample in SAMPLES["cpu"]]
+    found, _ = throughput.fit(amounts, [1e-9] * len(amounts), peaks=(3e9, 2e9))
+    assert found.flops == 3e9 and found.bandwidth == 2e9
+
+
+def test_a_machine_is_measured(monkeypatch, tmp_path, dimat):
+    """In this process, and with the smallest networks: the times themselves are whatever they are."""
+    monkeypatch.setattr(throughput, "SAMPLES", {"cpu": throughput.SMALL})
+    monkeypatch.setattr(throughput, "in_fresh_process", lambda function, *arguments: function(*arguments))
+    table = tmp_path / "throughput.json"
+    monkeypatch.setattr(devices, "TABLE", table)
+    monkeypatch.setattr(devices.write_device, "__defaults__", (table,))
+    monkeypatch.setattr(devices.known_devices.__wrapped__, "__defaults__", (table,))
+    arguments = ("--threads", "1", "--device", "cpu", "--repeats", "1")
+    ended = dimat("bench", "throughput", *arguments, "--write", "--note", "in a test")
+    assert ended.returncode == 0, ended.stderr
+    (device,) = devices.known_devices(table).values()
+    assert device.name == devices.name_of(torch.device("cpu")) and device.threads == 1
+    assert device.measured.endswith(", in a test")
+    assert device.command == " ".join(["dimat bench throughput", *arguments, "--write"])
+    assert device.name in ended.stdout and len(ended.stdout.splitlines()) == 6
 
 
 # Training.

@@ -1,14 +1,35 @@
-"""Time and memory that are asked of a cluster grow with the experiment, and with every attempt."""
+"""Work is counted as it is done, time and memory come true, and a cluster is asked for more than enough."""
 
+import json
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from support.jobs import only_run, only_start, open_runner
+from support.small import command
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.throughput import SMALL as SAMPLES
+from benchmarks.throughput import measure
+from dimat.errors import InputError
 from dimat.experiment import slurm
 from dimat.experiment.config import parse_study, read_study
-from dimat.experiment.resources import cost_of, needs
+from dimat.experiment.network_cost import cost_of
+from dimat.experiment.resources import GENEROUS, expected, needs
+from dimat.experiment.throughput import (
+    GUESSES,
+    Device,
+    Rate,
+    known_devices,
+    named_device,
+    this_device,
+    write_device,
+)
+from dimat.experiment.work import TRAINED, Amount, images_of, run_work, start_work
 
 CONFIGS = Path(__file__).parents[2] / "config"
 
@@ -41,6 +62,164 @@ def test_operations_are_those_that_torch_counts(small, model):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, 32, 32))
     assert cost_of(spec, 3, 32).operations == counter.get_total_flops()
+
+
+@pytest.fixture
+def counted():
+    """Images that entered the first convolution of networks on digits: (with gradients, without)."""
+    seen = Counter()
+
+    def count(module, inputs):
+        if isinstance(module, nn.Conv2d) and module.in_channels == 1:
+            seen[torch.is_grad_enabled()] += len(inputs[0])
+
+    hook = nn.modules.module.register_module_forward_pre_hook(count)
+    yield seen
+    hook.remove()
+
+
+WAYS = {
+    "published": {},
+    "few images": {"calibration": {"limit": 40}},
+    "two passes": {"matching": {"passes": 2}},
+    "own images": {"calibration": {"images": "own", "limit": 20}},
+    "neighbours' images": {"calibration": {"images": "neighbours"}, "agents": 5},
+    "nothing repaired": {"calibration": {"repair": "none"}},
+    "repair": {"calibration": {"repair": "repair", "limit": 40}},
+    "matched once": {"matching": {"alignment": "consistent", "rematch": "first_meeting"}},
+    "weights": {"method": "wm"},
+    "wa": {"method": "wa"},
+    "wa without repair": {"method": "wa", "calibration": {"repair": "none"}},
+    "complete": {"graph": "complete", "agents": 4},
+    "local": {"method": "local"},
+    "pooled": {"method": "pooled"},
+    "two phases": {"partition": "two_phase"},
+    "equal steps": {"training": {"steps": "equal"}},
+    "dpsgd": {"method": "dpsgd"},
+    "cga": {"method": "cga", "agents": 4},
+    "swarm_sgd": {"method": "swarm_sgd"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_images_are_counted_as_networks_see_them(way, small, tmp_path, counted):
+    changes = WAYS[way]
+    small |= changes | {"training": small["training"] | changes.get("training", {})}
+    runner = open_runner(small, tmp_path)
+    start, run = only_start(runner), only_run(runner)
+    images = images_of(run.data)
+    operations = cost_of(run.model, 1, 8).operations
+    runner.pretrain(start)
+    close = {"two phases": 0.1, "swarm_sgd": 0.15}.get(way, 0.02)  # halves of classes, and pairs, are whole
+    started = start_work(start, images)[0].steps.operations / (TRAINED * operations)
+    assert counted[True] == pytest.approx(started, rel=close)
+    assert not counted[False]
+    counted.clear()
+    runner.train(run)
+    work, _ = run_work(run, images)
+    trained = work.steps.operations / (TRAINED * operations)
+    looked = (work.evaluated.operations + work.merged.operations) / operations
+    assert counted[True] == pytest.approx(trained, rel=close)
+    # an example passes through when the network is traced, and shares of agents are not quite alike
+    assert counted[False] == pytest.approx(looked, rel=close, abs=2)
+
+
+def test_a_run_takes_as_long_as_is_expected(small, tmp_path):
+    """Within a factor of 4 by rates measured beforehand: other work may come and go in between."""
+    measured = measure(1, "cpu", 3, SAMPLES).device
+    small |= {"data": "digits", "model": "plain"}
+    small["training"] |= {"pretrain_epochs": 6, "rounds": 4, "epochs": 2}
+    small["checkpoint_seconds"] = 1000
+    runner = open_runner(small, tmp_path)
+    start, run = only_start(runner), only_run(runner)
+    runner.pretrain(start)
+    runner.train(run)  # libraries are loaded, kernels chosen
+    runner.layout.run(run.id).unlink()
+    runner.train(run)
+    took = json.loads(runner.layout.run_provenance(run.id).read_text())["seconds"]
+    foreseen = expected(run, measured).seconds
+    assert took / 4 < foreseen < took * 4
+
+
+def test_a_run_holds_as_much_memory_as_is_expected(small, tmp_path, write_config):
+    """Within a factor of 2.5, of a process that does nothing else."""
+    runner = open_runner(small, tmp_path)
+    runner.pretrain(only_start(runner))
+    run = only_run(runner)
+    done = subprocess.run(
+        command("train", write_config(small), "--results", tmp_path), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    peak = json.loads(runner.layout.run_provenance(run.id).read_text())["peak_memory_bytes"]
+    foreseen = expected(run, GUESSES["cpu"]).bytes
+    assert peak / 2.5 < foreseen < peak * 2.5
+    assert needs(run, runner.study).megabytes * 1e6 > 2 * peak
+
+
+def test_schedulers_are_asked_for_more_than_is_expected(small):
+    study = parse_study(small | {"model": "resnet20", "data": "cifar10", "method": ["dimat", "cga"]}, "small")
+    for run in study.runs.values():
+        slowest = min((each.with_threads(1) for each in known_devices().values() if each.threads),
+                      key=lambda each: each.steps["float32"].flops, default=GUESSES["cpu"])  # fmt: skip
+        assert needs(run, study).minutes * 60 >= GENEROUS * expected(run, slowest).seconds
+
+
+def test_planning_loads_no_library_that_it_does_not_need():
+    program = """
+import sys
+from pathlib import Path
+from dimat.experiment.config import read_study
+from dimat.experiment.resources import needs
+study = read_study(Path(sys.argv[1]))
+for run in study.runs.values():
+    needs(run, study)
+print(sorted({"sympy", "torchvision", "scipy", "pandas"} & set(sys.modules)))
+"""
+    study = str(CONFIGS / "compare-cifar10.yaml")
+    done = subprocess.run([sys.executable, "-c", program, study], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_network_is_counted_once_for_all_runs(small):
+    study = parse_study(small | {"method": ["dimat", "wa", "dpsgd"], "seeds": list(range(300))}, "small")
+    before = cost_of.cache_info().misses
+    assert len({needs(run, study) for run in study.runs.values()}) <= 3
+    assert cost_of.cache_info().misses <= before + 1
+
+
+def test_rates_add_up():
+    rate = Rate(flops=1e9, bandwidth=1e6, call=1e-3)
+    assert rate.seconds(Amount(operations=2e9, bytes=3e6, calls=4e3)) == pytest.approx(2 + 3 + 4)
+    assert rate.times(2).seconds(Amount(operations=2e9, bytes=2e6, calls=1e3)) == pytest.approx(1 + 1 + 1)
+
+
+def test_the_table_of_devices_keeps_what_is_written(tmp_path):
+    table = tmp_path / "throughput.json"
+    rates = {"float32": Rate(1.0, 2.0, 3.0), "bfloat16": Rate(4.0, 5.0, 6.0)}
+    old = Device("a", 2, rates, rates, 7.0, "yesterday", "command")
+    new, other = Device("a", 2, rates, rates, 8.0, "today", "command"), Device("b", 0, rates, rates, 9.0)
+    for device in (old, other, new):
+        write_device(device, table)
+    assert known_devices(table) == {"a": new, "b": other}
+    assert new.with_threads(4).steps["float32"] == Rate(2.0, 4.0, 3.0)
+    assert other.with_threads(4) == other
+
+
+def test_devices_that_were_not_measured_are_guesses(monkeypatch):
+    monkeypatch.setattr("dimat.experiment.throughput.name_of", lambda device: "a new device")
+    assert this_device(torch.device("cpu")) == GUESSES["cpu"]
+    assert not GUESSES["cpu"].measured and not named_device("cuda").measured
+    with pytest.raises(InputError, match="'abacus' is no device of the table; expected one of "):
+        named_device("abacus")
+
+
+def test_all_devices_of_the_table_say_when_and_how_they_were_measured():
+    assert known_devices()
+    for device in known_devices().values():
+        assert device.measured and device.command.startswith("dimat bench throughput")
+        for rates in (device.steps, device.passes):
+            for rate in rates.values():
+                assert min(rate.flops, rate.bandwidth, rate.call) > 0
 
 
 def test_a_second_attempt_is_given_twice_as_much(small):

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pandas
 import pytest
+from support.faults import comparable
 from support.pictures import fill, picture
 from support.pipeline import FOLDERS, PROJECT, STUDY, Pipeline
+from support.small import command
 
 from dimat.experiment.config import parse_study, read_study
+from dimat.io.files import read_about
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,34 @@ def test_builds_paper_figures_tables_and_records(pipeline):
     assert set(runs["method.name"]) == {"dimat", "pooled"}
     assert set(runs["run"]) == set(records["run"])
     assert set(records["round"]) == {0, 1, 2}
+
+
+def test_a_sweep_gives_what_the_pipeline_gives(pipeline):
+    """Byte by byte, but for times and machines."""
+    elsewhere = pipeline.folder / "elsewhere"
+    swept = subprocess.run(
+        command("sweep", "small.yaml", "--results", elsewhere),
+        cwd=pipeline.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert swept.returncode == 0, swept.stderr
+    found, expected = map(made_by_training, (elsewhere / "small", pipeline.results))
+    shutil.rmtree(elsewhere)
+    assert found == expected and len(found) == 13
+
+
+def made_by_training(root):
+    """Data, partitions, starts, runs and what joins them, by name."""
+    files = [root / "runs.csv", root / "records.csv"]
+    for folder in ("data", "partitions", "starts", "runs"):
+        files += [path for path in (root / folder).rglob("*") if path.is_file()]
+    return {
+        path.relative_to(root).as_posix(): read_about(path)["networks"]
+        if path.parent.name == "starts"
+        else comparable(path)
+        for path in files
+    }
 
 
 def test_writes_nothing_outside_its_folder(pipeline):

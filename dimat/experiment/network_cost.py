@@ -1,0 +1,83 @@
+"""What one image costs in a network, counted from shapes: nothing is computed."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from dimat.models import AnyModel
+from dimat.models.symmetry import Observed, groups_of
+from dimat.models.tracing import Tracer, UnsupportedOperation
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one image in a network's forward pass, and of the network.
+
+    ``operations`` and ``features`` (bytes of all that layers put out, float32) are those of an image,
+    ``layers`` those of the network that compute something, ``parameters`` its bytes. ``groups`` has the
+    channels of each group of neurons that can be re-ordered, and at how many positions an image shows them.
+    """
+
+    operations: int
+    features: int
+    layers: int
+    parameters: int
+    groups: tuple[tuple[int, int], ...]
+
+
+@cache
+def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
+    """The cost of a square image of so many ``channels`` and pixels a side.
+
+    Passes of no images at all have the shapes of others and compute nothing.
+    """
+    network = with_zeros(model, channels)
+    nothing = torch.zeros(0, channels, size, size)
+    operations = features = layers = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal operations, features, layers
+        entries = output.shape[1:].numel()
+        layers += 1
+        features += entries * 4
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            operations += 2 * entries * module.weight[0].numel()
+
+    hooks = [
+        module.register_forward_hook(count) for module in network.modules() if not list(module.children())
+    ]
+    with torch.no_grad():
+        network(nothing)
+        for hook in hooks:
+            hook.remove()
+        groups = groups_in(network, nothing)
+    parameters = sum(parameter.numel() * 4 for parameter in network.parameters())
+    return Cost(operations, features, layers, parameters, groups)
+
+
+def groups_in(network: nn.Module, images: Tensor) -> tuple[tuple[int, int], ...]:
+    """(channels, positions) of each group of a network; none if its symmetry is not known."""
+    try:
+        spaces = Tracer(network, images).trace()
+    except UnsupportedOperation:
+        return ()  # a run that wants to match says so
+    groups = [group for space in spaces if not space.fixed for group in groups_of(space)]
+    observed = Observed(network, groups).features(images)
+    return tuple((group.size, features.shape[2:].numel()) for group, features in observed)
+
+
+def with_zeros(model: AnyModel, channels: int) -> nn.Module:
+    """A network of zeros, evaluated: to draw its weights would take longer than all that is counted.
+
+    `Module.to_empty` would import what takes longer still.
+    """
+    with torch.device("meta"):
+        network = model.build(channels, 100)
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.zeros(parameter.shape), requires_grad=False))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, torch.zeros(buffer.shape, dtype=buffer.dtype))
+    return network.eval()

@@ -1,0 +1,212 @@
+"""How much there is to compute in a start or a run, counted as the runner and the methods do it."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Self, cast
+
+from dimat.data import AnyDataSet
+from dimat.data.partitions.two_phase import TwoPhase
+from dimat.errors import InputError
+from dimat.experiment.config import Pretrained, Run
+from dimat.experiment.network_cost import Cost, cost_of
+from dimat.io.files import shapes_in
+from dimat.merging.averaging.coefficients import Entropy
+from dimat.methods.cga import Cga
+from dimat.methods.neighbourhood import NeighbourhoodMerging
+from dimat.tasks.images import EVALUATED
+from dimat.topology import AnyGraph
+
+TRAINED = 3
+"""A backward pass costs twice the forward pass."""
+TOUCHED = 8
+"""How often a step reads or writes the parameters: gradients, the optimizer's moments, the parameters."""
+TEST_SHARE = 5
+"""Training images for each test image, where that is not known: as in CIFAR."""
+SWEEPS = 4
+"""How often a common frame, or matching by weights, visits every group."""
+
+
+class Images(NamedTuple):
+    """How many images there are to train and to evaluate on, of how many channels and pixels a side."""
+
+    train: int
+    test: int
+    channels: int
+    size: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them."""
+        return (self.train + self.test) * self.channels * self.size**2
+
+
+def images_of(data: AnyDataSet) -> Images:
+    """What can be told of a data set before it is read."""
+    train, channels, size = data.extent
+    test = train // TEST_SHARE
+    train = min(train, data.train_limit or train)
+    if data.validation:
+        test = round(train * data.validation)
+        return Images(train - test, test, channels, data.size or size)
+    return Images(train, min(test, data.test_limit or test), channels, data.size or size)
+
+
+def images_read(path: Path) -> Images:
+    """Those of a prepared data set, of whose file only the head is read."""
+    shapes = shapes_in(path)
+    try:
+        (train, channels, height, width), (test, *_) = shapes["train_images"], shapes["test_images"]
+    except (KeyError, ValueError):
+        raise InputError(f"{path}: not a prepared data set; delete it and run again") from None
+    return Images(train, test, channels, max(height, width))
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What passes of networks cost: operations, bytes read and written, and calls of layers."""
+
+    operations: float = 0.0
+    bytes: float = 0.0
+    calls: float = 0.0
+
+    def __add__(self, other: Self) -> "Amount":
+        return Amount(self.operations + other.operations, self.bytes + other.bytes, self.calls + other.calls)
+
+    def __mul__(self, times: float) -> "Amount":
+        return Amount(self.operations * times, self.bytes * times, self.calls * times)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Gradient steps, evaluation and merging, in this order, and what else merging does.
+
+    ``products`` are operations of products of features, ``cubes`` the sum of C^3 over assignments of C
+    channels, ``matched`` how many they are.
+    """
+
+    steps: Amount = Amount()
+    evaluated: Amount = Amount()
+    merged: Amount = Amount()
+    products: float = 0.0
+    cubes: float = 0.0
+    matched: float = 0.0
+
+    def __add__(self, other: Self) -> "Work":
+        return Work(
+            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(Work)),
+        )
+
+    def __mul__(self, times: float) -> "Work":
+        return Work(*(getattr(self, each.name) * times for each in fields(Work)))
+
+
+def start_work(start: Pretrained, images: Images) -> tuple[Work, Work]:
+    """Of making a start: of all of it, and up to its first checkpoint."""
+    epoch = Work(steps=steps_of(start, images, equal=False))
+    return epoch * start.training.pretrain_epochs, epoch
+
+
+def run_work(run: Run, images: Images) -> tuple[Work, Work]:
+    """Of a run from its start: of all of it, and up to its first checkpoint."""
+    rounds = run.training.rounds
+    rematch = run.matching and run.matching.rematch
+    matched = sum(rematch.due(round) for round in range(1, rounds + 1)) if rematch else 0
+    matches, averages = (merge_work(run, images, each) for each in (True, False))
+    merging = matches * matched + averages * (rounds - matched)
+    equal = run.training.steps == "equal" or run.method.communicates == "step"
+    trained = Work(steps=steps_of(run, images, equal) * run.training.epochs)
+    evaluation = Work(evaluated=evaluated(run, images))
+    # Evaluated at the start, after each merge, and after each training between two merges.
+    first = evaluation * 3 + matches + trained
+    return evaluation * (2 * rounds) + merging + trained * (rounds - 1), first
+
+
+def steps_of(start: Pretrained, images: Images, equal: bool) -> Amount:
+    """An epoch of all agents."""
+    cost, batch = cost_for(start, images), start.training.batch_size
+    held = images.train / (1 + isinstance(start.partition, TwoPhase))
+    share = held / start.agents
+    batches = -(-share // batch)
+    steps = start.agents * (max(1, round(share / batch)) if equal else batches)
+    seen = steps * share / batches  # the last batch of an agent's epoch is smaller
+    touched, gradients = TOUCHED, 1.0
+    if isinstance(start, Run) and start.method.communicates == "step":
+        neighbours = 2 * links(start) / start.agents
+        touched += neighbours + 2
+        if isinstance(start.method, Cga):  # gradients at the neighbours' parameters
+            gradients += neighbours
+    return gradient_steps(cost, seen * gradients, steps * gradients, steps * touched)
+
+
+def gradient_steps(cost: Cost, seen: float, steps: float, touched: float) -> Amount:
+    """So many ``steps`` on ``seen`` images in all, which read or write the parameters ``touched`` times."""
+    passed = Amount(TRAINED * cost.operations, TRAINED * cost.features) * seen
+    return passed + Amount(bytes=touched * cost.parameters, calls=steps * cost.layers)
+
+
+def evaluated(start: Pretrained, images: Images) -> Amount:
+    """Every agent's network on all test images."""
+    cost = cost_for(start, images)
+    return passes(cost, start.agents * images.test, start.agents * -(-images.test // EVALUATED))
+
+
+def merge_work(run: Run, images: Images, matches: bool) -> Work:
+    """What agents do with each other's networks in a round, neurons among it if it ``matches``."""
+    cost, calibration = cost_for(run, images), run.calibration
+    if calibration is None:
+        return Work()
+    neighbours = 2 * links(run) / run.agents
+    holders = {"own": 1, "neighbours": 1 + neighbours, "pooled": run.agents}[calibration.images]
+    seen = images.train * holders / run.agents  # by an agent
+    seen = min(seen, calibration.limit or seen)
+    batches = -(-seen // run.training.batch_size)
+    repair = {"none": 0, "recalibrate": 1, "repair": 2 * neighbours + 3, "rescale": 2 * neighbours + 3}
+    times = repair[calibration.repair] * run.agents
+    if not isinstance(run.method, NeighbourhoodMerging):
+        return Work(merged=passes(cost, times * seen, times * batches))
+    tuned = Amount()
+    if isinstance(run.method.coefficients, Entropy):
+        steps = run.method.coefficients.steps * run.agents
+        looked = steps * min(run.training.batch_size, run.method.coefficients.limit or images.train)
+        tuned = passes(cost, looked, steps) * TRAINED
+    work = Work(merged=passes(cost, times * seen, times * batches) + tuned)
+    if not matches or run.matching is None:
+        return work
+    matching, pooled = run.matching, calibration.images == "pooled"
+    once = pooled or not matching.matcher.looks_at_images
+    compared = links(run) * (1 if once else 2)
+    visits = compared + (SWEEPS * run.agents if matching.common_frame else 0)
+    if not matching.matcher.looks_at_images:
+        visits *= SWEEPS
+    else:
+        networks = run.agents * (1 if pooled else 1 + neighbours)
+        times = networks * (2 if calibration.repair != "none" and matching.passes == 3 else 1)
+        products = compared * seen * sum(2 * size**2 * positions for size, positions in cost.groups)
+        work += Work(merged=passes(cost, times * seen, times * batches), products=products)
+    cubes = visits * sum(size**3 for size, _ in cost.groups)
+    return work + Work(cubes=cubes, matched=visits * len(cost.groups))
+
+
+def passes(cost: Cost, seen: float, batches: float) -> Amount:
+    """Forward passes of ``seen`` images in so many batches."""
+    return Amount(cost.operations * seen, cost.features * seen, cost.layers * batches)
+
+
+def cost_for(start: Pretrained, images: Images) -> Cost:
+    """What an image costs in the network of a start."""
+    return cost_of(cast(Hashable, start.model), images.channels, images.size)  # as all frozen specs are
+
+
+def links(run: Run) -> int:
+    """How many pairs of agents a link joins."""
+    return 0 if run.graph is None else _links(cast(Hashable, run.graph), run.agents)
+
+
+@lru_cache(maxsize=256)
+def _links(graph: AnyGraph, agents: int) -> int:
+    try:
+        return len({frozenset(edge) for edge in graph.edges(agents)})
+    except InputError:
+        return agents

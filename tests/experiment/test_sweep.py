@@ -1,0 +1,312 @@
+"""A whole study in one process: what single commands give, in the best order, and within the time."""
+
+import copy
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+import torch
+from support.faults import TRAINING, Study
+from support.pictures import fill
+from support.small import command
+
+from dimat.data import ImageSet
+from dimat.experiment import interruption
+from dimat.experiment.config import parse_study
+from dimat.experiment.interruption import Interrupted, asked_to_leave, has_time_for, leave_by
+from dimat.experiment.kept import KeptData
+from dimat.experiment.layout import Layout
+from dimat.experiment.runner import Runner
+from dimat.experiment.sweep import in_order, jobs_of, sweep
+from dimat.io.files import read_tensors, write_tensors
+
+
+def results(study):
+    """All that a study wrote, but for what it said on the way."""
+    return {name: content for name, content in study.contents().items() if not name.startswith("logs/")}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The small study, made by its single commands, and what they wrote."""
+    study = Study(tmp_path_factory.mktemp("single"), seeds=[0, 1])
+    for step in TRAINING:
+        code, said = study(step)
+        assert code == 0, said
+    return results(study)
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """The same study, of which nothing is done."""
+    return Study(tmp_path / "swept", seeds=[0, 1])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The same study after a sweep, and what that said."""
+    study = Study(tmp_path_factory.mktemp("whole"), seeds=[0, 1])
+    code, said = study("sweep")
+    assert code == 0, said
+    return study, said
+
+
+def test_a_sweep_gives_what_single_commands_give(made, whole):
+    study, _ = whole
+    assert results(study) == made
+    assert not study.temporary()
+
+
+def test_the_terminal_has_a_line_for_each_job(whole):
+    study, said = whole
+    jobs = jobs_of(Runner(study.study, study.layout))
+    first, *lines, last = said.splitlines()
+    assert f"{len(jobs)} of {len(jobs)} to do" in first and "records.csv written" in last
+    assert len(lines) == len(jobs)
+    for number, (job, line) in enumerate(zip(jobs.values(), lines, strict=True), 1):
+        assert f"{job.name}: done in" in line and f"{len(jobs) - number} remain" in line
+    run = next(iter(study.study.runs))
+    assert "round 3 of 3, merged" in study.layout.log("train", run).read_text()
+
+
+def test_a_second_sweep_has_nothing_to_do(made, whole):
+    study, _ = whole
+    before = {path: path.stat().st_mtime_ns for path in study.layout.root.glob("*/**/*") if path.is_file()}
+    code, said = study("sweep")
+    assert code == 0 and "0 of" in said
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert results(study) == made
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
+def test_a_sweep_that_is_asked_to_leave_goes_on_where_it_was(number, made, swept):
+    for turn in range(3):
+        process = swept.start("sweep")
+        wait_for(process, lambda: "to do" in said_by(swept))  # it listens
+        wait_for(process, swept.temporary)
+        time.sleep(0.2 * turn)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+        process.join()
+        code, said = process.exitcode, said_by(swept)
+        (swept.folder / "log").unlink()
+        assert code in (0, 75), said
+        assert code == 0 or ("asked to leave; run again to go on" in said and " remain" in said)
+    code, said = swept("sweep")
+    assert code == 0, said
+    assert results(swept) == made
+    assert not swept.temporary()
+
+
+def said_by(study):
+    log = study.folder / "log"
+    return log.read_text() if log.exists() else ""
+
+
+def wait_for(process, condition):
+    while process.is_alive() and not condition():
+        time.sleep(0.005)
+
+
+def test_a_sweep_ends_before_its_minutes_do(made, swept):
+    for _ in range(2):
+        began = time.monotonic()
+        code, said = swept("sweep", "--minutes", "0.1")
+        assert time.monotonic() - began < 6 + 0.5
+        assert code == 0 or (code == 75 and "run again to go on" in said), said
+    code, said = swept("sweep", "--minutes", "10")
+    assert code == 0, said
+    assert results(swept) == made
+
+
+def test_what_cannot_reach_a_checkpoint_is_not_begun(tmp_path):
+    data = {"name": "digits", "train_limit": 1300, "test_limit": 30}
+    study = Study(tmp_path, model={"name": "resnet20", "width": 32}, data=data, tuning=None)
+    code, said = study("sweep", "--minutes", "0.7")
+    assert code == 75
+    assert "out of time; run again to go on with pretrain" in said.splitlines()[-1]
+    assert {path.parent.name for path in study.layout.root.rglob("*.*")} <= {"data", "partitions", "logs"} | {
+        "prepare",
+        "partition",
+    }
+
+
+@pytest.fixture
+def limit():
+    """A time limit in so many seconds, for the length of a test."""
+    yield lambda seconds: leave_by(time.monotonic() + seconds)
+    leave_by(None)
+
+
+def test_a_limit_is_a_request_when_another_round_would_not_fit(limit, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(interruption.time, "monotonic", lambda: now[0])
+    limit(105.0)
+    assert has_time_for(40, saving=10)
+    now[0] += 40  # the first round
+    assert not asked_to_leave()  # a round of 40 s and a checkpoint of 10 s fit in 65, with a quarter to spare
+    now[0] += 1
+    assert asked_to_leave(saving=10)
+    assert not asked_to_leave(saving=1)
+    assert not has_time_for(40, saving=10)  # another job's first round
+    assert has_time_for(20, saving=10)
+
+
+def test_what_takes_longer_than_ever_ends_in_the_middle(limit):
+    limit(interruption.LEAVING + 0.2)
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match="out of time; run again to go on after the last checkpoint"):
+        while time.monotonic() - began < 10:
+            time.sleep(0.01)
+    assert time.monotonic() - began < 1
+
+
+def test_without_a_limit_nobody_is_asked():
+    assert not asked_to_leave(saving=1e9) and has_time_for(1e9, 1e9)
+
+
+def test_all_settings_with_their_first_seed_come_before_any_with_its_second(small):
+    variants = [{"method": "wa", "seeds": [7, 8]}, {"partition": "classes", "seeds": 5}]
+    study = parse_study(small | {"method": ["dimat", "dpsgd"], "seeds": [3, 1], "variants": variants}, "s")
+    found = [(run.method.name, run.partition.name, run.seed) for run in in_order(study.runs)]
+    assert found == [
+        ("dimat", "iid", 3),
+        ("dpsgd", "iid", 3),
+        ("wa", "iid", 7),
+        ("dimat", "classes", 5),
+        ("dpsgd", "classes", 5),
+        ("dimat", "iid", 1),
+        ("dpsgd", "iid", 1),
+        ("wa", "iid", 8),
+    ]
+
+
+def test_jobs_come_after_what_they_need(small, tmp_path):
+    study = parse_study(small | {"method": ["dimat", "pooled"], "seeds": [0, 1], "tuning": {}}, "small")
+    jobs = jobs_of(Runner(study, Layout(tmp_path)))
+    names = list(jobs)
+    kinds = ("prepared", "partitioned", "pretrained", "tuned", "runs")
+    assert len(jobs) == sum(len(getattr(study, kind)) for kind in kinds)
+    for name, job in jobs.items():
+        assert all(names.index(before) < names.index(name) for before in job.after)
+    trained = [name for name in names if name.startswith("train ")]
+    started = [name for name in names if name.startswith("pretrain ") and "seed1-" in name]
+    # the second seed's starts are made when they are needed, not before
+    assert all(names.index(trained[1]) < names.index(name) for name in started)
+
+
+def test_one_run_that_diverges_does_not_stop_the_others(dimat, small, write_config, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    small["method"] = [{"name": "dpsgd", "learning_rate": 1e3}, "dimat", "local"]
+    done = dimat("sweep", write_config(small))
+    assert done.returncode == 2
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("dimat: error: ") and "diverged" in error and "1 of 3 runs are not there" in error
+    (line,) = (line for line in caplog.messages if "diverged in" in line)
+    assert "train digits-plain-iid-3-ring-dpsgd" in line
+    found = {path.parent.name for path in (tmp_path / "results" / "small" / "runs").glob("*/records.csv")}
+    assert len(found) == 2 and not any("dpsgd" in name for name in found)
+    assert not (tmp_path / "results" / "small" / "records.csv").exists()
+
+
+def test_what_needs_a_start_that_diverged_is_not_begun(dimat, small, write_config, caplog):
+    caplog.set_level(logging.INFO)
+    small["training"]["optimizer"] = {"name": "sgd", "learning_rate": 1e3}
+    small["training"]["pretrain_epochs"] = 30
+    small["method"] = ["dimat", "local"]
+    done = dimat("sweep", write_config(small))
+    assert done.returncode == 2
+    assert caplog.text.count("not begun, as pretrain digits-plain-iid-3-seed0") == 2
+    assert "2 of 2 runs are not there" in done.stderr.splitlines()[-1]
+
+
+def test_processes_for_agents_are_refused_in_one_line(dimat, small, write_config, tmp_path):
+    done = dimat("sweep", write_config(small | {"communication": "ranks"}))
+    assert done.returncode == 2
+    assert done.stderr.startswith("dimat: error: communication: 'ranks' needs a process for each agent")
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "x"])
+def test_minutes_are_a_number(minutes, dimat, small, write_config):
+    done = dimat("sweep", write_config(small), "--minutes", minutes)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dimat: error: --minutes: expected a finite number from 0.1")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_data_are_read_once(small, tmp_path, monkeypatch):
+    read = []
+    load = ImageSet.load
+    monkeypatch.setattr(ImageSet, "load", lambda path: read.append(path) or load(path))
+    study = parse_study(small | {"method": ["dimat", "local", "dpsgd"], "seeds": [0, 1]}, "small")
+    sweep(study, Layout(tmp_path))
+    assert len(read) == 1
+
+
+@pytest.fixture
+def data_files(digits, tmp_path):
+    """Three prepared data sets of one size."""
+    paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    for path in paths:
+        digits.save(path)
+    return paths
+
+
+def test_data_that_are_kept_are_read_again_when_they_change(data_files):
+    kept, path = KeptData(), data_files[0]
+    first = kept.load(path, torch.device("cpu"))
+    assert kept.load(path, torch.device("cpu")) is first
+    tensors, about = read_tensors(path)
+    tensors["train_images"][0] += 1
+    write_tensors(path, tensors, about)
+    again = kept.load(path, torch.device("cpu"))
+    assert again.fingerprint != first.fingerprint
+    assert again.fingerprint == again.images.fingerprint()
+
+
+def test_no_more_data_are_kept_than_there_is_room_for(data_files):
+    one, two, three = data_files
+    kept = KeptData(most=2 * one.stat().st_size)
+    cpu = torch.device("cpu")
+    first, second = kept.load(one, cpu), kept.load(two, cpu)
+    assert kept.load(one, cpu) is first
+    kept.load(three, cpu)  # the second was used longest ago
+    assert kept.load(one, cpu) is first
+    assert kept.load(two, cpu) is not second
+    nothing = KeptData(most=one.stat().st_size - 1)
+    assert nothing.load(one, cpu) is not nothing.load(one, cpu)
+
+
+NOT_NEEDED = ("snakemake", "pandas", "matplotlib", "cvxpy", "sklearn", "torchvision", "flint", "typst")
+
+
+def test_a_sweep_needs_torch_and_little_else(small, tmp_path, write_config):
+    """As on a machine where nothing else is installed: no other import is even tried."""
+    fill(tmp_path / "images")
+    small |= {"data": {"name": "folder", "path": "images"}, "agents": 2, "method": ["dimat", "wa", "dpsgd"]}
+    small["training"] |= {"batch_size": 2, "rounds": 2}
+    program = f"""
+import sys
+for name in {NOT_NEEDED}:
+    sys.modules[name] = None  # to import it is an error
+sys.argv = ["dimat", "sweep", {str(write_config(small))!r}]
+from dimat.cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "small" / "records.csv").is_file()
+
+
+def test_a_sweep_is_a_command(small, write_config, tmp_path):
+    done = subprocess.run(
+        command("sweep", write_config(copy.deepcopy(small))), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "records.csv written" in done.stderr
