@@ -112,13 +112,15 @@ class OneOf:
         several = len(get_args(source)) > 1
         kind = Annotated[source, Field(discriminator="name")] if several else source
         schema = handler.generate_schema(kind) if several else handler(source)
-        return core_schema.no_info_before_validator_function(expand, schema)
+        short = [
+            spec.model_fields["name"].default
+            for spec in get_args(source) or (source,)
+            if not any(field.is_required() for field in spec.model_fields.values())
+        ]
+        return core_schema.no_info_before_validator_function(expand, schema, metadata={"short": short})
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
-        full = handler(schema)
-        alternatives = [handler.resolve_ref_schema(each) for each in full.get("oneOf", [full])]
-        short = [each["properties"]["name"]["const"] for each in alternatives if each["required"] == ["name"]]
-        return {"anyOf": [{"enum": short}, full]}
+        return {"anyOf": [{"enum": schema.get("metadata", {})["short"]}, handler(schema)]}
 
 
 @dataclass(frozen=True)

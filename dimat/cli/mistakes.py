@@ -35,7 +35,7 @@ def misused(error: Any) -> str:
     if parameter is not None:
         name = max(parameter.opts, key=len)
         return f"{name}: {error.message or f'missing; expected a value (see {context.command_path} --help)'}"
-    if hasattr(error, "possibilities"):
+    if hasattr(error, "possibilities") and hasattr(error, "option_name"):
         known = [max(each.opts, key=len) for each in command.params if each.param_type_name == "option"]
         expected = f"expected one of {', '.join([*known, '--help'])}"
         return f"{error.option_name}: {context.command_path} has no such option; {expected}"
