@@ -1,6 +1,7 @@
 """Networks on labelled images, of which every agent holds a share."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from dimat.arithmetic import arithmetic
 from dimat.data.augmentation import Augmentation
 from dimat.data.image_set import ImageSet
 from dimat.data.partitions import Shares
@@ -144,9 +146,9 @@ class ImageTask(NetworkTask):
             sizes[-2:] = [size + 1]
         return list(rows.split(sizes))
 
-    def _arithmetic(self) -> torch.autocast:
-        """The context of forward passes: bfloat16 where ``low_precision`` allows it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        """The context of forward passes."""
+        return arithmetic(self.device, self.low_precision)
 
 
 def check_holdings(shares: Shares) -> None:
