@@ -74,8 +74,7 @@ class Networks(Agents):
     def parameters(self, values: Tensor) -> None:
         with torch.no_grad():
             for network, vector in zip(self.models, values, strict=True):
-                for name, tensor in self._by_name(vector).items():
-                    network.get_parameter(name).copy_(tensor)
+                torch._foreach_copy_(list(network.parameters()), list(self._by_name(vector).values()))
 
     @property
     @override
@@ -199,7 +198,8 @@ class Networks(Agents):
             self._check_finite(row, what)
 
     def _check_finite(self, row: int, what: str, *more: Tensor) -> None:
-        if all(torch.isfinite(tensor).all() for tensor in (*self.models[row].state_dict().values(), *more)):
+        tensors = (*self.models[row].state_dict().values(), *more)
+        if torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all():
             return
         raise Diverged(
             f"training: agent {self.local_agents[row]} diverged (loss or weights are not finite) in {what}; "

@@ -68,8 +68,7 @@ class ImageTask(NetworkTask):
         mean_share = sum(map(len, shares.train)) / self.agents
         self.steps_per_epoch = max(1, round(mean_share / batch_size))
         self.holdings = [
-            torch.from_numpy(numpy.union1d(*own)).to(self.device)
-            for own in zip(shares.pretrain, shares.train, strict=True)
+            torch.from_numpy(numpy.union1d(*own)) for own in zip(shares.pretrain, shares.train, strict=True)
         ]
 
     @override
@@ -93,8 +92,8 @@ class ImageTask(NetworkTask):
         """An agent's images in random order, in batches, augmented."""
         share = torch.from_numpy(self._of_phase(phase)[agent])
         generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
-        order = share[torch.randperm(len(share), generator=generator)].to(self.device)
-        draws = self.augmentation.draw(len(order), generator)
+        order = self._sent(share[torch.randperm(len(share), generator=generator)])
+        draws = self._sent(self.augmentation.draw(len(order), generator))
         labels = self._split(self.data.train_labels[order])
         return map(Batch, self._batches(self.data.train_images, order, draws), labels)
 
@@ -112,19 +111,23 @@ class ImageTask(NetworkTask):
         self, holders: Sequence[int], limit: int | None, augmented: bool, generator: torch.Generator
     ) -> Pass:
         indices = torch.cat([self.holdings[holder] for holder in holders])
-        chosen = indices[torch.randperm(len(indices), generator=generator)][:limit]
-        draws = self.augmentation.draw(len(chosen), generator) if augmented else None
+        chosen = self._sent(indices[torch.randperm(len(indices), generator=generator)][:limit])
+        draws = self._sent(self.augmentation.draw(len(chosen), generator)) if augmented else None
         return lambda: self._batches(self.data.train_images, chosen, draws)
 
     @override
     def test_inputs(self, limit: int | None, generator: torch.Generator) -> Pass:
         images = self.data.test_images
-        chosen = torch.randperm(len(images), generator=generator)[:limit].to(self.device)
+        chosen = self._sent(torch.randperm(len(images), generator=generator)[:limit])
         return lambda: self._batches(images, chosen)
 
     @override
     def held_bytes(self, agent: int) -> int:
         return self.data.train_images[0].nbytes * len(self.holdings[agent])
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        """What was drawn for a whole pass, on the device: sent once, not batch by batch."""
+        return drawn.to(self.device, non_blocking=True)
 
     def _of_phase(self, phase: Phase) -> list[numpy.ndarray]:
         return self._shares.pretrain if phase == "pretrain" else self._shares.train
@@ -164,11 +167,12 @@ def check_holdings(shares: Shares) -> None:
 def scores_of(objective: Objective, network: nn.Module, data: ImageSet) -> dict[str, float]:
     """Mean scores over the test images of ``data``; leaves the network in evaluation mode."""
     network.eval()
-    totals: dict[str, float] = {}
+    totals: dict[str, Tensor] = {}
     batches = zip(data.test_images.split(EVALUATED), data.test_labels.split(EVALUATED), strict=True)
     with torch.no_grad():
         for images, labels in batches:
             outputs = network(data.normalized(images)).float()
             for name, total in objective.scores(outputs, labels).items():
-                totals[name] = totals.get(name, 0.0) + total
-    return {name: total / len(data.test_labels) for name, total in totals.items()}
+                totals[name] = totals.get(name, 0.0) + total.double()
+    sums = torch.stack(list(totals.values())).tolist()  # the device is waited for here alone
+    return {name: total / len(data.test_labels) for name, total in zip(totals, sums, strict=True)}
