@@ -120,7 +120,7 @@ class _Sums:
     def correlations(self) -> dict[Pair, Tensor]:
         """Covariance over the product of standard deviations of each link; 0 where a channel does not vary.
 
-        This uses up the sums.
+        They lie on the CPU. This uses up the sums.
         """
         shift = torch.stack(self._shift).double()
         mean, square = (total.view_as(shift) / max(self._count, 1) for total in (self._first, self._square))
@@ -128,11 +128,11 @@ class _Sums:
         # Below single-precision round-off of its own scale a channel is constant.
         varies = variance > 1e-12 * (square + shift.square())
         deviation = torch.where(varies, variance, torch.inf).sqrt()
-        found = {}
         for (i, j), product in zip(self._links, self._product, strict=True):
             product.div_(self._count).sub_(torch.outer(mean[i], mean[j]))
-            found[i, j] = product.div_(torch.outer(deviation[i], deviation[j])).clamp_(-1, 1)
-        return found
+            product.div_(torch.outer(deviation[i], deviation[j])).clamp_(-1, 1)
+        # Orders are found on the CPU: one copy for all links, for which it waits.
+        return dict(zip(self._links, self._product.cpu(), strict=True))
 
 
 def _runs(links: list[Pair]) -> list[tuple[int, int, int, slice]]:
