@@ -203,7 +203,7 @@ class Runner:
                     "communication": communicator.progress(),
                     "steps_taken": [steps[agent] for agent in sorted(steps)],
                 }
-                tensors = communicator.collect(agents.tensors(optimizers=keeps))
+                tensors = communicator.gather(agents.tensors(optimizers=keeps))
                 if communicator.is_main:
                     checkpoint.save(tensors, progress)
             if leave:

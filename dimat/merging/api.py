@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -114,14 +115,14 @@ def matched(
     else:
         relative = {pair: matched_pair(similarities[pair], groups, Reward()) for pair in pairs}
         permutations = [in_place([0], groups)[0], *(relative[0, j] for j in others)]
-    reached = {group.name: objectives(group, relative, similarities) for group in groups if pairs}
-    return Merged(
-        models[0],
-        permutations,
-        {name: value for name, (value, _) in reached.items()},
-        {name: value for name, (_, value) in reached.items()},
-        groups,
-    )
+    found = objectives(groups, relative, similarities)
+    means = [
+        {group.name: float(numpy.mean([found[group.name, pair][kind] for pair in pairs])) for group in groups}
+        if pairs
+        else {}
+        for kind in (0, 1)
+    ]
+    return Merged(models[0], permutations, *means, groups)
 
 
 def check_alike(models: Sequence[nn.Module]) -> None:
