@@ -288,6 +288,9 @@ class Study(Experiment):
     """Bandwidth and latency for simulated times in comparisons of methods; null simulates none."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
+    deterministic: bool = True
+    """On a GPU, take only algorithms that give the same bits each time, which may be slower: a run that is resumed
+    then gives the numbers of an undisturbed one. CPUs always do, and are not affected."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
     keep_checkpoints: bool = False
@@ -299,8 +302,8 @@ class Study(Experiment):
 
     @cached_property
     def content(self) -> str:
-        """SHA-256 over all that results depend on: not where and with how many threads they are made."""
-        execution = {"device", "threads", "checkpoint_seconds", "keep_checkpoints"}
+        """SHA-256 over all that results depend on: not where and how they are made."""
+        execution = {"device", "threads", "deterministic", "checkpoint_seconds", "keep_checkpoints"}
         text = json.dumps(self.model_dump(mode="json", exclude=execution), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -51,6 +51,21 @@ def in_slurm(environment: Mapping[str, str]) -> bool:
     return "SLURM_JOB_ID" in environment
 
 
+def prepare_device(device: torch.device, deterministic: bool) -> None:
+    """Let a GPU take algorithms that give the same bits each time, or whichever are fastest.
+
+    This must come before the first product on it. CPUs give the same bits anyway.
+    """
+    if device.type != "cuda":
+        return
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may choose by its workspace
+    torch.use_deterministic_algorithms(deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+
+
 def visible(environment: Mapping[str, str], count: int) -> list[str]:
     """Names of the GPUs that this job may use, in torch's order, of the ``count`` that torch sees.
 

@@ -30,7 +30,7 @@ from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
 from dimat.errors import InputError
 from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Study, Tuned
-from dimat.experiment.devices import choose_device
+from dimat.experiment.devices import choose_device, prepare_device
 from dimat.experiment.interruption import Interrupted, asked_to_leave
 from dimat.experiment.layout import Layout
 from dimat.experiment.measure import measure, summary
@@ -338,13 +338,15 @@ class Runner:
     ) -> Networks:
         """The agents of a start with their images, as initialized; trained as ``training`` says."""
         torch.set_num_threads(self.study.threads)
+        device = choose_device(self.study.device, self.layout.locks)
+        prepare_device(device, self.study.deterministic)
         training = training or start.training
         data = ImageSet.load(self.layout.prepared(start.partitioned.prepared.id))
         path = self.layout.partitioned(start.partitioned.id)
         task = ImageTask(
             start.task,
             start.model,
-            data.to(choose_device(self.study.device, self.layout.locks)),
+            data.to(device),
             Shares.load(path, data.fingerprint(), len(data.train_labels)),
             Augmentation(start.data.flip, start.data.crop),
             start.randomness,
