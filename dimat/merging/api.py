@@ -153,6 +153,6 @@ def batches_of(images: Tensor | Iterable[Any], batch_size: int, device: torch.de
 
     def start() -> Iterator[Tensor]:
         for batch in batches:
-            yield (batch if isinstance(batch, Tensor) else batch[0]).to(device)
+            yield (batch if isinstance(batch, Tensor) else batch[0]).to(device, non_blocking=True)
 
     return start

@@ -67,4 +67,5 @@ class SwarmSgd(OwnMomentum, EveryStep):
             for row, agent in met:
                 x[row] = (x[row] + received[other[agent], agent]) / 2
             agents.parameters = x
-        agents.state["steps"] = torch.tensor(taken, dtype=torch.float64)[:, None].to(agents.state["steps"].device)
+        numbers = torch.tensor(taken, dtype=torch.float64)[:, None]
+        agents.state["steps"] = numbers.to(agents.state["steps"].device, non_blocking=True)

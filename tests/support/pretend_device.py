@@ -22,6 +22,7 @@ CPU = torch.device("cpu")
 WAITING = {
     aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default,
     aten.bincount.default, aten._unique2.default, aten.unique_dim.default, aten.unique_consecutive.default,
+    aten._to_sparse_csr.default, aten._to_sparse.default,
 }  # fmt: skip
 """Operations whose result, or whose shape, the CPU has to know before it goes on."""
 JOINING = {aten.cat.default, aten.stack.default}

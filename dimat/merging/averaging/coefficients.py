@@ -80,7 +80,7 @@ def tuned_average(
         network.load_state_dict(merged)
         for module in network.modules():
             module.training = isinstance(module, _BatchNorm)
-        rows = rows.to(next(network.parameters()).device)
+        rows = rows.to(next(network.parameters()).device, non_blocking=True)
         with torch.enable_grad():
             rows = _tuned(rows, network, states, layers, _cycled(batches, steps), learning_rate)
         tuned = mixed(states, layers, rows)
