@@ -40,6 +40,7 @@ def agents_on(digits):
             batch_size=options.batch_size,
             low_precision=options.precision == "bfloat16",
         )
+        task.data.normalized(task.data.train_images[:1])  # what is computed once for a data set is there now
         return Networks(task, options, randomness)
 
     return make
