@@ -12,9 +12,10 @@ from torch import Tensor
 def product(weights: numpy.ndarray, values: Tensor) -> Tensor:
     """``weights`` (n, m) times ``values`` (m, d).
 
-    On a CPU the product is sparse: a row adds up its members in ascending order and looks at no other, so that
-    one program for all agents and a process for each give the same bits. A dense product rounds differently
-    when it has other rows. On a GPU it is dense all the same, as sparse ones there give other bits each time.
+    On a CPU the product is sparse: a row adds up its members in ascending order and looks at no other, so
+    that one program for all agents and a process for each give the same bits. A dense product rounds
+    differently when it has other rows. On a GPU it is dense all the same, as sparse ones there give other
+    bits each time.
     """
     matrix = _on_device(weights.tobytes(), weights.dtype.str, weights.shape, values.dtype, values.device)
     return (matrix if values.device.type != "cpu" else _sparse(matrix)) @ values

@@ -27,7 +27,7 @@ STARTING = 300.0
 
 
 def join(device: torch.device) -> torch.device:
-    """Meet the other processes; where tensors must lie to be sent. `InputError` if nothing has started them."""
+    """Meet the others; where tensors must lie to be sent. `InputError` if nothing started processes."""
     environment = launcher_environment(os.environ)
     if environment is None:
         raise InputError(
@@ -131,9 +131,7 @@ class Ranks(Communicator):
             if size
         }
         self._swap(packed, arriving)
-        return {
-            (sender, self.rank): unpack(message, self.device) for sender, message in arriving.items()
-        }
+        return {(sender, self.rank): unpack(message, self.device) for sender, message in arriving.items()}
 
     @override
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:

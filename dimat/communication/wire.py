@@ -36,8 +36,8 @@ def _bytes(tensor: Tensor) -> Tensor:
 def unpack(message: Tensor, device: torch.device | None = None) -> Any:
     """The value that was packed into ``message``; tensors are copies.
 
-    What lay on a device where it was packed lies on this ``device``, that of the receiver, which may be another;
-    what lay on the CPU lies there, and without a device so does everything.
+    What lay on a device where it was packed lies on this ``device``, that of the receiver, which may be
+    another; what lay on the CPU lies there, and without a device so does everything.
     """
     content = message.cpu()
     start = 8 + int.from_bytes(bytes(content[:8].tolist()), "little")

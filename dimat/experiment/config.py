@@ -289,8 +289,8 @@ class Study(Experiment):
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
     deterministic: bool = True
-    """On a GPU, take only algorithms that give the same bits each time, which may be slower: a run that is resumed
-    then gives the numbers of an undisturbed one. CPUs always do, and are not affected."""
+    """On a GPU, take only algorithms that give the same bits each time, which may be slower: a run that is
+    resumed then gives the numbers of an undisturbed one. CPUs always do, and are not affected."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
     keep_checkpoints: bool = False

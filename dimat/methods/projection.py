@@ -14,7 +14,7 @@ CHUNK = 2**26
 
 
 class Problem(NamedTuple):
-    """The vectors to be projected, ``gradients`` (n, d), and ``constraints[i]``, the vectors (d,) for row i."""
+    """The vectors to be projected, ``gradients`` (n, d), and ``constraints[i]``, those (d,) for row i."""
 
     gradients: Tensor
     constraints: Sequence[Sequence[Tensor]]
@@ -73,7 +73,7 @@ def project_each(problems: Sequence[Problem], margin: float = 0.0) -> list[Tenso
 
 
 class _Dual(NamedTuple):
-    """What the dual forms of n problems need: ``gram`` (n, m, m), ``slope`` and ``norms`` (n, m), ``scale`` (n,).
+    """What the dual forms of n rows need: ``gram`` (n, m, m), ``slope`` and ``norms`` (n, m), ``scale`` (n,).
 
     ``slope`` is that of the dual objective at the least v.
     """

@@ -140,7 +140,7 @@ def structure(model: nn.Module) -> Hashable | None:
 
 
 def plain(value: object) -> Hashable | None:
-    """An attribute as a key, in which 1 is not True; `None` for what may change or hold more than it shows."""
+    """An attribute as a key, in which 1 is not True; `None` for what may hold more than it shows."""
     if isinstance(value, list | tuple):
         items = tuple(map(plain, value))
         return None if None in items else (type(value), items)

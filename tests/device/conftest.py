@@ -3,7 +3,7 @@
 import numpy
 import pytest
 import torch
-from support.pretend_device import CPU, DEVICE, pretend_device
+from support.pretend_device import pretend_device
 
 from dimat.agents.networks import Networks
 from dimat.agents.training import Training
@@ -28,7 +28,9 @@ def agents_on(digits):
 
     def make(device, agents=3, model=None, images=30, **training):
         options = Training(**{"batch_size": 10, "pretrain_epochs": 1, **training})
-        dealt = Iid().shares(digits.train_labels.numpy()[: agents * images], agents, numpy.random.default_rng(0))
+        dealt = Iid().shares(
+            digits.train_labels.numpy()[: agents * images], agents, numpy.random.default_rng(0)
+        )
         randomness = Randomness("device", 0)
         task = ImageTask(
             Classification(),
@@ -56,5 +58,3 @@ def assert_same():
             assert torch.equal(tensor.cpu(), other[name].cpu()), name
 
     return compare
-
-

@@ -41,8 +41,11 @@ METHODS = [*({"name": name} for name in known_methods), *(
     {"name": name, **form} for name, forms in FORMS.items() for form in forms
 )]  # fmt: skip
 MATCHINGS = [
-    *({"matcher": matcher, "alignment": alignment}
-      for matcher in ("activation", "weight", "activation-weight") for alignment in ("per_edge", "consistent")),
+    *(
+        {"matcher": matcher, "alignment": alignment}
+        for matcher in ("activation", "weight", "activation-weight")
+        for alignment in ("per_edge", "consistent")
+    ),
     {"passes": 2, "rematch": "sticky"},
     {"rematch": "first_meeting"},
     {"rematch": "margin", "alignment": "consistent"},

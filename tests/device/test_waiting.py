@@ -1,4 +1,4 @@
-"""How often the CPU waits for a device: not once a step, a batch or a link, where numbers do not ask for it."""
+"""How often the CPU waits for a device: not once a step, a batch or a link, where nothing asks for it."""
 
 from unittest import mock
 
@@ -35,7 +35,9 @@ def counted(device: PretendDevice, action) -> tuple[int, int]:
 
 @pytest.mark.parametrize("batch_size", [15, 5])
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_local_training_waits_once_an_agent_however_many_steps_it_takes(device, agents_on, batch_size, epochs):
+def test_local_training_waits_once_an_agent_however_many_steps_it_takes(
+    device, agents_on, batch_size, epochs
+):
     agents = agents_on(DEVICE, batch_size=batch_size, epochs=epochs)
     waits, sent = counted(device, lambda: agents.train(1))
     assert waits == agents.agents  # whether all is finite
@@ -51,7 +53,7 @@ def test_pretraining_waits_once_an_agent(device, agents_on, batch_size):
 
 @pytest.mark.parametrize("name", EVERY_STEP)
 def test_steps_of_all_agents_wait_for_nothing(device, agents_on, name):
-    """But for CGA's, each of which waits once. SwarmSGD counts steps on the CPU and reads them once a round."""
+    """But for CGA's, each of which waits once. SwarmSGD reads once a round how many steps were taken."""
     method = known_methods[name]()
     found = {}
     for epochs in (1, 4):
@@ -92,7 +94,7 @@ def test_evaluation_waits_once_a_network(device, agents_on, size, monkeypatch):
 
 GRAPHS = {"ring of 5": (Ring(), 5), "complete 6": (Complete(), 6)}
 ONCE_A_MERGE = 3
-"""Distances before and after, and what the matching has gained: each is read for all links and groups at once."""
+"""Distances before and after, and what the matching has gained, each of all links and groups at once."""
 
 
 def merged(device, agents, graph, matching, calibration, averaging=None):
@@ -140,27 +142,29 @@ def test_tuned_coefficients_wait_for_nothing(device, agents_on):
 @pytest.mark.parametrize("matcher", ["weight", "activation-weight"])
 @pytest.mark.parametrize("alignment", ["per_edge", "consistent"])
 def test_matching_by_weights_waits_once_an_assignment(device, agents_on, matcher, alignment):
-    """Each depends on those before it. Norms are read once a link."""
+    """Each depends on those before it. Norms are read once a link, and again if a common frame is found."""
     networks = agents_on(DEVICE, agents=5)
     matching = Matching(matcher={"name": matcher}, alignment=alignment)
     with mock.patch.object(frames, "best_permutation", wraps=frames.best_permutation) as found:
         waits, _ = merged(device, networks, Ring(), matching, Calibration(limit=30))
     groups = len(networks.symmetry)
-    assert waits <= found.call_count + 5 + (matcher != "weight") * groups + ONCE_A_MERGE
+    norms = 5 * (1 + (alignment == "consistent"))
+    assert waits <= found.call_count + norms + (matcher != "weight") * groups + ONCE_A_MERGE
 
 
 def test_networks_of_one_structure_are_traced_once(device, agents_on):
-    """However many merges, agents and repairs there are."""
+    """In training and in evaluation mode, however many merges, agents and repairs there are."""
     networks = agents_on(DEVICE, agents=3)
     tracing._graphs.clear()
     with mock.patch.object(tracing.fx, "Tracer", wraps=tracing.fx.Tracer) as tracer:
         for repair in ("recalibrate", "repair"):
             for _ in range(2):
                 merged(device, networks, Ring(), Matching(), Calibration(limit=20, repair=repair))
-        assert tracer.call_count == 1
+        assert tracer.call_count <= 2
+        before = tracer.call_count
         other = agents_on(DEVICE, agents=2, model=ResNet20(width=1), images=12)
         merged(device, other, Complete(), Matching(), Calibration(limit=10, repair="rescale"))
-        assert tracer.call_count == 2
+        assert before < tracer.call_count <= before + 2
 
 
 class Held(TorchDispatchMode):
@@ -181,11 +185,12 @@ def test_projections_hold_few_entries_in_double_precision(monkeypatch, margin):
     generator = torch.Generator().manual_seed(0)
     gradients = torch.randn(4, 1000, generator=generator)
     constraints = [[row, *torch.randn(3, 1000, generator=generator)] for row in gradients]
-    with Held() as whole:
+    whole, held = Held(), Held()
+    with whole:
         expected = projection.project(gradients, constraints, margin)
     assert whole.largest == 4 * 4 * 1000
     monkeypatch.setattr(projection, "CHUNK", 999)
-    with Held() as held:
+    with held:
         found = projection.project(gradients, constraints, margin)
     assert held.largest <= 999
     assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -193,8 +198,12 @@ def test_projections_hold_few_entries_in_double_precision(monkeypatch, margin):
 
 def test_low_precision_is_asked_for_in_one_place(agents_on):
     asked = []
-    with pretend_device(), mock.patch(
-        "dimat.arithmetic.autocast", lambda *given, **named: asked.append((*given, named)) or mock.MagicMock()
+    with (
+        pretend_device(),
+        mock.patch(
+            "dimat.arithmetic.autocast",
+            lambda *given, **named: asked.append((*given, named)) or mock.MagicMock(),
+        ),
     ):
         for precision in ("float32", "bfloat16"):
             agents = agents_on(DEVICE, agents=2, precision=precision, epochs=1)

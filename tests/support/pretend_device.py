@@ -1,8 +1,8 @@
 """A second device that needs no hardware: what would fail or wait on a GPU fails or is counted here.
 
 To torch its tensors lie on the device "meta"; the values they carry lie on the CPU, where every operation is
-carried out, so that numbers are those of the CPU. As on a GPU, a tensor of the device does not meet one of the
-CPU in an operation, unless that has no dimensions; what makes the CPU wait for the device is counted.
+carried out, so that numbers are those of the CPU. As on a GPU, a tensor of the device does not meet one of
+the CPU in an operation, unless that has no dimensions; what makes the CPU wait for the device is counted.
 """
 
 from collections import Counter
@@ -88,7 +88,8 @@ class PretendDevice(TorchDispatchMode):
     @property
     def waits(self):
         """How often the CPU waited for the device."""
-        return sum(self.counted[kind] for kind in ("to the CPU", "single numbers", "shapes", "waiting to send"))
+        kinds = ("to the CPU", "single numbers", "shapes", "waiting to send")
+        return sum(self.counted[kind] for kind in kinds)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -157,9 +158,7 @@ class PretendDevice(TorchDispatchMode):
     def _count_waiting(self, func, args, kwargs):
         if func is aten._local_scalar_dense.default:
             self.counted["single numbers"] += 1
-        elif func in WAITING or (
-            func is aten.repeat_interleave.Tensor and kwargs.get("output_size") is None
-        ):
+        elif func in WAITING or (func is aten.repeat_interleave.Tensor and kwargs.get("output_size") is None):
             self.counted["shapes"] += 1
         elif func in INDEXING:
             masks = [leaf for leaf in tree_leaves(args[1]) if isinstance(leaf, OnDevice)]

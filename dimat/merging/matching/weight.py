@@ -92,18 +92,17 @@ class InnerProducts(Similarity):
 
         All are computed before any is read, as the CPU waits for each reading of a device.
         """
-        found = []
-        for tensors in (self.ones, self.others):
-            there = {
-                group.name: [
-                    _channels(tensors[member.name], member, group).square().sum()
-                    for member in self._parameters(group)
-                ]
-                for group in self.groups
-            }
-            here = iter(torch.stack([each for of_group in there.values() for each in of_group]).tolist())
-            found.append({name: [next(here) for _ in of_group] for name, of_group in there.items()})
-        return found
+        there = [
+            [
+                _channels(tensors[member.name], member, group).square().sum()
+                for member in self._parameters(group)
+            ]
+            for tensors in (self.ones, self.others)
+            for group in self.groups
+        ]
+        here = iter(torch.stack([each for of_group in there for each in of_group]).tolist())
+        read = iter([[next(here) for _ in of_group] for of_group in there])
+        return [{group.name: next(read) for group in self.groups} for _ in range(2)]
 
     def _parameters(self, group: Group) -> list[Member]:
         return [member for member in group.members if member.name in self.ones]
