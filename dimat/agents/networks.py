@@ -74,7 +74,8 @@ class Networks(Agents):
     def parameters(self, values: Tensor) -> None:
         with torch.no_grad():
             for network, vector in zip(self.models, values, strict=True):
-                torch._foreach_copy_(list(network.parameters()), list(self._by_name(vector).values()))
+                for name, tensor in self._by_name(vector).items():
+                    network.get_parameter(name).copy_(tensor)
 
     @property
     @override

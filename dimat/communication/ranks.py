@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy
 import torch
 from torch import Tensor, distributed
-from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from typing_extensions import override
 
@@ -47,7 +46,8 @@ def join(device: torch.device) -> torch.device:
                 os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"
                 torch.cuda.set_device(device)
             distributed.init_process_group(
-                chosen, store=PrefixStore("agents", store), rank=rank, world_size=size, timeout=patience
+                chosen,
+                store=distributed.PrefixStore("agents", store),  # pyright: ignore[reportPrivateImportUsage], rank=rank, world_size=size, timeout=patience
             )
         except RuntimeError as error:
             why = str(error).splitlines()[0]

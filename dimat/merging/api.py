@@ -122,7 +122,7 @@ def matched(
         else {}
         for kind in (0, 1)
     ]
-    return Merged(models[0], permutations, *means, groups)
+    return Merged(models[0], permutations, means[0], means[1], groups)
 
 
 def check_alike(models: Sequence[nn.Module]) -> None:

@@ -62,7 +62,7 @@ def project_each(problems: Sequence[Problem], margin: float = 0.0) -> list[Tenso
     here = iter(torch.cat([part.flatten() for dual in duals for part in dual]).cpu().split(
         [part.numel() for dual in duals for part in dual]
     ))  # fmt: skip
-    solved = [_solution(*(next(here).view(part.shape) for part in dual), margin) for dual in duals]
+    solved = [_solution(_Dual(*[next(here).view(part.shape) for part in dual]), margin) for dual in duals]
     device = problems[0].gradients.device
     sent = torch.cat([v.flatten() for v in solved]).to(device, non_blocking=True)
     parts = sent.split([v.numel() for v in solved])
@@ -102,8 +102,9 @@ def _together(norms: Sequence[Tensor]) -> Tensor:
     return norms[0] if len(norms) == 1 else torch.stack(list(norms)).norm(dim=0)
 
 
-def _solution(gram: Tensor, slope: Tensor, norms: Tensor, scale: Tensor, margin: float) -> Tensor:
-    """The multipliers v (n, m) of constraints of norm 1."""
+def _solution(dual: _Dual, margin: float) -> Tensor:
+    """The multipliers v (n, m) of constraints of norm 1; changes the slope."""
+    gram, slope, norms, scale = dual
     least = margin * norms
     if margin:
         scale = torch.maximum(scale, least.amax(1))
