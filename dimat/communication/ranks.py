@@ -45,10 +45,8 @@ def join(device: torch.device) -> torch.device:
                 # Without it, nobody waits for messages that do not come: the GPU would, for ever.
                 os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"
                 torch.cuda.set_device(device)
-            distributed.init_process_group(
-                chosen,
-                store=distributed.PrefixStore("agents", store),  # pyright: ignore[reportPrivateImportUsage], rank=rank, world_size=size, timeout=patience
-            )
+            shared = distributed.PrefixStore("agents", store)  # pyright: ignore[reportPrivateImportUsage]
+            distributed.init_process_group(chosen, store=shared, rank=rank, world_size=size, timeout=patience)
         except RuntimeError as error:
             why = str(error).splitlines()[0]
             raise LostAgent(
