@@ -227,7 +227,7 @@ def precision(
     found = checked(threads, device, output)
     chosen = parsed("--data", AnyDataSet, data, {"train_limit": images})
     case = PrecisionCase(model, chosen.label(), agents, images, epochs, threads, found)
-    rows = measure(case, chosen)
+    rows = measure(case, chosen, Path("results") / "downloads")
     typer.echo(f"{'precision':9} {'same':>7} {'lost':>9} {'accuracy':>9}")
     for row in rows:
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.4f}"

@@ -113,7 +113,7 @@ def read(path: Path) -> list[Row]:
     """The rows of a table; `InputError` for a file that `dimat bench` did not write."""
     try:
         with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows: list[Row] = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: {error}; expected a table of `dimat bench ... --output`") from None
     for row in rows[:1]:

@@ -2,11 +2,13 @@
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from dimat.agents.networks import Networks
 from dimat.agents.training import Training
+from dimat.arithmetic import Precision, arithmetic
 from dimat.communication.in_process import InProcess
 from dimat.data import AnyDataSet, DataFolders
 from dimat.data.augmentation import Augmentation
@@ -21,7 +23,6 @@ from dimat.merging.matching.statistics import correlations
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merging
 from dimat.models import Plain, ResNet20, Vgg16
-from dimat.models.arithmetic import Precision, arithmetic
 from dimat.randomness import Randomness
 from dimat.tasks import Classification
 from dimat.tasks.images import ImageTask
@@ -59,10 +60,10 @@ class PrecisionRow:
     accuracy: float | None
 
 
-def measure(case: PrecisionCase, data: AnyDataSet) -> list[PrecisionRow]:
+def measure(case: PrecisionCase, data: AnyDataSet, downloads: Path) -> list[PrecisionRow]:
     """Assignments in every precision, and the accuracy of agents merged in it."""
     torch.set_num_threads(case.threads)
-    networks = trained(case, data)
+    networks = trained(case, data, downloads)
     exact = scores(networks, "float32", torch.float64)
     rows = [PrecisionRow(case, FLOAT64, 1.0, 0.0, None)]
     for precision in PRECISIONS:
@@ -80,9 +81,9 @@ def measure(case: PrecisionCase, data: AnyDataSet) -> list[PrecisionRow]:
     return rows
 
 
-def trained(case: PrecisionCase, data: AnyDataSet) -> Networks:
+def trained(case: PrecisionCase, data: AnyDataSet, downloads: Path) -> Networks:
     """Agents that learnt apart."""
-    images = data.prepared(DataFolders.from_environment(None)).to(torch.device(case.device))
+    images = data.prepared(DataFolders.from_environment(downloads)).to(torch.device(case.device))
     randomness = Randomness("benchmark", 0)
     labels = images.train_labels.cpu().numpy()
     shares = Iid().shares(labels, case.agents, randomness.numpy("partition"))

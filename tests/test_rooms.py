@@ -8,7 +8,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FROM_THE_GROUND_UP = {
     "dimat": [
-        *("errors", "randomness", "spec", "io", "topology", "communication", "models", "data", "tasks"),
+        *(
+            "errors",
+            "randomness",
+            "arithmetic",
+            "spec",
+            "io",
+            "topology",
+            "communication",
+            "models",
+            "data",
+            "tasks",
+        ),
         *("agents", "merging", "methods", "experiment", "cli", "__main__"),
     ],
     "theory": ["rows", "report", "problems", "gap", "bounds", "claims", "commands"],

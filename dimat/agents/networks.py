@@ -199,7 +199,8 @@ class Networks(Agents):
             self._check_finite(row, what)
 
     def _check_finite(self, row: int, what: str, *more: Tensor) -> None:
-        if all(torch.isfinite(tensor).all() for tensor in (*self.models[row].state_dict().values(), *more)):
+        tensors = (*self.models[row].state_dict().values(), *more)
+        if torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all():
             return
         raise Diverged(
             f"training: agent {self.local_agents[row]} diverged (loss or weights are not finite) in {what}; "

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dimat.agents.optimizers import Adam, AnyOptimizer
-from dimat.models.arithmetic import Precision
+from dimat.arithmetic import Precision
 from dimat.spec import Spec
 
 Count = Annotated[int, Field(ge=1)]

@@ -184,7 +184,6 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # reproducible matrix products on GPUs
     own = (merge_files.commands, whole_study.commands)
     for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):

@@ -125,8 +125,13 @@ class Communicator(ABC):
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
         """All processes' ``values``, by key; for measurements and checkpoints, not counted as sent.
 
-        Keys and values are numbers, text, tensors, `None`, and tuples, lists and mappings of such.
+        Keys and values are numbers, text, tensors, `None`, and tuples, lists and mappings of such. Tensors of
+        a device come to each process's own.
         """
+        return dict(values)
+
+    def gather(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+        """All processes' ``values`` in the main one, to be written, those of others on the CPU."""
         return dict(values)
 
     def progress(self) -> dict[str, Any]:

@@ -5,25 +5,28 @@ the others with a message that names it.
 """
 
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 import torch
 from torch import Tensor, distributed
+from torch.distributed.rendezvous import rendezvous
 from typing_extensions import override
 
 from dimat.communication.communicator import Communicator, Link, Message
 from dimat.communication.wire import pack, unpack
 from dimat.errors import InputError, LostAgent
 
+CPU = torch.device("cpu")
 STARTING = 300.0
 """Seconds that processes may take to start and to read their data, one more than the other."""
 
 
-def join(device: torch.device) -> None:
-    """Meet the other processes; `InputError` if nothing has started them."""
+def join(device: torch.device) -> torch.device:
+    """Meet the others; where tensors must lie to be sent. `InputError` if nothing started processes."""
     environment = launcher_environment(os.environ)
     if environment is None:
         raise InputError(
@@ -32,8 +35,36 @@ def join(device: torch.device) -> None:
         )
     os.environ.update(environment)
     if not distributed.is_initialized():
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=timedelta(seconds=STARTING))
+        patience = timedelta(seconds=STARTING)
+        try:
+            store, rank, size = next(rendezvous("env://", timeout=patience))
+            store.set_timeout(patience)
+            store.set(f"place/{rank}", place(device))
+            chosen = backend([store.get(f"place/{other}").decode() for other in range(size)])
+            if chosen == "nccl":
+                # Without it, nobody waits for messages that do not come: the GPU would, for ever.
+                os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"
+                torch.cuda.set_device(device)
+            shared = distributed.PrefixStore("agents", store)  # pyright: ignore[reportPrivateImportUsage]
+            distributed.init_process_group(chosen, store=shared, rank=rank, world_size=size, timeout=patience)
+        except RuntimeError as error:
+            why = str(error).splitlines()[0]
+            raise LostAgent(
+                f"the processes of the agents have not all come within {STARTING:g} s ({why}); run again"
+            ) from None
+    return device if distributed.get_backend() == "nccl" else CPU
+
+
+def place(device: torch.device) -> str:
+    """What a process computes on: one GPU of the world, by name, or a CPU."""
+    if device.type != "cuda":
+        return "cpu"
+    return f"{socket.gethostname()} {torch.cuda.get_device_properties(device).uuid}"
+
+
+def backend(places: Sequence[str]) -> Literal["nccl", "gloo"]:
+    """How processes at these places talk: NCCL only where each has a GPU of its own, as it asks for that."""
+    return "nccl" if "cpu" not in places and len(set(places)) == len(places) else "gloo"
 
 
 def launcher_environment(environment: Mapping[str, str]) -> dict[str, str] | None:
@@ -61,7 +92,7 @@ class Ranks(Communicator):
         seconds: float,
         whole: numpy.ndarray | None = None,
     ) -> None:
-        join(device)
+        self.wire = join(device)
         self.rank = distributed.get_rank()
         super().__init__(matrices, [self.rank], whole)
         if distributed.get_world_size() != self.agents:
@@ -75,36 +106,30 @@ class Ranks(Communicator):
 
     @override
     def _rows(self, values: Tensor, matrix: numpy.ndarray) -> tuple[list[int], Tensor]:
-        own = values[0].contiguous()
+        own = values[0].contiguous().to(self.wire)
         outgoing = dict.fromkeys(self.receivers(self.rank, matrix), own)
         arriving = {sender: torch.empty_like(own) for sender in self.senders(self.rank, matrix)}
         self._swap(outgoing, arriving)
         rows = arriving | {self.rank: own}
         members = sorted(rows)
-        return members, torch.stack([rows[member] for member in members])
+        return members, torch.stack([rows[member] for member in members]).to(self.device)
 
     @override
     def _deliver(self, messages: Mapping[Link, Message]) -> dict[Link, Any]:
         """Neighbours first tell each other how much comes, which may be nothing, and then send it."""
-        packed = {receiver: pack(message).to(self.device) for (_, receiver), message in messages.items()}
+        packed = {receiver: pack(message).to(self.wire) for (_, receiver), message in messages.items()}
         neighbours = sorted({*self.senders(self.rank), *self.receivers(self.rank)})
-        nothing = torch.zeros(1, dtype=torch.int64, device=self.device)
+        nothing = torch.zeros(1, dtype=torch.int64, device=self.wire)
         sizes = {other: nothing + len(packed.get(other, ())) for other in neighbours}
         announced = {other: torch.empty_like(nothing) for other in neighbours}
         self._swap(sizes, announced)
         arriving = {
-            other: torch.empty(int(size), dtype=torch.uint8, device=self.device)
+            other: torch.empty(int(size), dtype=torch.uint8, device=self.wire)
             for other, size in announced.items()
             if size
         }
         self._swap(packed, arriving)
-        return {(sender, self.rank): self._placed(unpack(message)) for sender, message in arriving.items()}
-
-    def _placed(self, message: Any) -> Any:
-        """A message on this process's device."""
-        if isinstance(message, Tensor):
-            return message.to(self.device)
-        return {name: tensor.to(self.device) for name, tensor in message.items()}
+        return {(sender, self.rank): unpack(message, self.device) for sender, message in arriving.items()}
 
     @override
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -119,6 +144,16 @@ class Ranks(Communicator):
             for other in range(1, self.agents):
                 self._send_packed(everything, other)
         self._limit = self.seconds
+        return everything
+
+    @override
+    def gather(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+        if self.rank:
+            self._send_packed(dict(values), 0)
+            return {}
+        everything = dict(values)
+        for other in range(1, self.agents):
+            everything |= self._receive_packed(other, device=CPU)
         return everything
 
     def _swap(self, outgoing: Mapping[int, Tensor], arriving: Mapping[int, Tensor]) -> None:
@@ -142,14 +177,16 @@ class Ranks(Communicator):
         for tensor in (torch.tensor([len(message)]), message):
             self._pass(distributed.isend, tensor, to, 1)
 
-    def _receive_packed(self, sender: int, patience: float = 1) -> dict[Any, Any]:
+    def _receive_packed(
+        self, sender: int, patience: float = 1, device: torch.device | None = None
+    ) -> dict[Any, Any]:
         size = self._pass(distributed.irecv, torch.zeros(1, dtype=torch.int64), sender, patience)
         message = self._pass(distributed.irecv, torch.empty(int(size), dtype=torch.uint8), sender, patience)
-        return unpack(message)
+        return unpack(message, device or self.device)
 
     def _pass(self, how: Callable[..., Any], tensor: Tensor, peer: int, patience: float) -> Tensor:
         """Send or receive one tensor that is no message of a method."""
-        moved = tensor.to(self.device)
+        moved = tensor.to(self.wire)
         try:
             work = how(moved, peer)
         except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy
@@ -17,36 +18,43 @@ TYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
 def pack(value: Any) -> Tensor:
     """``value`` as one tensor of bytes: the length of a JSON header, the header, all tensors.
 
-    Values are numbers, text, `None`, tensors, and tuples, lists and mappings of such.
+    Values are numbers, text, `None`, tensors, and tuples, lists and mappings of such. The bytes lie on the
+    CPU; of what lies on a device they are put together there, and copied once.
     """
     tensors: list[Tensor] = []
     header = json.dumps(_described(value, tensors)).encode()
     head = numpy.frombuffer(len(header).to_bytes(8, "little") + header, dtype=numpy.uint8)
-    return torch.cat([torch.from_numpy(head.copy()), *map(_bytes, tensors)])
+    runs = [torch.cat(list(map(_bytes, run))).cpu() for _, run in groupby(tensors, lambda each: each.device)]
+    return torch.cat([torch.from_numpy(head.copy()), *runs])
 
 
 def _bytes(tensor: Tensor) -> Tensor:
     """The bytes of a tensor in a row; strides of empty and of single values mean nothing, so they are set."""
-    return tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)
+    return tensor.detach().contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)
 
 
-def unpack(message: Tensor) -> Any:
-    """The value that was packed into ``message``; tensors are copies on the CPU."""
+def unpack(message: Tensor, device: torch.device | None = None) -> Any:
+    """The value that was packed into ``message``; tensors are copies.
+
+    What lay on a device where it was packed lies on this ``device``, that of the receiver, which may be
+    another; what lay on the CPU lies there, and without a device so does everything.
+    """
     content = message.cpu()
     start = 8 + int.from_bytes(bytes(content[:8].tolist()), "little")
     header = json.loads(bytes(content[8:start].numpy()))
-    return _restored(header, _Reader(content, start))
+    there = content if device is None else content.to(device, non_blocking=True)
+    return _restored(header, _Reader(content, there, start))
 
 
 class _Reader:
-    """Takes tensors, one after the other, from bytes."""
+    """Takes tensors, one after the other, from bytes ``here`` on the CPU and ``there`` on a device."""
 
-    def __init__(self, content: Tensor, start: int) -> None:
-        self.content, self.place = content, start
+    def __init__(self, here: Tensor, there: Tensor, start: int) -> None:
+        self.here, self.there, self.place = here, there, start
 
-    def take(self, dtype: str, shape: list[int]) -> Tensor:
+    def take(self, dtype: str, shape: list[int], on_device: bool) -> Tensor:
         size = TYPES[dtype].itemsize * int(numpy.prod(shape))
-        part = self.content[self.place : self.place + size].clone()
+        part = (self.there if on_device else self.here)[self.place : self.place + size].clone()
         self.place += size
         return part.view(TYPES[dtype]).view(shape)
 
@@ -56,7 +64,8 @@ def _described(value: Any, tensors: list[Tensor]) -> Any:
     match value:
         case Tensor():
             tensors.append(value)
-            return ["tensor", str(value.dtype).removeprefix("torch."), list(value.shape)]
+            dtype, on_device = str(value.dtype).removeprefix("torch."), value.device.type != "cpu"
+            return ["tensor", dtype, list(value.shape), on_device]
         case None | bool() | int() | float() | str():
             return value
         case numpy.generic():

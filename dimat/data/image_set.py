@@ -68,9 +68,8 @@ class ImageSet:
         levels = torch.arange(256, dtype=torch.float64) / 255
         moments = []
         for channel in range(self.shape[0]):
-            counts = torch.bincount(
-                self.train_images[:, channel].flatten().cpu().int(), minlength=256
-            ).double()
+            levels_seen = self.train_images[:, channel].flatten().int()
+            counts = torch.bincount(levels_seen, minlength=256).cpu().double()
             mean = (counts @ levels) / counts.sum()
             deviation = ((counts @ (levels - mean) ** 2) / counts.sum()).sqrt()
             moments.append((mean, deviation.clamp_min(1 / 255)))

@@ -62,7 +62,7 @@ class Identified(Spec):
         """Without what was derived from the fields and kept: a copy may be given other fields."""
         copied = super().__copy__()
         for name in copied.__dict__.keys() - type(self).model_fields.keys():
-            del copied.__dict__[name]
+            vars(copied).pop(name)
         return copied
 
 
@@ -178,8 +178,9 @@ class Run(Pretrained):
         ignored = ("rounds", "epochs", "steps", "optimizer_state")
         usual: dict[str, Any] = {name: Training.model_fields[name].default for name in ignored}
         usual["optimizer"] = self.training.optimizer.unscheduled()
-        point = {name: getattr(self, name) for name in Pretrained.model_fields}
-        return Pretrained.model_construct(**point | {"training": self.training.model_copy(update=usual)})
+        point: dict[str, Any] = {name: getattr(self, name) for name in Pretrained.model_fields}
+        point["training"] = self.training.model_copy(update=usual)
+        return Pretrained.model_construct(**point)
 
 
 class Tuned(Run):
@@ -299,6 +300,9 @@ class Study(Experiment):
     """Bandwidth and latency for simulated times in comparisons of methods; null simulates none."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
+    deterministic: bool = True
+    """On a GPU, take only algorithms that give the same bits each time, which may be slower: a run that is
+    resumed then gives the numbers of an undisturbed one. CPUs always do, and are not affected."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
     keep_checkpoints: bool = False
@@ -310,8 +314,8 @@ class Study(Experiment):
 
     @cached_property
     def content(self) -> str:
-        """SHA-256 over all that results depend on: not where and with how many threads they are made."""
-        execution = {"device", "threads", "checkpoint_seconds", "keep_checkpoints"}
+        """SHA-256 over all that results depend on: not where and how they are made."""
+        execution = {"device", "threads", "deterministic", "checkpoint_seconds", "keep_checkpoints"}
         text = json.dumps(self.model_dump(mode="json", exclude=execution), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

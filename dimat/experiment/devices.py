@@ -33,16 +33,38 @@ def choose_device(wanted: str, locks: Path | None = None) -> torch.device:
             why = "Slurm gave this job none" if in_slurm(os.environ) and count else "torch sees no GPU"
             raise InputError(f"device: 'cuda' was asked for, but {why}; expected auto, cpu")
         return torch.device("cpu")
-    if "LOCAL_RANK" in os.environ:  # one of several processes of a job: each takes another of its GPUs
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % len(names))
+    if (number := number_of_process(os.environ)) is not None:
+        return torch.device("cuda", number % len(names))
     if in_slurm(os.environ) or locks is None:
         return torch.device("cuda", 0)
     return torch.device("cuda", claim(names, locks))
 
 
+def number_of_process(environment: Mapping[str, str]) -> int | None:
+    """Which of the processes of a job on this machine this is: each takes another of the job's GPUs."""
+    number = environment.get("LOCAL_RANK", environment.get("SLURM_LOCALID"))
+    return None if number is None else int(number)
+
+
 def in_slurm(environment: Mapping[str, str]) -> bool:
     """Whether this process belongs to a job of Slurm."""
     return "SLURM_JOB_ID" in environment
+
+
+def prepare_device(device: torch.device, deterministic: bool) -> None:
+    """Let a GPU take algorithms that give the same bits each time, or whichever are fastest.
+
+    This must come before the first product on it. CPUs give the same bits anyway.
+    """
+    if device.type != "cuda":
+        return
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may choose by its workspace
+    torch.use_deterministic_algorithms(deterministic)
+    # Nothing here reads what it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
 
 
 def visible(environment: Mapping[str, str], count: int) -> list[str]:

@@ -24,6 +24,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
+        "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         "versions": {
             "dimat": dimat.__version__,
             "code": code("dimat"),

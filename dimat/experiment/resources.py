@@ -63,8 +63,8 @@ class Needs:
     def on(self, attempt: int) -> "Needs":
         """Twice as much for each attempt after the first, but memory only so often that some node has it.
 
-        A job that goes on from its checkpoint at each attempt may need many, and is refused if it asks for more
-        memory than there is.
+        A job that goes on from its checkpoint may need many, and is refused if it asks for more memory than
+        there is.
         """
         return Needs(self.minutes * 2 ** (attempt - 1), self.megabytes * 2 ** min(attempt - 1, 2))
 

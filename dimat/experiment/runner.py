@@ -30,7 +30,7 @@ from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
 from dimat.errors import InputError
 from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Study, Tuned
-from dimat.experiment.devices import choose_device
+from dimat.experiment.devices import choose_device, prepare_device
 from dimat.experiment.interruption import Interrupted, asked_to_leave
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
@@ -209,7 +209,7 @@ class Runner:
                     "communication": communicator.progress(),
                     "steps_taken": [steps[agent] for agent in sorted(steps)],
                 }
-                tensors = communicator.collect(agents.tensors(optimizers=keeps))
+                tensors = communicator.gather(agents.tensors(optimizers=keeps))
                 if communicator.is_main:
                     checkpoint.save(tensors, progress)
             if leave:
@@ -344,8 +344,9 @@ class Runner:
     ) -> Networks:
         """The agents of a start with their images, as initialized; trained as ``training`` says."""
         torch.set_num_threads(self.study.threads)
-        training = training or start.training
         device = choose_device(self.study.device, self.layout.locks)
+        prepare_device(device, self.study.deterministic)
+        training = training or start.training
         data = self.kept.load(self.layout.prepared(start.partitioned.prepared.id), device)
         path = self.layout.partitioned(start.partitioned.id)
         task = ImageTask(

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from dimat.arithmetic import Precision, arithmetic
 from dimat.merging.averaging.coefficients import AnyCoefficients
 from dimat.merging.averaging.merged import average
 from dimat.merging.averaging.options import Averaging
@@ -19,7 +21,6 @@ from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import Relative, common_frames, in_place, matched_pair
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import Reward
-from dimat.models.arithmetic import Precision, arithmetic
 from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
 from dimat.tasks.network_task import Pass
 
@@ -120,14 +121,14 @@ def matched(
     else:
         relative = {pair: matched_pair(similarities[pair], groups, Reward()) for pair in pairs}
         permutations = [in_place([0], groups)[0], *(relative[0, j] for j in others)]
-    reached = {group.name: objectives(group, relative, similarities) for group in groups if pairs}
-    return Merged(
-        models[0],
-        permutations,
-        {name: value for name, (value, _) in reached.items()},
-        {name: value for name, (_, value) in reached.items()},
-        groups,
-    )
+    found = objectives(groups, relative, similarities)
+    means = [
+        {group.name: float(numpy.mean([found[group.name, pair][kind] for pair in pairs])) for group in groups}
+        if pairs
+        else {}
+        for kind in (0, 1)
+    ]
+    return Merged(models[0], permutations, means[0], means[1], groups)
 
 
 def check_alike(models: Sequence[nn.Module]) -> None:
@@ -158,6 +159,6 @@ def batches_of(images: Tensor | Iterable[Any], batch_size: int, device: torch.de
 
     def start() -> Iterator[Tensor]:
         for batch in batches:
-            yield (batch if isinstance(batch, Tensor) else batch[0]).to(device)
+            yield (batch if isinstance(batch, Tensor) else batch[0]).to(device, non_blocking=True)
 
     return start

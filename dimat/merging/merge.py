@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dimat.agents.networks import Networks
+from dimat.arithmetic import arithmetic
 from dimat.communication.communicator import Communicator
 from dimat.merging.averaging.merged import average, with_state
 from dimat.merging.averaging.options import Averaging
@@ -20,7 +21,6 @@ from dimat.merging.calibration.repair import repair
 from dimat.merging.matching.diagnostics import Diagnostic, diagnose
 from dimat.merging.matching.neighbours import Matched, match_neighbours
 from dimat.merging.options import Merging
-from dimat.models.arithmetic import arithmetic
 from dimat.models.symmetry import permute
 
 State = Mapping[str, Tensor]

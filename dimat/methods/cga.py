@@ -11,11 +11,11 @@ from typing_extensions import override
 from dimat.agents.agents import Agents, Step
 from dimat.agents.state import Kept, PerAgent, PerLink
 from dimat.communication.communicator import Communicator, Link
-from dimat.communication.product import weighted_sum
+from dimat.communication.product import weighted_sums
 from dimat.merging.matching.options import Matching
 from dimat.methods.every_step import Synchronous, with_decay
 from dimat.methods.momentum import velocity
-from dimat.methods.projection import project
+from dimat.methods.projection import Problem, project, project_each
 from dimat.methods.sign_compression import compress, decompress
 
 
@@ -100,24 +100,22 @@ class Cga(Synchronous):
 
         kept = agents.state["velocity"]
         agents.state["velocity"], move = velocity(kept, projected, rate, self.momentum, self.nesterov)
-        averaged = [
-            weighted_sum(received[row] | {agent: x[row]}, communicator.mixing[agent])
-            for row, agent in enumerate(agents.local_agents)
-        ]
-        agents.parameters = torch.stack(averaged) + move
+        known = dict(zip(agents.local_agents, x, strict=True))
+        for models in received:
+            known |= models
+        averaged = weighted_sums(known, communicator.mixing, agents.local_agents)
+        agents.parameters = averaged + move
 
     def projected(self, agents: Agents, targets: Tensor, constraints: Sequence[Sequence[Tensor]]) -> Tensor:
         """`project`, of everything or of each tensor by itself."""
         if not self.per_layer:
             return project(targets, constraints, self.margin)
         parts = [[vector.split(agents.sizes) for vector in vectors] for vectors in constraints]
-        return torch.cat(
-            [
-                project(target, [[split[place] for split in vectors] for vectors in parts], self.margin)
-                for place, target in enumerate(targets.split(agents.sizes, dim=1))
-            ],
-            dim=1,
-        )
+        problems = [
+            Problem(target, [[split[place] for split in vectors] for vectors in parts])
+            for place, target in enumerate(targets.split(agents.sizes, dim=1))
+        ]
+        return torch.cat(project_each(problems, self.margin), dim=1)
 
     def sent_back(
         self, agents: Agents, communicator: Communicator, answers: dict[Link, Tensor]

@@ -2,25 +2,30 @@
 
 from collections.abc import Sequence
 
-import numpy
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def compress(vector: Tensor, sizes: Sequence[int]) -> Tensor:
     """Signs of ``vector`` (d,), and the mean magnitude of each of its parts of ``sizes`` (p), in order.
 
-    They are bytes: (ceil(d / 8) + 4 p,).
+    They are bytes on the vector's device: (ceil(d / 8) + 4 p,). The first sign of a byte is its highest bit.
     """
-    signs = numpy.packbits((vector > 0).cpu().numpy())
-    scales = torch.stack([part.abs().mean().float() for part in vector.split(list(sizes))]).cpu()
-    return torch.cat([torch.from_numpy(signs), scales.view(torch.uint8)])
+    signs = functional.pad((vector > 0).to(torch.uint8), (0, -len(vector) % 8)).view(-1, 8)
+    packed = signs[:, 0]
+    for place in range(1, 8):
+        packed = packed * 2 + signs[:, place]
+    scales = torch.stack([part.abs().mean().float() for part in vector.split(list(sizes))])
+    return torch.cat([packed, scales.view(torch.uint8)])
 
 
 def decompress(message: Tensor, sizes: Sequence[int], like: Tensor) -> Tensor:
-    """What `compress` kept of a vector like ``like`` (d,)."""
+    """What `compress` kept of a vector like ``like`` (d,), on whose device the ``message`` lies."""
     places = 4 * len(sizes)
-    signs = numpy.unpackbits(message[:-places].numpy(), count=len(like))
+    packed = message[:-places]
+    bits = [packed.bitwise_right_shift(7 - place).bitwise_and(1) for place in range(8)]
+    signs = torch.stack(bits, dim=1).flatten()[: len(like)]
     scales = message[-places:].clone().view(torch.float32).to(like)
-    spread = scales.repeat_interleave(torch.tensor(list(sizes), device=like.device))
-    return (torch.from_numpy(signs).to(like) * 2 - 1) * spread
+    spread = torch.cat([scale.expand(size) for scale, size in zip(scales, sizes, strict=True)])
+    return (signs.to(like) * 2 - 1) * spread

@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from typing_extensions import override
 
@@ -38,6 +39,7 @@ class SwarmSgd(OwnMomentum, EveryStep):
         samples = [agents.samples(row, round) for row in range(len(agents.local_agents))]
         generator = agents.randomness.numpy("interactions", round=round)
         steps = agents.epochs * agents.steps_per_epoch * agents.agents
+        taken = [int(steps) for steps in agents.state["steps"].flatten().tolist()]
         before, after = (rounds * steps // (2 * self.local_steps) for rounds in (round - 1, round))
         for _ in range(before, after):
             communicator.advance()
@@ -45,11 +47,11 @@ class SwarmSgd(OwnMomentum, EveryStep):
                 continue  # all links have failed
             pair = generator.choice(edges).tolist()
             x = agents.parameters
-            sums, taken = agents.state["momentum"], agents.state["steps"]
+            sums = agents.state["momentum"]
             met = [(row, agent) for row, agent in enumerate(agents.local_agents) if agent in pair]
             for row, _ in met:
                 for _ in range(self.local_steps):
-                    number = int(taken[row])
+                    number = taken[row]
                     agents.frozen = self.normalization == "frozen" and number >= agents.steps_per_epoch
                     gradient = agents.gradient(row, next(samples[row]), x[row])
                     gradient = with_decay(gradient, self.weight_decay, x[row])
@@ -65,3 +67,5 @@ class SwarmSgd(OwnMomentum, EveryStep):
             for row, agent in met:
                 x[row] = (x[row] + received[other[agent], agent]) / 2
             agents.parameters = x
+        numbers = torch.tensor(taken, dtype=torch.float64)[:, None]
+        agents.state["steps"] = numbers.to(agents.state["steps"].device, non_blocking=True)

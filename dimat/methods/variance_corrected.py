@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -62,6 +63,6 @@ def corrected_average(
             weight * state[name].var(correction=0) for state, weight in zip(states, weights, strict=True)
         )
         found = tensor.var(correction=0)
-        if found > 0:
-            average[name] = tensor.mean() + (tensor - tensor.mean()) * (wanted / found).sqrt()
+        stretched = tensor.mean() + (tensor - tensor.mean()) * (wanted / found).sqrt()
+        average[name] = torch.where(found > 0, stretched, tensor)
     return average

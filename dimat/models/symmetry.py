@@ -5,7 +5,7 @@ produces or consumes them is re-ordered alike. Channels that must move together 
 finds them. Input channels and outputs (class logits) are never permuted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, fx, nn
 
 from dimat.models.modes import evaluated
-from dimat.models.tracing import Member, Space, Tracer, UnsupportedOperation, traced
+from dimat.models.tracing import (
+    Member,
+    Space,
+    Tracer,
+    UnsupportedOperation,
+    remember,
+    structure,
+    traced,
+)
 
 __all__ = [
     "Group",
@@ -62,9 +70,18 @@ def permutation_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> l
     ``image_shape`` is (channels, height, width). `UnsupportedOperation` names a layer that is not understood.
     """
     with evaluated(model), torch.no_grad():  # an example passes through: running statistics must not move
+        alike = structure(model)
+        if alike is not None and (alike, image_shape) in _groups:
+            return list(_groups[alike, image_shape])
         like = next(model.parameters())
         spaces = Tracer(model, torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)).trace()
-    return [group for space in spaces if not space.fixed for group in groups_of(space)]
+    groups = [group for space in spaces if not space.fixed for group in groups_of(space)]
+    if alike is not None:
+        remember(_groups, (alike, image_shape), tuple(groups))
+    return groups
+
+
+_groups: dict[Hashable, tuple[Group, ...]] = {}
 
 
 def groups_of(space: Space) -> list[Group]:
@@ -94,28 +111,33 @@ def permute(
     for group in groups:
         permutation = permutations[group.name]
         if not torch.equal(permutation, torch.arange(group.size)):
+            there = {tensor.device for tensor in result.values()}
+            sent = {device: permutation.to(device, non_blocking=True) for device in there}
             for member in group.members:
                 if member.name in result:
+                    permutation = sent[result[member.name].device]
                     result[member.name] = permute_axis(result[member.name], member, permutation)
     return result
 
 
 def permute_axis(tensor: Tensor, member: Member, permutation: Tensor) -> Tensor:
-    """One tensor, re-ordered along the axis of ``member``."""
+    """One tensor, re-ordered along the axis of ``member``; the permutation may lie on the CPU."""
+    permutation = permutation.to(tensor.device, non_blocking=True)
     if len(permutation) == tensor.shape[member.axis]:
-        return tensor.index_select(member.axis, permutation.to(tensor.device))
-    entries = torch.arange(len(permutation) * member.block).view(len(permutation), member.block)
-    index = torch.arange(tensor.shape[member.axis])
-    index[member.start : member.start + entries.numel()] = member.start + entries[permutation.cpu()].flatten()
-    return tensor.index_select(member.axis, index.to(tensor.device))
+        return tensor.index_select(member.axis, permutation)
+    within = torch.arange(member.block, device=tensor.device)
+    moved = member.start + (permutation[:, None] * member.block + within).flatten()
+    index = torch.arange(tensor.shape[member.axis], device=tensor.device)
+    index[member.start : member.start + len(moved)] = moved
+    return tensor.index_select(member.axis, index)
 
 
 class Observed:
     """A view of ``model`` (the same layers) that stops at the features of every group on its way."""
 
     def __init__(self, model: nn.Module, groups: list[Group]) -> None:
-        graph_module = traced(model)
-        self._interpreter, self._graph = fx.Interpreter(graph_module), graph_module.graph
+        self._graph = traced(model)
+        self._interpreter = fx.Interpreter(model, graph=self._graph)
         self._groups: dict[str, list[Group]] = {}
         for group in groups:
             self._groups.setdefault(group.node, []).append(group)

@@ -7,8 +7,9 @@ side by side. What is not understood is an error that names the layer.
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -95,30 +96,87 @@ class Value:
         return Value(parts, self.derived or factor > 1)
 
 
-def traced(model: nn.Module) -> fx.GraphModule:
-    """The graph of a network's operations; `UnsupportedOperation` if torch.fx finds none."""
+def traced(model: nn.Module) -> fx.Graph:
+    """The graph of a network's operations, traced once for all networks of one `structure`.
+
+    It can be carried out with any of them: `fx.Interpreter(model, graph=graph)`. `UnsupportedOperation` if
+    torch.fx finds none.
+    """
+    alike = structure(model)
+    if alike is not None and alike in _graphs:
+        return _graphs[alike]
     try:
-        return fx.symbolic_trace(model)
+        graph = fx.Tracer().trace(model)
     except (TraceError, TypeError) as error:
         name, why = type(model).__name__, str(error).splitlines()[0]
         raise UnsupportedOperation(f"{name} cannot be traced ({why})") from None
+    if alike is not None and structure(model) == alike:  # a constant in the graph would be this network's
+        remember(_graphs, alike, graph)
+    return graph
+
+
+def structure(model: nn.Module) -> Hashable | None:
+    """All that a trace of ``model`` depends on; `None` if that cannot be told.
+
+    That are the classes and names of its modules, their plain attributes, and the shapes of its parameters
+    and buffers, and which of all these are shared.
+    """
+    first: dict[int, str] = {}
+    parts: list[Hashable] = []
+    for name, module in model.named_modules(remove_duplicate=False):
+        inner = vars(module)
+        hooks = any(inner[key] for key in inner if key in _USUAL and key.endswith("_hooks"))
+        attributes = tuple((key, plain(inner[key])) for key in sorted(inner.keys() - _USUAL))
+        if hooks or any(value is None for _, value in attributes):
+            return None
+        tensors = tuple(
+            (key, None if each is None else (first.setdefault(id(each), f"{name}.{key}"), each.shape))
+            for key, each in (*module._parameters.items(), *module._buffers.items())
+        )
+        parts.append(
+            (name, first.setdefault(id(module), name), type(module), module.training, attributes, tensors)
+        )
+    return tuple(parts)
+
+
+def plain(value: object) -> Hashable | None:
+    """An attribute as a key, in which 1 is not True; `None` for what may hold more than it shows."""
+    if isinstance(value, list | tuple):
+        items = tuple(map(plain, value))
+        return None if None in items else (type(value), items)
+    known = value is None or isinstance(value, _PLAIN)
+    return (type(value), value) if known else None
+
+
+_USUAL = frozenset(vars(nn.Module()))
+"""Attributes that all modules have."""
+_PLAIN = (bool, int, float, complex, str, bytes, torch.dtype)
+_REMEMBERED = 32
+_graphs: dict[Hashable, fx.Graph] = {}
+
+
+def remember(known: dict[Hashable, Any], key: Hashable, value: object) -> None:
+    """Keep a value for networks of one structure; the oldest of many is forgotten."""
+    while len(known) >= _REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value
 
 
 class Tracer:
     """Walks the traced graph once, in order, with example shapes at hand."""
 
     def __init__(self, model: nn.Module, image: Tensor) -> None:
-        self.graph_module = traced(model)
-        self.modules = dict(self.graph_module.named_modules())
+        self.graph = traced(model)
+        self.modules = dict(model.named_modules())
         self.shapes: dict[fx.Node, torch.Size] = {}
         self.values: dict[fx.Node, Value] = {}
         self.spaces: list[Space] = []
         self.owners: dict[tuple[int, int], tuple[Part, ...]] = {}
-        _ShapeRecorder(self.graph_module, self.shapes).run(image)
+        _ShapeRecorder(model, self.graph, self.shapes).run(image)
 
     def trace(self) -> list[Space]:
         """The roots of all channel spaces, with their members, nodes and cuts."""
-        for place, node in enumerate(self.graph_module.graph.nodes):
+        for place, node in enumerate(self.graph.nodes):
             if node.op == "placeholder":
                 self.values[node] = self._start(self.shapes[node][1], fixed=True)
             elif node.op == "output":
@@ -282,8 +340,8 @@ def _tensor(node: fx.Node, place: int = 0) -> fx.Node:
 class _ShapeRecorder(fx.Interpreter):
     """Runs the traced network once and notes the shape of every tensor."""
 
-    def __init__(self, graph_module: fx.GraphModule, shapes: dict[fx.Node, torch.Size]) -> None:
-        super().__init__(graph_module)
+    def __init__(self, model: nn.Module, graph: fx.Graph, shapes: dict[fx.Node, torch.Size]) -> None:
+        super().__init__(model, graph=graph)
         self.shapes = shapes
 
     def run_node(self, n: fx.Node) -> object:

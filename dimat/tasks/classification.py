@@ -21,7 +21,7 @@ class Classification(Objective):
         return functional.cross_entropy(outputs, labels)
 
     @override
-    def scores(self, outputs: Tensor, labels: Tensor) -> dict[str, float]:
-        right = float((outputs.argmax(1) == labels).sum())
-        loss = float(functional.cross_entropy(outputs, labels, reduction="sum"))
+    def scores(self, outputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        right = (outputs.argmax(1) == labels).sum()
+        loss = functional.cross_entropy(outputs, labels, reduction="sum")
         return {"test_accuracy": right, "test_loss": loss}

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from dimat.arithmetic import Precision, arithmetic
 from dimat.data.augmentation import Augmentation
 from dimat.data.image_set import ImageSet
 from dimat.data.partitions import Shares
 from dimat.errors import InputError
 from dimat.models import Model
-from dimat.models.arithmetic import Precision, arithmetic
 from dimat.randomness import Randomness
 from dimat.tasks.network_task import NetworkTask, Pass, Phase
 from dimat.tasks.objective import Objective
@@ -67,8 +67,7 @@ class ImageTask(NetworkTask):
         mean_share = sum(map(len, shares.train)) / self.agents
         self.steps_per_epoch = max(1, round(mean_share / batch_size))
         self.holdings = [
-            torch.from_numpy(numpy.union1d(*own)).to(self.device)
-            for own in zip(shares.pretrain, shares.train, strict=True)
+            torch.from_numpy(numpy.union1d(*own)) for own in zip(shares.pretrain, shares.train, strict=True)
         ]
 
     @override
@@ -92,8 +91,8 @@ class ImageTask(NetworkTask):
         """An agent's images in random order, in batches, augmented."""
         share = torch.from_numpy(self._of_phase(phase)[agent])
         generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
-        order = share[torch.randperm(len(share), generator=generator)].to(self.device)
-        draws = self.augmentation.draw(len(order), generator)
+        order = self._sent(share[torch.randperm(len(share), generator=generator)])
+        draws = self._sent(self.augmentation.draw(len(order), generator))
         labels = self._split(self.data.train_labels[order])
         return map(Batch, self._batches(self.data.train_images, order, draws), labels)
 
@@ -116,19 +115,23 @@ class ImageTask(NetworkTask):
         batch_size: int | None = None,
     ) -> Pass:
         indices = torch.cat([self.holdings[holder] for holder in holders])
-        chosen = indices[torch.randperm(len(indices), generator=generator)][:limit]
-        draws = self.augmentation.draw(len(chosen), generator) if augmented else None
+        chosen = self._sent(indices[torch.randperm(len(indices), generator=generator)][:limit])
+        draws = self._sent(self.augmentation.draw(len(chosen), generator)) if augmented else None
         return lambda: self._batches(self.data.train_images, chosen, draws, batch_size)
 
     @override
     def test_inputs(self, limit: int | None, generator: torch.Generator) -> Pass:
         images = self.data.test_images
-        chosen = torch.randperm(len(images), generator=generator)[:limit].to(self.device)
+        chosen = self._sent(torch.randperm(len(images), generator=generator)[:limit])
         return lambda: self._batches(images, chosen)
 
     @override
     def held_bytes(self, agent: int) -> int:
         return self.data.train_images[0].nbytes * len(self.holdings[agent])
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        """What was drawn for a whole pass, on the device: sent once, not batch by batch."""
+        return drawn.to(self.device, non_blocking=True)
 
     def _of_phase(self, phase: Phase) -> list[numpy.ndarray]:
         return self._shares.pretrain if phase == "pretrain" else self._shares.train
@@ -166,11 +169,12 @@ def check_holdings(shares: Shares) -> None:
 def scores_of(objective: Objective, network: nn.Module, data: ImageSet) -> dict[str, float]:
     """Mean scores over the test images of ``data``; leaves the network in evaluation mode."""
     network.eval()
-    totals: dict[str, float] = {}
+    totals: dict[str, Tensor] = {}
     batches = zip(data.test_images.split(EVALUATED), data.test_labels.split(EVALUATED), strict=True)
     with torch.no_grad():
         for images, labels in batches:
             outputs = network(data.normalized(images)).float()
             for name, total in objective.scores(outputs, labels).items():
-                totals[name] = totals.get(name, 0.0) + total
-    return {name: total / len(data.test_labels) for name, total in totals.items()}
+                totals[name] = totals.get(name, 0.0) + total.double()
+    sums = torch.stack(list(totals.values())).tolist()  # the device is waited for here alone
+    return {name: total / len(data.test_labels) for name, total in zip(totals, sums, strict=True)}

@@ -20,5 +20,8 @@ class Objective(Spec):
         """The mean loss of ``outputs`` (batch, classes) for ``labels`` (batch,); a scalar."""
 
     @abstractmethod
-    def scores(self, outputs: Tensor, labels: Tensor) -> dict[str, float]:
-        """Scores by name, summed over the images of a batch: they are divided by the number of all."""
+    def scores(self, outputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Scores by name, summed over the images of a batch: they are divided by the number of all.
+
+        Each is a tensor of one number on the device of ``outputs``, which is read when all batches are done.
+        """

@@ -112,6 +112,7 @@ def test_another_experiment_has_another_id(small, change):
     [
         {"threads": 2},
         {"device": "auto"},
+        {"deterministic": False},
         {"checkpoint_seconds": 9},
         {"keep_checkpoints": True},
         {"name": "x"},

@@ -7,8 +7,9 @@ import time
 from itertools import pairwise
 
 import pytest
+import torch
 
-from dimat.experiment.devices import claim, in_slurm, visible
+from dimat.experiment.devices import claim, in_slurm, number_of_process, prepare_device, visible
 
 
 def hold(names, locks, seconds, held):
@@ -94,3 +95,52 @@ def test_the_gpus_of_a_job(environment, expected):
         seen = 0
     assert visible(environment, seen) == expected
     assert in_slurm(environment) == ("SLURM_JOB_ID" in environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"LOCAL_RANK": "3"}, 3),
+        ({"SLURM_JOB_ID": "7", "SLURM_LOCALID": "2"}, 2),
+        ({"SLURM_JOB_ID": "7", "SLURM_LOCALID": "0", "LOCAL_RANK": "1"}, 1),  # torchrun inside of a job
+    ],
+)
+def test_processes_of_a_job_are_told_apart_by_their_place_on_the_machine(environment, expected):
+    assert number_of_process(environment) == expected
+
+
+@pytest.fixture
+def settings_of_torch(monkeypatch):
+    """What `prepare_device` has set; as before afterwards."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    cudnn, memory = torch.backends.cudnn, torch.utils.deterministic
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        memory.fill_uninitialized_memory,
+        cudnn.deterministic,
+        cudnn.benchmark,
+    )
+    yield lambda: (
+        torch.are_deterministic_algorithms_enabled(),
+        cudnn.deterministic,
+        cudnn.benchmark,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
+    torch.use_deterministic_algorithms(before[0])
+    memory.fill_uninitialized_memory, cudnn.deterministic, cudnn.benchmark = before[1:]
+    os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+
+
+def test_one_setting_makes_all_of_a_gpu_deterministic_or_nothing(settings_of_torch, monkeypatch):
+    gpu = torch.device("cuda", 0)  # settings need none to be there
+    unset = settings_of_torch()
+    prepare_device(torch.device("cpu"), deterministic=True)
+    assert settings_of_torch() == unset
+    prepare_device(gpu, deterministic=False)
+    assert settings_of_torch() == (False, False, True, None)
+    prepare_device(gpu, deterministic=True)
+    assert settings_of_torch() == (True, True, False, ":4096:8")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    prepare_device(gpu, deterministic=True)
+    assert settings_of_torch()[-1] == ":16:8"

@@ -230,11 +230,12 @@ def test_objectives_and_distances_are_plain_arithmetic(randomize):
         own = [name for name in own if name in states[0]]
         gap = sum(float(((states[0][name] - moved[name]) ** 2).sum()) for name in own)
         size = sum(float((state[name] ** 2).sum()) for state in states for name in own)
-        assert found[group] == pytest.approx(gap / size)
+        assert found[group, (0, 1)] == pytest.approx(gap / size)
     similarity = random_similarities([(0, 1)], {group.name: group.size for group in groups}, 0)[0, 1]
+    found = objectives(groups, {(0, 1): order}, {(0, 1): similarity})
     for group in groups:
         scores = similarity.scores(group, {})
-        reached, standing = objectives(group, {(0, 1): order}, {(0, 1): similarity})
+        reached, standing = found[group.name, (0, 1)]
         expected = [float(scores[a, b]) for a, b in enumerate(order[group.name].tolist())]
         assert reached == pytest.approx(numpy.mean(expected))
         assert standing == pytest.approx(float(scores.diagonal().mean()))
@@ -282,8 +283,10 @@ def test_links_of_one_direction_have_cycles_too(make_agents):
             around = matching.permutations[pair][group.name][around]
         closed = float((around == torch.arange(group.size)).double().mean())
         assert values[group.name, "closed_share"] == pytest.approx(closed)
-        apart = [distances(states, agents.symmetry, {p: o}, moved=True)[group.name]
-                 for p, o in matching.permutations.items()]  # fmt: skip
+        apart = [
+            distances(states, agents.symmetry, {pair: order}, moved=True)[group.name, pair]
+            for pair, order in matching.permutations.items()
+        ]
         assert values[group.name, "distance_after"] == pytest.approx(numpy.mean(apart))
 
 

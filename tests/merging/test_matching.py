@@ -111,7 +111,7 @@ def test_a_planted_permutation_is_recovered(architecture):
             visible = alive if matcher.name == "activation" else torch.ones(group.size, dtype=bool)
             assert visible.float().mean() > 0.5
             assert torch.equal(found[group.name][visible], expected[visible]), (matcher.name, group.name)
-            reached, in_place = objectives(group, {(3, 7): found}, {(3, 7): similarity})
+            reached, in_place = objectives([group], {(3, 7): found}, {(3, 7): similarity})[group.name, (3, 7)]
             least = 1.0 if matcher.name == "weight" else float(alive.float().mean())
             assert least - 0.03 < reached < 1.01
             assert reached > in_place

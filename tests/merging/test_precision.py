@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from dimat.arithmetic import arithmetic
 from dimat.merging.api import merge
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import visible_images
@@ -16,7 +17,6 @@ from dimat.merging.matching.statistics import correlations
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merging
 from dimat.models import Plain
-from dimat.models.arithmetic import arithmetic
 from dimat.topology import Complete
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ networks are, so the coefficients of each layer are projected onto the probabili
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Annotated, Literal
 
 import torch
@@ -80,7 +80,7 @@ def tuned_average(
         network.load_state_dict(merged)
         for module in network.modules():
             module.training = isinstance(module, _BatchNorm)
-        rows = rows.to(next(network.parameters()).device)
+        rows = rows.to(next(network.parameters()).device, non_blocking=True)
         with torch.enable_grad():
             rows = _tuned(rows, network, states, layers, _cycled(batches, steps), learning_rate)
         tuned = mixed(states, layers, rows)
@@ -161,7 +161,8 @@ def project_onto_simplex(rows: Tensor) -> Tensor:
     """
     # The projection ignores a common constant; without it, sums lose no digits to large entries.
     shifted = rows - rows.amax(1, keepdim=True)
-    sums = shifted.sort(1, descending=True).values.cumsum(1)
+    descending = shifted.sort(1, descending=True).values.unbind(1)
+    sums = torch.stack(list(accumulate(descending)), 1)  # as `cumsum` gives other bits each time on a GPU
     counts = torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device)
     # With k entries above it the threshold is (sum - 1) / k, which is largest at the k that fits.
     threshold = ((sums - 1) / counts).amax(1, keepdim=True)

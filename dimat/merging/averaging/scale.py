@@ -17,9 +17,8 @@ NORMALIZATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 def normalized_layers(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     """Each convolution or linear layer whose output goes into a normalization and nowhere else, with that."""
-    graph_module = traced(model)
-    modules = dict(graph_module.named_modules())
-    called = [node for node in graph_module.graph.nodes if node.op == "call_module"]
+    modules = dict(model.named_modules())
+    called = [node for node in traced(model).nodes if node.op == "call_module"]
     targets = [node.target for node in called]
     found = []
     for node in called:

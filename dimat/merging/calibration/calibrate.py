@@ -2,11 +2,11 @@
 
 from dimat.agents.agents import Agents
 from dimat.agents.networks import Networks
+from dimat.arithmetic import arithmetic
 from dimat.communication.communicator import Communicator
 from dimat.merging.calibration.images import share_images, visible_images
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.recalibration import recalibrate
-from dimat.models.arithmetic import arithmetic
 
 
 def calibrate(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dimat.models.arithmetic import Precision
+from dimat.arithmetic import Precision
 from dimat.spec import Spec
 
 Repair = Literal["none", "recalibrate", "repair", "rescale"]

@@ -63,7 +63,7 @@ def repaired_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> list
     groups = permutation_groups(model, image_shape)
     members = [member.name for group in groups for member in group.members if member.axis == 0]
     parameters = [id(tensor) for _, tensor in model.named_parameters(remove_duplicate=False)]
-    called = [node.target for node in traced(model).graph.nodes if node.op == "call_module"]
+    called = [node.target for node in traced(model).nodes if node.op == "call_module"]
     layers = {}
     for name, layer in model.named_modules():
         normalizes = isinstance(layer, NORMALIZATIONS)

@@ -39,7 +39,7 @@ class Activation(Matcher):
 
 
 class Correlated(Similarity):
-    """Correlations in [-1, 1]; no group depends on another."""
+    """Correlations in [-1, 1], on the CPU; no group depends on another."""
 
     coupled: ClassVar[bool] = False
 

@@ -64,8 +64,9 @@ class Combined(Similarity):
 
     @override
     def scores(self, group: Group, permutations: Permutations) -> Tensor:
-        correlations = self.activations.scores(group, permutations).cpu() / group.size
-        return (1 - self.share) * correlations + self.share * self.weights.scores(group, permutations)
+        weights = self.weights.scores(group, permutations)
+        correlations = self.activations.scores(group, permutations).to(weights.device, non_blocking=True)
+        return (1 - self.share) * (correlations / group.size) + self.share * weights
 
     @override
     def packed(self) -> dict[str, Any]:

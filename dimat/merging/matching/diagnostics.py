@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import networkx
 import numpy
@@ -17,6 +18,7 @@ from dimat.merging.matching.statistics import Pair
 from dimat.models.symmetry import Group, Permutations, permute
 
 State = Mapping[str, Tensor]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,17 @@ def diagnose(
     back = {(j, i): inverse(by_group) for (i, j), by_group in everywhere.items() if (j, i) not in everywhere}
     parts = networkx.number_connected_components(networkx.Graph(list(everywhere)))
     values: dict[tuple[str, str, Pair], float] = {}
+    once = {pair: order for pair, order in permutations.items() if pair[0] < pair[1] or pair[::-1] in back}
+    for metric, moved in {"distance_before": False, "distance_after": True}.items():
+        for (name, pair), distance in distances(states, groups, once, moved=moved).items():
+            values[name, metric, pair] = distance
+    compared = {pair: similarities[pair] for pair in permutations if pair in similarities}
+    for (name, pair), (reached, standing) in objectives(groups, permutations, compared).items():
+        values[name, "objective", pair] = reached
+        values[name, "objective_gain", pair] = reached - standing
     for pair, by_group in permutations.items():
-        link = {pair: by_group}
-        once = pair[0] < pair[1] or pair[::-1] in back
-        for metric, moved in {"distance_before": False, "distance_after": True}.items() if once else ():
-            for name, distance in distances(states, groups, link, moved=moved).items():
-                values[name, metric, pair] = distance
         for group in groups:
             values[group.name, "moved_share", pair] = _moved(by_group[group.name])
-            if pair in similarities:
-                reached, standing = objectives(group, link, {pair: similarities[pair]})
-                values[group.name, "objective", pair] = reached
-                values[group.name, "objective_gain", pair] = reached - standing
     for group in groups if everywhere else ():
         of_group = {pair: by_group[group.name] for pair, by_group in sorted((everywhere | back).items())}
         anyone = min(everywhere)
@@ -90,18 +91,37 @@ def _moved(order: Tensor) -> float:
     return float((order != torch.arange(len(order))).double().mean())
 
 
+def numbers_of(there: Mapping[Key, Tensor]) -> dict[Key, float]:
+    """Numbers that may lie on a device, as Python's: the CPU waits for all of them once."""
+    if not there:
+        return {}
+    return dict(zip(there, torch.stack([each.double() for each in there.values()]).tolist(), strict=True))
+
+
 def objectives(
-    group: Group, permutations: Mapping[Pair, Permutations], similarities: Mapping[Pair, Similarity]
-) -> tuple[float, float]:
-    """Mean score of ``group`` over its scale, as matched and in place, over all pairs."""
-    rows = torch.arange(group.size)
-    reached, standing = [], []
-    for pair, similarity in similarities.items():
-        scores = similarity.scores(group, permutations[pair]).cpu()
-        scale = similarity.scale(group) * group.size or 1.0
-        reached.append(float(scores[rows, permutations[pair][group.name]].sum()) / scale)
-        standing.append(float(scores.trace()) / scale)
-    return _mean(reached), _mean(standing)
+    groups: Sequence[Group],
+    permutations: Mapping[Pair, Permutations],
+    similarities: Mapping[Pair, Similarity],
+) -> dict[tuple[str, Pair], tuple[float, float]]:
+    """Mean score of each group over its scale, as matched and in place, for each pair."""
+    sums: dict[tuple[str, Pair, bool], Tensor] = {}
+    for group in groups:
+        for pair, similarity in similarities.items():
+            scores = similarity.scores(group, permutations[pair])
+            rows = torch.arange(group.size, device=scores.device)
+            order = permutations[pair][group.name].to(scores.device, non_blocking=True)
+            sums[group.name, pair, True] = scores[rows, order].sum()
+            sums[group.name, pair, False] = scores.trace()
+    found = numbers_of(sums)
+    return {
+        (group.name, pair): (
+            found[group.name, pair, True] / scale,
+            found[group.name, pair, False] / scale,
+        )
+        for group in groups
+        for pair, similarity in similarities.items()
+        for scale in [similarity.scale(group) * group.size or 1.0]
+    }
 
 
 def cycle_closures(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> list[float]:
@@ -141,20 +161,29 @@ def distances(
     groups: list[Group],
     permutations: Mapping[Pair, Permutations],
     moved: bool,
-) -> dict[str, float]:
-    """Mean relative squared distance over links, before or after the neighbour is ``moved``."""
+) -> dict[tuple[str, Pair], float]:
+    """Relative squared distance of each group over each link, before or after the neighbour is ``moved``."""
     produced = {
         group.name: [member.name for member in group.members if member.axis == 0 and _trained(member.name)]
         for group in groups
     }
-    found: dict[str, list[float]] = {group.name: [] for group in groups}
+    names = [name for of_group in produced.values() for name in of_group]
+    squares: dict[tuple[int | Pair, str], Tensor] = {}
     for (i, j), by_group in permutations.items():
         other = permute(states[j], groups, by_group) if moved else states[j]
-        for group, names in produced.items():
-            gap = sum(float((states[i][name] - other[name]).square().sum()) for name in names)
-            size = sum(float(states[k][name].square().sum()) for k in (i, j) for name in names)
-            found[group].append(gap / size if size else 0.0)
-    return {group: _mean(values) for group, values in found.items()}
+        for name in names:
+            squares[(i, j), name] = (states[i][name] - other[name]).square().sum()
+    for agent in {agent for pair in permutations for agent in pair}:
+        for name in names:
+            squares[agent, name] = states[agent][name].square().sum()
+    found = numbers_of(squares)
+    relative = {}
+    for i, j in permutations:
+        for group, of_group in produced.items():
+            gap = sum(found[(i, j), name] for name in of_group)
+            size = sum(found[agent, name] for agent in (i, j) for name in of_group)
+            relative[group, (i, j)] = gap / size if size else 0.0
+    return relative
 
 
 def _trained(name: str) -> bool:

@@ -109,15 +109,16 @@ def _value(scores: Tensor, bonus: float, order: Tensor) -> float:
 def _scores(
     similarities: Mapping[Pair, Similarity], group: Group, frames: Frames, agent: int
 ) -> tuple[Tensor, float]:
-    """What each channel of ``agent`` (columns) adds in each place (rows), and the scale of the scores."""
-    total = torch.zeros(group.size, group.size, dtype=torch.float64)
-    scale = 0.0
+    """What each channel of ``agent`` (columns) adds in each place (rows), on the CPU; the scale of these."""
+    total, scale = torch.zeros(group.size, group.size, dtype=torch.float64), 0.0
     for (i, j), similarity in similarities.items():
         if agent in (i, j):
-            scores = similarity.scores(group, Relative(frames[i], frames[j])).cpu()
-            total += scores[:, frames[j][group.name]].T if agent == i else scores[frames[i][group.name]]
+            scores = similarity.scores(group, Relative(frames[i], frames[j]))
+            place = frames[j if agent == i else i][group.name].to(scores.device, non_blocking=True)
+            total = total.to(scores.device, non_blocking=True)
+            total += scores[:, place].T if agent == i else scores[place]
             scale += similarity.scale(group)
-    return total, scale
+    return total.cpu(), scale
 
 
 class Relative(Mapping[str, Tensor]):

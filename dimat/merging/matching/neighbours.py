@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dimat.agents.networks import Networks
+from dimat.arithmetic import arithmetic
 from dimat.communication.communicator import Communicator
 from dimat.merging.calibration.images import visible_images
 from dimat.merging.calibration.options import Calibration
@@ -17,7 +18,6 @@ from dimat.merging.matching.frames import Frames, Relative, common_frames, in_pl
 from dimat.merging.matching.matcher import Similarity
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.statistics import Pair
-from dimat.models.arithmetic import arithmetic
 from dimat.models.symmetry import Permutations
 
 
@@ -81,8 +81,11 @@ def match_neighbours(
     if matching.alignment == "consistent":
         found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
     else:
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # scipy assigns without Python's lock
-            orders = threads.map(lambda seen: matched_pair(seen, groups, reward), similarities.values())
+        # What lies on the CPU is assigned in threads: scipy does that without Python's lock.
+        threads = 1 if any(seen.coupled for seen in similarities.values()) else torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            match = pool.map if threads > 1 else map
+            orders = match(lambda seen: matched_pair(seen, groups, reward), similarities.values())
             found = dict(zip(similarities, orders, strict=True))
         found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
         found = {link: found[link] for link in links}

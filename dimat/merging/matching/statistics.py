@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dimat.arithmetic import full_precision
 from dimat.merging.calibration import recalibration
 from dimat.models.modes import evaluated
 from dimat.models.symmetry import Group, Observed
@@ -56,6 +57,8 @@ def correlations(
             else:
                 modes.enter_context(evaluated(model))
         views = [Observed(model, groups) for model in models.values()]
+        device = next(next(iter(models.values())).parameters()).device
+        placed = [(tile, tile.places(device)) for tile in tiles(links)]
         for images in batches:
             for count in counters:
                 count(len(images))
@@ -64,7 +67,7 @@ def correlations(
                 reached = [next(steps) for steps in in_step]
                 group, features = reached[0][0], [_observations(features) for _, features in reached]
                 if group.name not in sums:
-                    sums[group.name] = _Sums(features, links)
+                    sums[group.name] = _Sums(features, links, placed)
                 sums[group.name].add(features)
                 del reached, features  # let go before the networks run on
             for steps in in_step:
@@ -90,7 +93,9 @@ class _Sums:
     ``links`` are sorted pairs (i, j), i <= j, of rows of ``features``, the first batch.
     """
 
-    def __init__(self, features: Sequence[Tensor], links: list[Pair]) -> None:
+    def __init__(
+        self, features: Sequence[Tensor], links: list[Pair], tiles: list[tuple["Tile", Tensor | slice]]
+    ) -> None:
         networks, (_, size), device = len(features), features[0].shape, features[0].device
         self._links = links
         self._shift = [rows.mean(0, dtype=torch.float32) for rows in features]
@@ -98,12 +103,11 @@ class _Sums:
         self._first = torch.zeros(networks * size, dtype=torch.float64, device=device)
         self._square = torch.zeros(networks * size, dtype=torch.float64, device=device)
         self._product = torch.zeros(len(links), size, size, dtype=torch.float64, device=device)
-        self._tiles = tiles(links)
+        self._tiles = tiles
 
     def add(self, features: Sequence[Tensor]) -> None:
         """Add the features (observations, C) of all networks on the same images."""
-        device = features[0].device
-        with torch.autocast(device.type, enabled=False):  # sums are float32 whatever networks compute in
+        with full_precision(features[0].device):
             self._add(features)
 
     def _add(self, features: Sequence[Tensor]) -> None:
@@ -120,18 +124,18 @@ class _Sums:
             columns = block.split(size, dim=1)
             for rows, shift, column in zip(features, self._shift, columns, strict=True):
                 torch.sub(rows[start : start + step], shift, out=column)
-            for tile in self._tiles:
+            for tile, which in self._tiles:
                 ones = block[:, tile.rows.start * size : tile.rows.stop * size]
                 others = block[:, tile.columns.start * size : tile.columns.stop * size]
                 product = (ones.T @ others).view(len(tile.rows), size, len(tile.columns), size)
-                self._product[tile.links] += product.transpose(1, 2)[tile.which]
+                self._product[tile.links] += product.transpose(1, 2).flatten(0, 1)[which]
             self._first += block.sum(0)
             self._square += block.square_().sum(0)
 
     def correlations(self) -> dict[Pair, Tensor]:
         """Covariance over the product of standard deviations of each link; 0 where a channel does not vary.
 
-        This uses up the sums.
+        They lie on the CPU. This uses up the sums.
         """
         shift = torch.stack(self._shift).double()
         mean, square = (total.view_as(shift) / max(self._count, 1) for total in (self._first, self._square))
@@ -139,11 +143,11 @@ class _Sums:
         # Below single-precision round-off of its own scale a channel is constant.
         varies = variance > 1e-12 * (square + shift.square())
         deviation = torch.where(varies, variance, torch.inf).sqrt()
-        found = {}
         for (i, j), product in zip(self._links, self._product, strict=True):
             product.div_(self._count).sub_(torch.outer(mean[i], mean[j]))
-            found[i, j] = product.div_(torch.outer(deviation[i], deviation[j])).clamp_(-1, 1)
-        return found
+            product.div_(torch.outer(deviation[i], deviation[j])).clamp_(-1, 1)
+        # Orders are found on the CPU: one copy for all links, for which it waits.
+        return dict(zip(self._links, self._product.cpu(), strict=True))
 
 
 @dataclass
@@ -157,6 +161,13 @@ class Tile:
     columns: range
     links: slice
     which: tuple[list[int], list[int]]
+
+    def places(self, device: torch.device) -> Tensor | slice:
+        """Where its links stand among all pairs of a row and a column, sent to the ``device`` if need be."""
+        if len(self.rows) * len(self.columns) == len(self.which[0]):
+            return slice(None)
+        found = [row * len(self.columns) + column for row, column in zip(*self.which, strict=True)]
+        return torch.tensor(found).to(device, non_blocking=True)
 
 
 def tiles(links: list[Pair]) -> list[Tile]:

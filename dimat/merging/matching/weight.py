@@ -7,6 +7,7 @@ one group is a linear assignment; groups are visited in turn until none of them 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -54,6 +55,7 @@ class InnerProducts(Similarity):
     def __init__(self, ones: Mapping[str, Tensor], others: Mapping[str, Tensor], groups: list[Group]) -> None:
         self.ones = ones
         self.others = others
+        self.groups = groups
         self.axes: dict[str, list[tuple[str, Member]]] = defaultdict(list)
         for group in groups:
             for member in group.members:
@@ -61,14 +63,15 @@ class InnerProducts(Similarity):
 
     @override
     def scores(self, group: Group, permutations: Permutations) -> Tensor:
-        scores = torch.zeros(group.size, group.size, dtype=torch.float64)
+        device = next(iter(self.ones.values())).device
+        scores = torch.zeros(group.size, group.size, dtype=torch.float64, device=device)
         for member in self._parameters(group):
             other = self.others[member.name]
             for name, moved in self.axes[member.name]:
                 if moved != member:
                     other = permute_axis(other, moved, permutations[name])
             one = _channels(self.ones[member.name], member, group)
-            scores += (one @ _channels(other, member, group).T).cpu()
+            scores += one @ _channels(other, member, group).T
         return scores
 
     @override
@@ -79,10 +82,27 @@ class InnerProducts(Similarity):
     def scale(self, group: Group) -> float:
         """The product of the norms, by the inequality of Cauchy and Schwarz."""
         product = 1.0
-        for tensors in (self.ones, self.others):
-            own = [_channels(tensors[member.name], member, group) for member in self._parameters(group)]
-            product *= sum(float(rows.square().sum()) for rows in own) ** 0.5
+        for squares in self._squares:
+            product *= sum(squares[group.name]) ** 0.5
         return product / group.size
+
+    @cached_property
+    def _squares(self) -> list[dict[str, list[float]]]:
+        """Squared norms of what belongs to each group in either network, parameter by parameter.
+
+        All are computed before any is read, as the CPU waits for each reading of a device.
+        """
+        there = [
+            [
+                _channels(tensors[member.name], member, group).square().sum()
+                for member in self._parameters(group)
+            ]
+            for tensors in (self.ones, self.others)
+            for group in self.groups
+        ]
+        here = iter(torch.stack([each for of_group in there for each in of_group]).tolist())
+        read = iter([[next(here) for _ in of_group] for of_group in there])
+        return [{group.name: next(read) for group in self.groups} for _ in range(2)]
 
     def _parameters(self, group: Group) -> list[Member]:
         return [member for member in group.members if member.name in self.ones]

@@ -1,10 +1,11 @@
-"""In which arithmetic images pass through networks."""
+"""The arithmetic of networks: the one place that says how images passed through them are rounded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from torch import autocast
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -22,8 +23,13 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
         torch.set_float32_matmul_precision("high")
     try:
         # No cache: a network may change between two passes inside.
-        with torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
+        with autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
             yield
     finally:
         if low and device.type == "cuda":
             torch.set_float32_matmul_precision(before)
+
+
+def full_precision(device: torch.device) -> autocast:
+    """Inside, sums and products are float32 whatever networks compute in around it."""
+    return autocast(device.type, enabled=False)
