@@ -10,6 +10,7 @@ from functools import lru_cache
 from dimat.experiment.config import Pretrained, Run, Study, Tuned
 from dimat.experiment.throughput import Device, slowest
 from dimat.experiment.work import Images, Work, cost_for, images_of, run_work, start_work
+from dimat.merging.calibration.options import Calibration
 
 SECONDS_OF_CUBE = 1e-10
 """Of an assignment of C channels, times C^3, on one core: 15 ms were measured for 512, 0.21 s for 2048."""
@@ -109,11 +110,12 @@ def expected(
     whole, first = (
         run_work(experiment, images) if isinstance(experiment, Run) else start_work(experiment, images)
     )
-    precision = experiment.training.precision
+    precision, merged = experiment.training.precision, calibration_of(experiment).precision
     trials = len(experiment.tuning.factors) if isinstance(experiment, Tuned) else 1
     cost = cost_for(experiment, images)
     networks = experiment.agents * cost.parameters
-    batch = 2 * experiment.training.batch_size * cost.features
+    largest = max(experiment.training.batch_size, calibration_of(experiment).batch_size or 0)
+    batch = 2 * largest * cost.features
     process = BYTES_OF_PROCESS["cpu" if device.threads else "cuda"]
     if device.threads:
         size = processes * (process + PIXELS * images.nbytes + batch) + COPIES * networks
@@ -122,20 +124,25 @@ def expected(
         size = processes * (process + (PIXELS - 1) * images.nbytes) + 3 * networks
         on_gpu = processes * (images.nbytes + batch) + COPIES * networks
     return Expected(
-        seconds=trials * (SECONDS_OF_OPENING + seconds_of(whole, precision, device)),
-        first=SECONDS_OF_OPENING + seconds_of(first, precision, device),
+        seconds=trials * (SECONDS_OF_OPENING + seconds_of(whole, precision, merged, device)),
+        first=SECONDS_OF_OPENING + seconds_of(first, precision, merged, device),
         bytes=size,
         on_gpu=on_gpu,
         state=networks if isinstance(experiment, Run) else 3 * networks,
     )
 
 
-def seconds_of(work: Work, precision: str, device: Device) -> float:
-    """How long work takes; merging computes in float32, whatever agents train in."""
+def calibration_of(experiment: Pretrained) -> Calibration:
+    """How merges look at images; the defaults where there are none."""
+    return (isinstance(experiment, Run) and experiment.calibration) or Calibration()
+
+
+def seconds_of(work: Work, precision: str, merged: str, device: Device) -> float:
+    """How long work takes, where agents train in one ``precision`` and merge in another, ``merged``."""
     return (
         device.steps[precision].seconds(work.steps)
         + device.passes[precision].seconds(work.evaluated)
-        + device.passes["float32"].seconds(work.merged)
+        + device.passes[merged].seconds(work.merged)
         + work.products / device.products
         + work.cubes * SECONDS_OF_CUBE
         + work.matched * SECONDS_OF_MATCH

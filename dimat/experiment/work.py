@@ -161,7 +161,7 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
     holders = {"own": 1, "neighbours": 1 + neighbours, "pooled": run.agents}[calibration.images]
     seen = images.train * holders / run.agents  # by an agent
     seen = min(seen, calibration.limit or seen)
-    batches = -(-seen // run.training.batch_size)
+    batches = -(-seen // (calibration.batch_size or run.training.batch_size))
     repair = {"none": 0, "recalibrate": 1, "repair": 2 * neighbours + 3, "rescale": 2 * neighbours + 3}
     times = repair[calibration.repair] * run.agents
     if not isinstance(run.method, NeighbourhoodMerging):
