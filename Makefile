@@ -3,6 +3,7 @@
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
 # make test-studies  every study that is shipped, shrunken, up to its paper, and others at random
+# make test-device  every method and option on a pretended second device
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow
@@ -15,7 +16,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm test-faults test-studies test-lowest docs lint clean
+.PHONY: install reproduce test test-slurm test-faults test-studies test-device test-lowest docs lint clean
 
 install: $(VENV)/installed
 
@@ -42,6 +43,9 @@ test-faults: install
 
 test-studies: install
 	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py
+
+test-device: install
+	$(BIN)/python -m pytest -n auto --long tests/device
 
 # `pip install -e` would change the versions again.
 LOWEST := build/lowest/bin/python

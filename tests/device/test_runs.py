@@ -107,9 +107,22 @@ def dense():
     return mock.patch("dimat.communication.product._sparse", lambda matrix: matrix)
 
 
-@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
-def test_records_are_those_of_the_cpu(changes, tmp_path):
-    content = study_with(changes)
+OFTEN = {
+    *(json.dumps({"name": name}) for name in known_methods),
+    f"matching {json.dumps(MATCHINGS[5])}",
+    f"matching {json.dumps(MATCHINGS[6])}",
+    f"calibration {json.dumps(CALIBRATIONS[3])}",
+    "residual",
+    "tuned",
+}
+"""Cases that each run of the tests has; all others take minutes more (`make test-device`)."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_records_are_those_of_the_cpu(case, tmp_path, long):
+    if not long and case not in OFTEN:
+        pytest.skip("a case of make test-device")
+    content = study_with(CASES[case])
     with dense():
         expected = records(carried_out(content, tmp_path / "cpu"))
     with pretend_device("dimat.experiment.runner.choose_device") as device:
