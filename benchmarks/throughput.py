@@ -13,7 +13,7 @@ from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.data.augmentation import Augmentation
 from dimat.experiment.network_cost import cost_of
-from dimat.experiment.throughput import Device, Rate, name_of
+from dimat.experiment.throughput import Device, Speed, name_of
 from dimat.experiment.work import TOUCHED, Amount, gradient_steps, passes
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.models import AnyModel, Plain, ResNet20
@@ -69,7 +69,7 @@ def measure(threads: int, device: str, repeats: int, samples: tuple[Sample, ...]
     """Time all samples in a fresh process, and fit the rates to their times."""
     samples = samples or SAMPLES[device]
     name, times, peaks, products = in_fresh_process(time_samples, threads, device, repeats, samples)
-    rates: dict[str, dict[str, Rate]] = {"steps": {}, "passes": {}}
+    rates: dict[str, dict[str, Speed]] = {"steps": {}, "passes": {}}
     worst = {}
     for kind, precision in times:
         amounts = [amount_of(kind, sample) for sample in samples]
@@ -88,7 +88,7 @@ def amount_of(kind: str, sample: Sample) -> Amount:
     return passes(cost, STEPS * sample.batch, STEPS)
 
 
-def fit(amounts: list[Amount], seconds: list[float], peaks: tuple[float, float]) -> tuple[Rate, float]:
+def fit(amounts: list[Amount], seconds: list[float], peaks: tuple[float, float]) -> tuple[Speed, float]:
     """The rates that explain the ``seconds`` best, in relative terms, and the factor of the worst.
 
     ``peaks`` are the operations and bytes a second that no rate exceeds.
@@ -103,7 +103,7 @@ def fit(amounts: list[Amount], seconds: list[float], peaks: tuple[float, float])
     costs = least + more / scale
     off = relative @ costs
     flops, bandwidth, call = (float(f"{each:.3g}") for each in (1 / costs[0], 1 / costs[1], costs[2]))
-    return Rate(flops, bandwidth, call), float(max(off.max(), 1 / off.min()))
+    return Speed(flops, bandwidth, call), float(max(off.max(), 1 / off.min()))
 
 
 def time_samples(

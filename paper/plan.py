@@ -34,7 +34,7 @@ class Line:
     left: float
 
 
-class Plan:
+class StudyPlan:
     """What every job of a study is expected to take on a device, one after the other."""
 
     def __init__(self, study: Study, layout: Layout, device: Device) -> None:
@@ -120,7 +120,7 @@ def device_for(study: Study, name: str | None) -> Device:
 
 def planned(study: Study, layout: Layout, name: str | None) -> str:
     """The plan as text."""
-    plan = Plan(study, layout, device_for(study, name))
+    plan = StudyPlan(study, layout, device_for(study, name))
     counts = [
         counted(len(study.runs), "run"),
         counted(len(study.pretrained), "start"),
@@ -156,7 +156,7 @@ def counted(number: int, one: str, more: str = "") -> str:
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
-def footer(plan: Plan) -> list[str]:
+def footer(plan: StudyPlan) -> list[str]:
     """The largest and the longest job, the disk, and how sure all that is."""
     found = plan.expected.values()
     gigabytes = max(each.bytes for each in found) / 1e9

@@ -1,7 +1,7 @@
 """W X: one product, whose rows do not depend on who computes them."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy
@@ -36,10 +36,10 @@ def _sparse(matrix: Tensor) -> Tensor:
         return matrix.to_sparse_csr()
 
 
-def weighted_sums(known: Mapping[int, Tensor], weights: numpy.ndarray, receivers: Sequence[int]) -> Tensor:
-    """The rows of ``weights`` (N, N) of ``receivers`` times ``known`` vectors (d,), by agent: (n, d).
+def weighted_sum(rows: Mapping[int, Tensor], weights: numpy.ndarray) -> Tensor:
+    """The sum of ``rows`` (d,), by agent, with ``weights`` (N,), as in a row of `product`.
 
-    Agents of weight above 0 for a receiver must be known; the bits are those of `product`.
+    What a sender sends may differ from link to link, so that each receiver sums up what it has received.
     """
-    members = sorted(known)
-    return product(weights[numpy.ix_(receivers, members)], torch.stack([known[member] for member in members]))
+    members = sorted(rows)
+    return product(weights[None, members], torch.stack([rows[member] for member in members]))[0]

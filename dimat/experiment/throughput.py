@@ -22,7 +22,7 @@ TABLE = Path(__file__).with_name("throughput.json")
 
 
 @dataclass(frozen=True)
-class Rate:
+class Speed:
     """Operations a second, bytes a second, and seconds that a call of a layer takes."""
 
     flops: float
@@ -33,9 +33,9 @@ class Rate:
         """How long an amount of work takes."""
         return amount.operations / self.flops + amount.bytes / self.bandwidth + amount.calls * self.call
 
-    def times(self, factor: float) -> "Rate":
+    def times(self, factor: float) -> "Speed":
         """So many times the operations and bytes a second."""
-        return Rate(self.flops * factor, self.bandwidth * factor, self.call)
+        return Speed(self.flops * factor, self.bandwidth * factor, self.call)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Device:
 
     name: str
     threads: int
-    steps: Mapping[str, Rate]
-    passes: Mapping[str, Rate]
+    steps: Mapping[str, Speed]
+    passes: Mapping[str, Speed]
     products: float
     measured: str = ""
     command: str = ""
@@ -67,14 +67,14 @@ class Device:
         return replace(self, threads=threads, steps=steps, passes=passes, products=self.products * factor)
 
 
-def _guessed(name: str, threads: int, rate: Rate, products: float) -> Device:
+def _guessed(name: str, threads: int, rate: Speed, products: float) -> Device:
     rates = {"float32": rate, "bfloat16": rate}
     return Device(name, threads, rates, rates, products)
 
 
 GUESSES = {
-    "cpu": _guessed("a CPU that is not in the table", 1, Rate(1e10, 1e9, 5e-5), 5e9),
-    "cuda": _guessed("a GPU that is not in the table", 0, Rate(5e13, 5e11, 1e-4), 1e13),
+    "cpu": _guessed("a CPU that is not in the table", 1, Speed(1e10, 1e9, 5e-5), 5e9),
+    "cuda": _guessed("a GPU that is not in the table", 0, Speed(5e13, 5e11, 1e-4), 1e13),
 }
 """Conservative guesses, by the kind of device: an old CPU core, a GPU for data centres of some years ago."""
 
@@ -85,7 +85,7 @@ def known_devices(table: Path = TABLE) -> dict[str, Device]:
     found = {}
     for about in files.read_json(table)["devices"] if table.is_file() else ():
         for key in ("steps", "passes"):
-            about[key] = {precision: Rate(**rate) for precision, rate in about[key].items()}
+            about[key] = {precision: Speed(**rate) for precision, rate in about[key].items()}
         found[about["name"]] = Device(**about)
     return found
 

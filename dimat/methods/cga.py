@@ -11,11 +11,11 @@ from typing_extensions import override
 from dimat.agents.agents import Agents, Step
 from dimat.agents.state import Kept, PerAgent, PerLink
 from dimat.communication.communicator import Communicator, Link
-from dimat.communication.product import weighted_sums
+from dimat.communication.product import weighted_sum
 from dimat.merging.matching.options import Matching
 from dimat.methods.every_step import Synchronous, with_decay
 from dimat.methods.momentum import velocity
-from dimat.methods.projection import Problem, project, project_each
+from dimat.methods.projection import Constrained, project, project_each
 from dimat.methods.sign_compression import compress, decompress
 
 
@@ -100,11 +100,11 @@ class Cga(Synchronous):
 
         kept = agents.state["velocity"]
         agents.state["velocity"], move = velocity(kept, projected, rate, self.momentum, self.nesterov)
-        known = dict(zip(agents.local_agents, x, strict=True))
-        for models in received:
-            known |= models
-        averaged = weighted_sums(known, communicator.mixing, agents.local_agents)
-        agents.parameters = averaged + move
+        averaged = [
+            weighted_sum(received[row] | {agent: x[row]}, communicator.mixing[agent])
+            for row, agent in enumerate(agents.local_agents)
+        ]
+        agents.parameters = torch.stack(averaged) + move
 
     def projected(self, agents: Agents, targets: Tensor, constraints: Sequence[Sequence[Tensor]]) -> Tensor:
         """`project`, of everything or of each tensor by itself."""
@@ -112,7 +112,7 @@ class Cga(Synchronous):
             return project(targets, constraints, self.margin)
         parts = [[vector.split(agents.sizes) for vector in vectors] for vectors in constraints]
         problems = [
-            Problem(target, [[split[place] for split in vectors] for vectors in parts])
+            Constrained(target, [[split[place] for split in vectors] for vectors in parts])
             for place, target in enumerate(targets.split(agents.sizes, dim=1))
         ]
         return torch.cat(project_each(problems, self.margin), dim=1)

@@ -13,7 +13,7 @@ CHUNK = 2**26
 """At most so many entries of gradients are held in double precision at a time (512 MB)."""
 
 
-class Problem(NamedTuple):
+class Constrained(NamedTuple):
     """The vectors to be projected, ``gradients`` (n, d), and ``constraints[i]``, those (d,) for row i."""
 
     gradients: Tensor
@@ -48,11 +48,11 @@ def project(gradients: Tensor, constraints: Sequence[Sequence[Tensor]], margin: 
     exact minimization over one coordinate after the other (Hildreth 1957). A margin above 0 adds so much of
     every constraint at least. Vectors are scaled to norm 1, and bounds with them, which changes nothing.
     """
-    (found,) = project_each([Problem(gradients, constraints)], margin)
+    (found,) = project_each([Constrained(gradients, constraints)], margin)
     return found
 
 
-def project_each(problems: Sequence[Problem], margin: float = 0.0) -> list[Tensor]:
+def project_each(problems: Sequence[Constrained], margin: float = 0.0) -> list[Tensor]:
     """`project`, of each of the ``problems``, which lie on one device.
 
     The dual forms are small, and how many sweeps they take depends on their numbers: they are solved on the
@@ -84,7 +84,7 @@ class _Dual(NamedTuple):
     scale: Tensor
 
 
-def _dual(problem: Problem, margin: float) -> _Dual:
+def _dual(problem: Constrained, margin: float) -> _Dual:
     lengths = [(rows.norm(dim=2), targets.norm(dim=1)) for targets, rows in problem.chunks()]
     norms, scale = (_together(parts) for parts in zip(*lengths, strict=True))
     gram = slope = None
@@ -121,7 +121,7 @@ def _solution(dual: _Dual, margin: float) -> Tensor:
     return v
 
 
-def _along(problem: Problem, v: Tensor, norms: Tensor) -> Tensor:
+def _along(problem: Constrained, v: Tensor, norms: Tensor) -> Tensor:
     """The gradients and ``v`` times their constraints, which are scaled by their ``norms``."""
     found = []
     for targets, rows in problem.chunks():

@@ -2,12 +2,13 @@
 
 from typing import ClassVar, Literal
 
+import torch
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Step
 from dimat.agents.state import Kept, PerAgent
 from dimat.communication.communicator import Communicator
-from dimat.communication.product import weighted_sums
+from dimat.communication.product import weighted_sum
 from dimat.methods.every_step import LocalMomentum
 
 
@@ -33,14 +34,15 @@ class Sgp(LocalMomentum):
             for x, w in zip(weights.to(z) * z - rate * direction, weights, strict=True)
         ]
         received = communicator.send_to_receivers(own, "models")
-        known = dict(zip(agents.local_agents, own, strict=True))
-        for messages in received:
-            known |= messages
-        x, weights = (
-            weighted_sums(
-                {agent: each[part] for agent, each in known.items()}, communicator.mixing, agents.local_agents
+        summed = []
+        for row, agent in enumerate(agents.local_agents):
+            near = received[row] | {agent: own[row]}
+            summed.append(
+                [
+                    weighted_sum({j: each[part] for j, each in near.items()}, communicator.mixing[agent])
+                    for part in ("numerator", "weight")
+                ]
             )
-            for part in ("numerator", "weight")
-        )
+        x, weights = (torch.stack(parts) for parts in zip(*summed, strict=True))
         agents.state["lack of weight"] = weights - 1
         agents.parameters = x / weights.to(x)

@@ -22,7 +22,7 @@ from benchmarks.side_by_side import train_by_vmap, train_in_turns
 from benchmarks.throughput import SAMPLES
 from dimat.agents.optimizers import Sgd
 from dimat.experiment import throughput as devices
-from dimat.experiment.throughput import Rate
+from dimat.experiment.throughput import Speed
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import visible_images
 from dimat.merging.calibration.options import Calibration
@@ -141,7 +141,7 @@ def test_the_published_page_is_made_from_the_published_tables():
 
 
 @pytest.mark.parametrize(
-    "rate", [Rate(1e9, 1e8, 1e-4), Rate(1e13, 1e11, 1e-3), Rate(2e10, 5e9, 2e-5)], ids=str
+    "rate", [Speed(1e9, 1e8, 1e-4), Speed(1e13, 1e11, 1e-3), Speed(2e10, 5e9, 2e-5)], ids=str
 )
 def test_rates_are_found_from_the_times_that_they_explain(rate):
     amounts = [

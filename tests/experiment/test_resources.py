@@ -23,7 +23,7 @@ from dimat.experiment.resources import GENEROUS, expected, needs
 from dimat.experiment.throughput import (
     GUESSES,
     Device,
-    Rate,
+    Speed,
     known_devices,
     named_device,
     this_device,
@@ -188,20 +188,20 @@ def test_a_network_is_counted_once_for_all_runs(small):
 
 
 def test_rates_add_up():
-    rate = Rate(flops=1e9, bandwidth=1e6, call=1e-3)
+    rate = Speed(flops=1e9, bandwidth=1e6, call=1e-3)
     assert rate.seconds(Amount(operations=2e9, bytes=3e6, calls=4e3)) == pytest.approx(2 + 3 + 4)
     assert rate.times(2).seconds(Amount(operations=2e9, bytes=2e6, calls=1e3)) == pytest.approx(1 + 1 + 1)
 
 
 def test_the_table_of_devices_keeps_what_is_written(tmp_path):
     table = tmp_path / "throughput.json"
-    rates = {"float32": Rate(1.0, 2.0, 3.0), "bfloat16": Rate(4.0, 5.0, 6.0)}
+    rates = {"float32": Speed(1.0, 2.0, 3.0), "bfloat16": Speed(4.0, 5.0, 6.0)}
     old = Device("a", 2, rates, rates, 7.0, "yesterday", "command")
     new, other = Device("a", 2, rates, rates, 8.0, "today", "command"), Device("b", 0, rates, rates, 9.0)
     for device in (old, other, new):
         write_device(device, table)
     assert known_devices(table) == {"a": new, "b": other}
-    assert new.with_threads(4).steps["float32"] == Rate(2.0, 4.0, 3.0)
+    assert new.with_threads(4).steps["float32"] == Speed(2.0, 4.0, 3.0)
     assert other.with_threads(4) == other
 
 

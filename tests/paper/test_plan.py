@@ -8,9 +8,9 @@ from support.jobs import open_runner
 from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
 from dimat.experiment.resources import expected
-from dimat.experiment.throughput import GUESSES, Device, Rate, known_devices
+from dimat.experiment.throughput import GUESSES, Device, Speed, known_devices
 from dimat.experiment.work import images_of
-from paper.plan import Plan, planned
+from paper.plan import StudyPlan, planned
 
 LINE = re.compile(r"^  (\S.*?)? {2,}(\d+) +(\d+) +([\d.,]+) +([\d.,]+)$", re.M)
 
@@ -43,14 +43,14 @@ def test_what_is_there_is_not_left(several, tmp_path):
     runner = open_runner(several, tmp_path)
     start, *_ = runner.study.pretrained.values()
     runner.pretrain(start)
-    plan = Plan(runner.study, runner.layout, GUESSES["cpu"])
+    plan = StudyPlan(runner.study, runner.layout, GUESSES["cpu"])
     line = plan.line("everything", plan.expected)
     assert (line.count, line.there) == (16, 1)
     assert line.hours - line.left == pytest.approx(plan.expected[start.id].seconds / 3600)
 
 
 def test_figures_name_all_that_they_need(several, tmp_path):
-    plan = Plan(parse_study(several, "small"), Layout(tmp_path), GUESSES["cpu"])
+    plan = StudyPlan(parse_study(several, "small"), Layout(tmp_path), GUESSES["cpu"])
     by_id = {line.what: line for line in plan.by_figure()}
     assert by_id["progress-digits-plain-3"].count == 16
     assert by_id["matching-digits-plain-3"].count == 4 + 4  # runs of DIMAT, and the starts
@@ -64,7 +64,7 @@ def test_choices_and_their_trials_are_counted(small, tmp_path):
 
 
 def test_a_faster_device_takes_less_time(small, tmp_path, monkeypatch):
-    rates = {precision: Rate(1e12, 1e11, 1e-5) for precision in ("float32", "bfloat16")}
+    rates = {precision: Speed(1e12, 1e11, 1e-5) for precision in ("float32", "bfloat16")}
     fast = Device("fast", 0, rates, rates, 1e12, "2026-01-01", "dimat bench throughput")
     monkeypatch.setattr("dimat.experiment.throughput.known_devices", lambda: {"fast": fast})
     study = parse_study(small | {"data": "digits", "model": "resnet20"}, "small")
