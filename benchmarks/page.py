@@ -21,7 +21,8 @@ What a merge costs. The limit is one pass of every network to recalibrate it, on
 and one to recalibrate the merged network (*bare passes*, in float32); `ratio` is to that. With 2 passes,
 features and statistics of normalization come from one pass. The *reference* is straightforward: every
 neighbour is passed through anew for every agent. Memory is what the process grows by; it does not depend on
-the number of images.""",
+the number of images, and neither do assignments, averages and diagnostics: the fewer images, the more these
+weigh.""",
     "train": """\
 What training costs. The *plain loop* is a tutorial's: a DataLoader, float32 and transforms for each image.
 *Bare steps* are forward, backward and optimizer on a batch in memory; what `networks`, which is what
