@@ -1,6 +1,5 @@
 """Time and memory of this process, and processes that did nothing before."""
 
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+from dimat.experiment.throughput import name_of
 
 Result = TypeVar("Result")
 
@@ -57,15 +58,10 @@ def resident(entry: str) -> int:
 
 
 def processor(device: str) -> str:
-    """The GPU's or the processor's name, and whether a processor has instructions for bfloat16."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+    """The device's name, and whether a processor has instructions for bfloat16."""
+    name = name_of(torch.device(device))
     about = Path("/proc/cpuinfo")
-    known = dict(
-        [part.strip() for part in line.split(":", 1)]
-        for line in (about.read_text().splitlines() if about.exists() else [])
-        if ":" in line
-    )
-    flags = known.get("flags", "").split()
-    low = "with" if {"avx512_bf16", "amx_bf16"} & set(flags) else "without"
-    return f"{known.get('model name') or platform.machine()}, {low} instructions for bfloat16"
+    if device == "cuda" or not about.exists():
+        return name
+    low = {"avx512_bf16", "amx_bf16"} & set(about.read_text().split())
+    return f"{name}, {'with' if low else 'without'} instructions for bfloat16"
