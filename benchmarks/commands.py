@@ -45,7 +45,7 @@ def group() -> None:
 @bench.command()
 def merge(
     model: Annotated[
-        list[str] | None, typer.Option(help="resnet20 or vgg16; repeatable. Default: resnet20.")
+        list[str] | None, typer.Option(help="resnet20, resnet20x8 or vgg16; repeatable. Default: resnet20.")
     ] = None,
     graph: Annotated[
         list[str] | None, typer.Option(help="ring or complete; repeatable. Default: ring.")
@@ -109,7 +109,7 @@ def merge(
 @bench.command()
 def train(
     model: Annotated[
-        list[str] | None, typer.Option(help="resnet20 or plain; repeatable. Default: resnet20.")
+        list[str] | None, typer.Option(help="resnet20, resnet20x8 or plain; repeatable. Default: resnet20.")
     ] = None,
     agents: Annotated[list[int] | None, whole("Repeatable. Default: 1 and 5.", 0, MOST)] = None,
     images: Annotated[
@@ -124,6 +124,13 @@ def train(
         bool,
         typer.Option("--cpu-time", help="Count seconds of the CPU: for busy machines, with --threads 1."),
     ] = False,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic/--fastest",
+            help="On a GPU, algorithms that give the same bits each time, or whichever are fastest.",
+        ),
+    ] = True,
     output: Output = None,
 ) -> None:
     """Images per second of one epoch of all agents, next to a plain loop and to bare steps.
@@ -132,7 +139,8 @@ def train(
     A bare step is forward, backward and optimizer on a batch that is ready in memory, so that 1 - `/ bare` of
     `networks` is what their data path costs: they are what a study runs, with flips and crops. With several
     agents, `vmap` trains all networks in one step (float32 only), and `streams`, on a GPU, gives each agent a
-    stream of its own; both give the networks that `networks` gives. `/ plain` is speed over that of the plain
+    stream of its own; both give the networks that `networks` gives. On a GPU, `recorded` replays steps as CUDA
+    graphs. `/ plain` is speed over that of the plain
     loop. It takes a few minutes.
     """
     from benchmarks.train import MODELS, TrainingCase, measure
@@ -157,7 +165,7 @@ def train(
     for kind in models:
         for number in numbers:
             whole = images // (batch * number) * batch * number
-            case = TrainingCase(kind, number, whole, size, batch, threads, found, cpu_time)
+            case = TrainingCase(kind, number, whole, size, batch, threads, found, cpu_time, deterministic)
             logging.info("%s, %d agents", kind, number)
             for row in measure(case, repeats):
                 rows.append(row)

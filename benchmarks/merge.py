@@ -23,7 +23,7 @@ from dimat.models import ResNet20, Vgg16
 from dimat.tasks.network_task import Pass
 from dimat.topology import Complete, Ring
 
-MODELS = {"resnet20": ResNet20(width=1), "vgg16": Vgg16()}
+MODELS = {"resnet20": ResNet20(width=1), "resnet20x8": ResNet20(width=8), "vgg16": Vgg16()}
 GRAPHS = {"ring": Ring(), "complete": Complete()}
 CALIBRATION = Calibration()
 LOW = Calibration(precision="bfloat16")

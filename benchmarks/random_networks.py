@@ -24,6 +24,8 @@ def random_networks(
     device: torch.device,
     training: Training,
     augmentation: Augmentation,
+    *,
+    recorded: bool = False,
 ) -> Networks:
     """``agents`` networks that share ``images`` images of ``size`` x ``size``, as in a study."""
     generator = torch.Generator().manual_seed(0)
@@ -44,4 +46,4 @@ def random_networks(
         same_start=training.start == "same",
         precision=training.precision,
     )
-    return Networks(task, training, randomness)
+    return Networks(task, training, randomness, recorded=recorded)

@@ -15,13 +15,15 @@ from benchmarks.side_by_side import train_by_vmap, train_in_turns
 from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.data.augmentation import Augmentation
+from dimat.experiment.devices import prepare_device
 from dimat.models import Plain, ResNet20
 from dimat.tasks.images import Batch, ImageTask
 
-MODELS = {"resnet20": ResNet20(width=1), "plain": Plain()}
+MODELS = {"resnet20": ResNet20(width=1), "resnet20x8": ResNet20(width=8), "plain": Plain()}
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
-PLAIN, BARE, NETWORKS, VMAP, STREAMS = "plain loop", "bare step", "networks", "vmap", "streams"
+PLAIN, BARE, NETWORKS = "plain loop", "bare step", "networks"
+RECORDED, VMAP, STREAMS = "recorded", "vmap", "streams"
 Method = tuple[str, Precision]
 """How agents are trained, and in which precision."""
 
@@ -30,7 +32,8 @@ Method = tuple[str, Precision]
 class TrainingCase:
     """What is trained, on which images, and on what; ``images`` are those of all agents.
 
-    With ``cpu_time``, seconds are those that the process got from the CPU.
+    With ``cpu_time``, seconds are those that the process got from the CPU; ``deterministic`` is the setting of
+    configurations.
     """
 
     model: str
@@ -41,6 +44,7 @@ class TrainingCase:
     threads: int
     device: str
     cpu_time: bool = False
+    deterministic: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def methods(case: TrainingCase) -> list[Method]:
     found: list[Method] = [(PLAIN, "float32")]
     for precision in PRECISIONS:
         found.extend([(BARE, precision), (NETWORKS, precision)])
+        if case.device == "cuda":
+            found.append((RECORDED, precision))
         if case.agents > 1 and precision == "float32":
             found.append((VMAP, precision))
         if case.agents > 1 and case.device == "cuda":
@@ -85,8 +91,9 @@ def methods(case: TrainingCase) -> list[Method]:
 
 def time_methods(case: TrainingCase, repeats: int) -> dict[Method, float]:
     """Seconds of an epoch of all agents, the least of ``repeats``; methods take turns, as machines drift."""
-    epochs = {method: prepare(case, *method) for method in methods(case)}
     device = torch.device(case.device)
+    prepare_device(device, case.deterministic)
+    epochs = {method: prepare(case, *method) for method in methods(case)}
     now = time.process_time if case.cpu_time else lambda: clock(device)
     for epoch in epochs.values():
         epoch()  # libraries load and choose their kernels
@@ -101,16 +108,16 @@ def time_methods(case: TrainingCase, repeats: int) -> dict[Method, float]:
 
 def prepare(case: TrainingCase, method: str, precision: Precision) -> Callable[[], None]:
     """A function that trains all agents for one epoch."""
-    networks = build(case, precision)
+    networks = build(case, precision, recorded=method == RECORDED)
     if method == PLAIN:
         return PlainTraining(networks, MODELS[case.model]).epoch
     if method == BARE:
         return bare_steps(networks)
-    train = {NETWORKS: Networks.train, VMAP: train_by_vmap, STREAMS: train_in_turns}[method]
+    train = {VMAP: train_by_vmap, STREAMS: train_in_turns}.get(method, Networks.train)
     return lambda: train(networks, round=1)
 
 
-def build(case: TrainingCase, precision: Precision) -> Networks:
+def build(case: TrainingCase, precision: Precision, *, recorded: bool = False) -> Networks:
     """Random networks with random images."""
     torch.set_num_threads(case.threads)
     return random_networks(
@@ -121,6 +128,7 @@ def build(case: TrainingCase, precision: Precision) -> Networks:
         torch.device(case.device),
         Training(batch_size=case.batch, epochs=1, precision=precision),
         Augmentation(flip=True, crop=CROP),
+        recorded=recorded,
     )
 
 

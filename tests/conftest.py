@@ -72,7 +72,7 @@ def digits():
 def make_agents(digits):
     """Builds a few small networks on the digits, as the runner does."""
 
-    def make(agents=4, seed=0, model=None, partition=None, augmentation=None, **training):
+    def make(agents=4, seed=0, model=None, partition=None, augmentation=None, recorded=False, **training):
         options = Training(**training)
         labels = digits.train_labels.numpy()
         partition = partition or Iid()
@@ -88,7 +88,7 @@ def make_agents(digits):
             same_start=options.start == "same",
             precision=options.precision,
         )
-        return Networks(task, options, randomness)
+        return Networks(task, options, randomness, recorded=recorded)
 
     return make
 

@@ -7,12 +7,16 @@ from itertools import chain, count, islice
 from typing import Any
 
 import torch
+from numpy import float32
 from torch import Tensor
 from torch.func import functional_call
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Diverged
 from dimat.agents.optimizers import AnyOptimizer
+from dimat.agents.recorded_steps import RecordedSteps
+from dimat.agents.recording import Recorded
+from dimat.agents.steps import Steps
 from dimat.agents.training import Training
 from dimat.errors import InputError
 from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
@@ -25,7 +29,8 @@ class Networks(Agents):
     """N agents with a network and an optimizer each.
 
     ``models``, ``optimizers`` and every other list of agents have an entry for each of ``local_agents``.
-    ``frozen`` networks normalize by their running statistics.
+    ``frozen`` networks normalize by their running statistics. On a GPU, steps and gradients can be
+    ``recorded`` and replayed, where samples are named tuples of tensors.
     """
 
     task: NetworkTask
@@ -37,6 +42,8 @@ class Networks(Agents):
         randomness: Randomness,
         optimizer: AnyOptimizer | None = None,
         local_agents: Sequence[int] | None = None,
+        *,
+        recorded: bool = False,
     ) -> None:
         super().__init__(task, randomness, local_agents)
         self.training = training
@@ -46,6 +53,11 @@ class Networks(Agents):
         self.steps_per_epoch = task.steps_per_epoch
         self.models = [task.variables(agent) for agent in self.local_agents]
         self.optimizers = [self.optimizer.build(network) for network in self.models]
+        self._recorded = Recorded() if recorded else None
+
+    @cached_property
+    def _recorded_steps(self) -> RecordedSteps:
+        return RecordedSteps(self.task, self.models[0], self.optimizer)
 
     @cached_property
     @override
@@ -93,9 +105,20 @@ class Networks(Agents):
 
     @override
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
+        if not self._recorded:
+            return self._gradient(row, sample, point, own)
+
+        def function(given: tuple[Tensor, ...]) -> Tensor:
+            *parts, point = given
+            return self._gradient(row, type(sample)._make(parts), point, own)
+
+        buffers = self.models[row].buffers
+        return self._recorded((row, own, self.frozen), function, (*sample, point), buffers).clone()
+
+    def _gradient(self, row: int, sample: Any, point: Tensor, own: bool) -> Tensor:
         network = self.models[row].train(not self.frozen)
         point = point.detach().requires_grad_()
-        state = self._by_name(point)
+        state = {name: self._laid_out(part) for name, part in self._by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
         loss = self.task.loss(lambda *inputs: functional_call(network, state, inputs), sample)
@@ -105,6 +128,15 @@ class Networks(Agents):
                 if name in self.task.ascending:
                     part.neg_()
         return gradient
+
+    def _laid_out(self, part: Tensor) -> Tensor:
+        """A part of a vector, where a network's layers can read it.
+
+        Layers on a GPU read several numbers at a time, from addresses that are multiples of 16 bytes.
+        """
+        if self.device.type == "cpu":
+            return part
+        return part.clone(memory_format=torch.channels_last if part.ndim == 4 else torch.preserve_format)
 
     def states(self) -> list[dict[str, Tensor]]:
         """Each agent's parameters and buffers; references, not copies."""
@@ -174,24 +206,22 @@ class Networks(Agents):
                 self.optimizers[row].state.clear()  # merging need not hold it
 
     def _descend(self, row: int, samples: Iterable[Any], when: str, rates: Iterable[float]) -> None:
-        """One step of an agent's optimizer for each sample, with one of the learning ``rates``."""
+        """One step of an agent's optimizer for each sample, with one of the learning ``rates``.
+
+        On a GPU these are rounded, as recorded steps read theirs from memory, in float32.
+        """
         network, optimizer = self.models[row].train(), self.optimizers[row]
-        ascending = [p for name, p in network.named_parameters() if name in self.task.ascending]
-        total = torch.zeros((), device=self.device)
+        recorded = self._recorded_steps if self._recorded else None
+        if recorded:
+            recorded.begin(network, optimizer)
+        steps = recorded or Steps(self.task, network, optimizer)
         for sample, rate in zip(samples, rates, strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = self.task.loss(network, sample)
-            optimizer.zero_grad()
-            loss.backward()
-            for parameter in ascending:
-                if parameter.grad is not None:
-                    parameter.grad.neg_()
-            optimizer.step()
-            total += loss.detach()
+            steps.take(sample, float(float32(rate)) if self.device.type == "cuda" else rate)
             self.steps_taken[row] += 1
+        if recorded:
+            recorded.end(network, optimizer)
         optimizer.zero_grad()  # gradients are not kept while others train
-        self._check_finite(row, f"{when} with {self.optimizer.label()}", total)
+        self._check_finite(row, f"{when} with {self.optimizer.label()}", steps.total)
 
     @override
     def check_finite(self, what: str) -> None:

@@ -303,6 +303,8 @@ class Study(Experiment):
     deterministic: bool = True
     """On a GPU, take only algorithms that give the same bits each time, which may be slower: a run that is
     resumed then gives the numbers of an undisturbed one. CPUs always do, and are not affected."""
+    cuda_graphs: bool = True
+    """On a GPU, record steps once and launch each as a whole, which changes how long they take alone."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
     keep_checkpoints: bool = False
@@ -315,7 +317,9 @@ class Study(Experiment):
     @cached_property
     def content(self) -> str:
         """SHA-256 over all that results depend on: not where and how they are made."""
-        execution = {"device", "threads", "deterministic", "checkpoint_seconds", "keep_checkpoints"}
+        execution = {
+            "device", "threads", "deterministic", "cuda_graphs", "checkpoint_seconds", "keep_checkpoints",
+        }  # fmt: skip
         text = json.dumps(self.model_dump(mode="json", exclude=execution), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

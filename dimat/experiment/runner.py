@@ -360,7 +360,8 @@ class Runner:
             same_start=training.start == "same",
             precision=training.precision,
         )
-        return Networks(task, training, start.randomness, optimizer, local_agents)
+        recorded = self.study.cuda_graphs and device.type == "cuda"
+        return Networks(task, training, start.randomness, optimizer, local_agents, recorded=recorded)
 
     def started(self, start: Pretrained) -> Networks:
         """The agents of a start as `pretrain` has left them, before the first merge."""

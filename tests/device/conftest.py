@@ -26,7 +26,7 @@ def device():
 def agents_on(digits):
     """Builds agents with a few images each, on a device."""
 
-    def make(device, agents=3, model=None, images=30, **training):
+    def make(device, agents=3, model=None, images=30, recorded=False, **training):
         options = Training(**{"batch_size": 10, "pretrain_epochs": 1, **training})
         dealt = Iid().shares(
             digits.train_labels.numpy()[: agents * images], agents, numpy.random.default_rng(0)
@@ -43,7 +43,7 @@ def agents_on(digits):
             precision=options.precision,
         )
         task.data.normalized(task.data.train_images[:1])  # what is computed once for a data set is there now
-        return Networks(task, options, randomness)
+        return Networks(task, options, randomness, recorded=recorded)
 
     return make
 

@@ -1,12 +1,12 @@
 """Whole runs on a second device: nothing is mixed, and every recorded number is that of the CPU."""
 
 import copy
-import json
 from contextlib import ExitStack
 from unittest import mock
 
 import pytest
 import torch
+from support.device_cases import CASES, OFTEN, carried_out, records, study_with
 from support.jobs import assert_nothing_left_over, open_runner
 from support.pretend_device import pretend_device
 from support.small import SMALL
@@ -14,108 +14,14 @@ from support.small import SMALL
 import dimat
 from dimat.experiment import runner as runners
 from dimat.experiment.interruption import Interrupted
-from dimat.methods import known_methods
 from dimat.models import Plain
 
 pytestmark = pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
-
-FORMS = {
-    "dpsgd": [{"momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "normalization": "frozen"}],
-    "cdmsgd": [{"nesterov": True}],
-    "ld_sgd": [{"local_steps": 1, "gossip_steps": 1}],
-    "swarm_sgd": [{"momentum": 0.5}],
-    "gradient_tracking": [{"form": "diging"}, {"form": "dsgt"}],
-    "cga": [
-        {"compressed": True},
-        {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},
-        {"margin": 0.5, "nesterov": True},
-    ],
-    "dimat": [
-        {"coefficients": {"name": "entropy", "steps": 2}},
-        {"coefficients": {"name": "entropy", "steps": 2, "images": "test"}},
-        {"shrink": 0.5, "optimizer": "momentum"},
-    ],
-}
-"""Forms of methods besides their own defaults."""
-METHODS = [*({"name": name} for name in known_methods), *(
-    {"name": name, **form} for name, forms in FORMS.items() for form in forms
-)]  # fmt: skip
-MATCHINGS = [
-    *(
-        {"matcher": matcher, "alignment": alignment}
-        for matcher in ("activation", "weight", "activation-weight")
-        for alignment in ("per_edge", "consistent")
-    ),
-    {"passes": 2, "rematch": "sticky"},
-    {"rematch": "first_meeting"},
-    {"rematch": "margin", "alignment": "consistent"},
-]  # fmt: skip
-CALIBRATIONS = [
-    {"repair": repair, "images": images, "augmented": images != "own", "limit": 20}
-    for repair, images in (
-        ("none", "own"), ("recalibrate", "neighbours"), ("recalibrate", "own"), ("repair", "pooled"),
-        ("rescale", "own"),
-    )
-]  # fmt: skip
-OTHERS = {
-    "residual": {
-        "method": "dimat", "model": {"name": "resnet20", "width": 1}, "calibration": {"limit": 10},
-        "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
-    },
-    "kept optimizers": {
-        "method": "dimat", "graph": "complete",
-        "training": {"rounds": 2, "batch_size": 10, "pretrain_epochs": 1, "optimizer_state": "kept"},
-    },
-    "links that fail": {"method": "dimat", "graph": {"name": "ring", "link_failures": 0.5}},
-    "one direction": {"method": "sgp", "graph": "directed_ring"},
-    "tuned": {"method": "dpsgd", "tuning": {"factors": [0.5, 1.0]}},
-}  # fmt: skip
-CASES = {
-    **{json.dumps(method): {"method": method} for method in METHODS},
-    **{f"matching {json.dumps(each)}": {"method": "dimat", "matching": each} for each in MATCHINGS},
-    **{f"calibration {json.dumps(each)}": {"method": "dimat", "calibration": each} for each in CALIBRATIONS},
-    **OTHERS,
-}
-
-
-def study_with(changes):
-    content = copy.deepcopy(SMALL)
-    content["data"] |= {"train_limit": 40, "test_limit": 20, "flip": True, "crop": 1}
-    content["calibration"] = {"limit": 20}
-    content["training"] |= {"pretrain_epochs": 1, "rounds": 2, "batch_size": 10}
-    return content | {"checkpoint_seconds": 1000} | changes
-
-
-def carried_out(content, folder):
-    """Every step of a study; the runner."""
-    runner = open_runner(content, folder)
-    for start in runner.study.pretrained.values():
-        runner.pretrain(start)
-    for tuned in runner.study.tuned.values():
-        runner.tune(tuned)
-    for run in runner.study.runs.values():
-        runner.train(run)
-    return runner
-
-
-def records(runner):
-    return {id: runner.layout.run(id).read_bytes() for id in runner.study.runs}
 
 
 def dense():
     """On the CPU, sums over neighbours round as dense products do, which they are on other devices."""
     return mock.patch("dimat.communication.product._sparse", lambda matrix: matrix)
-
-
-OFTEN = {
-    *(json.dumps({"name": name}) for name in known_methods),
-    f"matching {json.dumps(MATCHINGS[5])}",
-    f"matching {json.dumps(MATCHINGS[6])}",
-    f"calibration {json.dumps(CALIBRATIONS[3])}",
-    "residual",
-    "tuned",
-}
-"""Cases that each run of the tests has; all others take minutes more (`make test-device`)."""
 
 
 @pytest.mark.parametrize("case", CASES)

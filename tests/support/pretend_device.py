@@ -33,6 +33,18 @@ INDEXING = {
 }  # fmt: skip
 """Operations that take indices of the CPU for a tensor of the device."""
 
+LAYERS = {
+    aten.convolution.default, aten.convolution_backward.default, aten.addmm.default, aten.mm.default,
+    aten.native_batch_norm.default, aten.native_batch_norm_backward.default,
+}  # fmt: skip
+"""Operations whose kernels on a GPU read several numbers at a time."""
+ALIGNED = 16
+"""Bytes that addresses of what `LAYERS` read are multiples of; torch's own allocations are."""
+
+
+class Misaligned(RuntimeError):
+    """A tensor at an address at which a GPU's kernels fail."""
+
 
 class Mixed(RuntimeError):
     """Tensors of both devices in one operation."""
@@ -109,6 +121,9 @@ class PretendDevice(TorchDispatchMode):
             self._check(func, args, tensors, on_device)
             comes_here = wanted is None or torch.device(wanted) == DEVICE
         self._count_waiting(func, args, kwargs)
+        for tensor in on_device if func in LAYERS else ():
+            if tensor.storage_offset() * tensor.itemsize % ALIGNED:
+                raise Misaligned(f"{func}: {tuple(tensor.shape)} at entry {tensor.storage_offset()}")
         plain_args, plain_kwargs = tree_map(_carried, (args, kwargs))
         found = func(*plain_args, **plain_kwargs)
         if not comes_here:
