@@ -54,7 +54,8 @@ def in_slurm(environment: Mapping[str, str]) -> bool:
 def prepare_device(device: torch.device, deterministic: bool) -> None:
     """Let a GPU take algorithms that give the same bits each time, or whichever are fastest.
 
-    This must come before the first product on it. CPUs give the same bits anyway.
+    Either way, what is to be computed in float32 is: by default convolutions would round to TF32. This must come
+    before the first product on it. CPUs give the same bits anyway.
     """
     if device.type != "cuda":
         return
@@ -63,6 +64,7 @@ def prepare_device(device: torch.device, deterministic: bool) -> None:
     torch.use_deterministic_algorithms(deterministic)
     # Nothing here reads what it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
 
