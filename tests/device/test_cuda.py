@@ -25,8 +25,9 @@ from dimat.models import Plain, ResNet20
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
-CLOSE = 0.02
-"""How far values may be apart, relative to the larger of 1 and their size: sums are in another order."""
+CLOSE = {"residual": 0.05}
+"""How far values may be apart, relative to the larger of 1 and their size, if not 1e-4: sums are in another order, and
+in a deep network with few images one channel of 32 is then matched to another."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def test_values_are_those_of_the_cpu_and_of_steps_that_are_not_recorded(case, tm
             notes.write(json.dumps(note) + "\n")
     assert recorded == again
     assert recorded == stepwise
-    assert apart[worst] <= CLOSE, worst
+    assert apart[worst] <= CLOSE.get(case, 1e-4), worst
 
 
 @pytest.mark.parametrize("method", ["dimat", "cga", "swarm_sgd", {"name": "dimat", "optimizer": "momentum"}])
@@ -160,4 +161,4 @@ def test_processes_that_share_a_gpu_give_the_records_of_one_program(tmp_path):
         str(tmp_path / "ranks"),
     ]
     subprocess.run(command, check=True, timeout=300, cwd=tmp_path)
-    assert measured(runner) == pytest.approx(expected, rel=CLOSE, abs=CLOSE)
+    assert measured(runner) == pytest.approx(expected, rel=1e-4, abs=1e-4)

@@ -183,7 +183,7 @@ def test_a_disturbed_job_goes_on(pipeline, undisturbed, how):
 
 
 def test_a_job_that_needs_longer_than_its_limit_goes_on(pipeline):
-    study = LONG | {"training": LONG["training"] | {"epochs": 40, "rounds": 120}}
+    study = LONG | {"training": LONG["training"] | {"epochs": 40, "rounds": 60}}
     here, there = pipeline("here", study), pipeline("there", study)
     records = here.run().read_bytes()
     # Asked to leave after 80 seconds, of which a busy machine may need half to start.
