@@ -31,6 +31,7 @@ Threads = Annotated[int, whole("Threads of torch.", 0, MOST)]
 Repeats = Annotated[int, whole("Times are the least of so many.", 0, MOST)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto is a GPU if there is one.")]
 Output = Annotated[Path | None, typer.Option(help="CSV file to write the table to as well.")]
+Note = Annotated[str, typer.Option(help="What else is to be known of the machine, for the table.")]
 
 commands = typer.Typer()
 bench = typer.Typer(help="Measure how long steps take on this machine.")
@@ -63,6 +64,7 @@ def merge(
     low: Annotated[bool, typer.Option("--bfloat16", help="Also measure merges in bfloat16.")] = False,
     reference: Annotated[bool, typer.Option(help="Also measure the naive reference, once.")] = True,
     output: Output = None,
+    note: Note = "",
 ) -> None:
     """Time and memory of one merge of all agents, next to its bare passes over the images.
 
@@ -103,7 +105,7 @@ def merge(
                 f"{case.model:9} {case.graph:9} {case.agents:6}  {row.method:18} "
                 f"{row.seconds:8.2f} {row.ratio:6.2f} {row.mebibytes:7.0f}"
             )
-    save("merge", output, found, rows)
+    save("merge", output, found, rows, note)
 
 
 @bench.command()
@@ -132,6 +134,7 @@ def train(
         ),
     ] = True,
     output: Output = None,
+    note: Note = "",
 ) -> None:
     """Images per second of one epoch of all agents, next to a plain loop and to bare steps.
 
@@ -139,9 +142,9 @@ def train(
     A bare step is forward, backward and optimizer on a batch that is ready in memory, so that 1 - `/ bare` of
     `networks` is what their data path costs: they are what a study runs, with flips and crops. With several
     agents, `vmap` trains all networks in one step (float32 only), and `streams`, on a GPU, gives each agent a
-    stream of its own; both give the networks that `networks` gives. On a GPU, `recorded` replays steps as CUDA
-    graphs. `/ plain` is speed over that of the plain
-    loop. It takes a few minutes.
+    stream of its own; both give the networks that `networks` gives. On a GPU, `recorded` replays steps as
+    CUDA graphs, as studies do by default. `/ plain` is speed over that of the plain loop. It takes a few
+    minutes.
     """
     from benchmarks.train import MODELS, TrainingCase, measure
 
@@ -173,7 +176,7 @@ def train(
                     f"{kind:9} {number:6}  {row.precision:9} {row.method:10} "
                     f"{row.images_per_second:9.0f} {row.to_plain:8.2f} {row.to_bare:7.2f}"
                 )
-    save("train", output, found, rows)
+    save("train", output, found, rows, note)
 
 
 @bench.command()
@@ -183,6 +186,7 @@ def agents(
     threads: Threads = 2,
     device: Device = "auto",
     output: Output = None,
+    note: Note = "",
 ) -> None:
     """Memory of many agents in one program, over that of their parameters.
 
@@ -207,7 +211,7 @@ def agents(
         typer.echo(
             f"{number:6} {row.parameters / 2**20:15.1f} {row.peak / 2**20:9.1f} {row.ratio:6.2f} {slope:>6}"
         )
-    save("agents", output, found, rows)
+    save("agents", output, found, rows, note)
 
 
 @bench.command()
@@ -220,6 +224,7 @@ def precision(
     threads: Threads = 2,
     device: Device = "auto",
     output: Output = None,
+    note: Note = "",
 ) -> None:
     """Whether merges in float32 and bfloat16 match and end as in float64, on networks trained apart.
 
@@ -240,7 +245,7 @@ def precision(
     for row in rows:
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.4f}"
         typer.echo(f"{row.precision:9} {row.same:7.4f} {row.lost:9.6f} {accuracy:>9}")
-    save("precision", output, found, rows)
+    save("precision", output, found, rows, note)
 
 
 @bench.command()
@@ -259,7 +264,7 @@ def throughput(
     write: Annotated[
         bool, typer.Option("--write", help="Put the result into dimat/experiment/throughput.json.")
     ] = False,
-    note: Annotated[str, typer.Option(help="What else went on on this machine, for the table.")] = "",
+    note: Note = "",
 ) -> None:
     """Operations and bytes a second, and the time of a call, by which plans and estimates reckon.
 
@@ -311,7 +316,7 @@ def at_least(option: str, value: int, least: int) -> None:
         raise InputError(f"--{option}: {value}; expected {least} or more")
 
 
-def save(command: str, output: Path | None, device: str, rows: "Sequence[BenchmarkRow]") -> None:
+def save(command: str, output: Path | None, device: str, rows: "Sequence[BenchmarkRow]", note: str) -> None:
     """Write the table to a file, if one is given: all rows with their cases, one a line, below a header.
 
     Each says what was measured, on which machine, by which version and when.
@@ -323,6 +328,7 @@ def save(command: str, output: Path | None, device: str, rows: "Sequence[Benchma
     about = {
         "command": command,
         "machine": processor(device),
+        "note": note,
         "made_by": made_by("dimat", "benchmarks"),
         "date": date.today().isoformat(),  # the day where it was measured
     }

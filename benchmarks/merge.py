@@ -13,6 +13,7 @@ from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.communication.in_process import InProcess
 from dimat.data.augmentation import Augmentation
+from dimat.experiment.devices import prepare_device
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.images import visible_images
 from dimat.merging.calibration.options import Calibration
@@ -111,6 +112,7 @@ def memory_of(case: MergeCase, method: str) -> int:
 def build(case: MergeCase) -> tuple[Networks, InProcess]:
     """Random networks with random images, and the links between them."""
     torch.set_num_threads(case.threads)
+    prepare_device(torch.device(case.device), deterministic=True)
     networks = random_networks(
         MODELS[case.model],
         case.agents,

@@ -26,7 +26,8 @@ weigh.""",
     "train": """\
 What training costs. The *plain loop* is a tutorial's: a DataLoader, float32 and transforms for each image.
 *Bare steps* are forward, backward and optimizer on a batch in memory; what `networks`, which is what
-studies run, takes beyond them is its data path. `vmap` trains all networks at once.""",
+studies run on a CPU, takes beyond them is its data path. `recorded`, what they run on a GPU, replays steps as
+CUDA graphs. `vmap` trains all networks at once.""",
     "agents": """\
 Memory of many agents in one program, over that of their parameters: gradients, Adam's two moments and
 merged networks are among it. `slope` is the same for the agents that a line has beyond those of the line
@@ -40,7 +41,7 @@ mean correlation, measured in float64, the assignment gives away; `accuracy` tha
 
 SETTING = {
     "merge": ("model", "graph", "agents", "images", "size", "batch"),
-    "train": ("model", "images", "size", "batch"),
+    "train": ("model", "images", "size", "batch", "deterministic"),
     "agents": ("rounds",),
     "precision": ("model", "data", "agents", "images", "epochs"),
 }
@@ -131,4 +132,5 @@ def table(command: str, rows: list[Row]) -> str:
     lines = [[title for _, title, _ in COLUMNS[command]], ["---"] * len(COLUMNS[command])]
     lines += [[shown(row[key]) for key, _, shown in COLUMNS[command]] for row in rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{setting}: {first['machine']}, {first['made_by']}, {first['date']}.\n\n{text}\n"
+    about = [first["machine"], first["made_by"], first["date"], first.get("note")]
+    return f"{setting}: {', '.join(filter(None, about))}.\n\n{text}\n"

@@ -12,6 +12,7 @@ from benchmarks.random_networks import random_networks
 from dimat.agents.networks import Networks
 from dimat.agents.training import Training
 from dimat.data.augmentation import Augmentation
+from dimat.experiment.devices import prepare_device
 from dimat.experiment.network_cost import cost_of
 from dimat.experiment.throughput import Device, Speed, name_of
 from dimat.experiment.work import TOUCHED, Amount, gradient_steps, passes
@@ -19,9 +20,9 @@ from dimat.merging.calibration.recalibration import recalibrate
 from dimat.models import AnyModel, Plain, ResNet20
 
 PRECISIONS = ("float32", "bfloat16")
-STEPS = 2
-"""Steps, and batches of a pass, that are timed together."""
-PRODUCT = (2**15, 64)
+STEPS = {"cpu": 2, "cuda": 20}
+"""Steps, and batches of a pass, that are timed together: on a GPU enough that steps are recorded, too."""
+PRODUCT = {"cpu": (2**15, 64), "cuda": (2**17, 256)}
 """Observations and channels of the products of features that are timed."""
 SQUARE = {"cpu": 512, "cuda": 8192}
 """Rows and columns of matrices whose product, and whose copy, no network's pass outruns."""
@@ -72,7 +73,7 @@ def measure(threads: int, device: str, repeats: int, samples: tuple[Sample, ...]
     rates: dict[str, dict[str, Speed]] = {"steps": {}, "passes": {}}
     worst = {}
     for kind, precision in times:
-        amounts = [amount_of(kind, sample) for sample in samples]
+        amounts = [amount_of(kind, sample, STEPS[device]) for sample in samples]
         rate, off = fit(amounts, times[kind, precision], peaks[precision])
         rates[kind][precision] = rate
         worst[f"{kind} {precision}"] = off
@@ -80,12 +81,12 @@ def measure(threads: int, device: str, repeats: int, samples: tuple[Sample, ...]
     return Found(found, worst)
 
 
-def amount_of(kind: str, sample: Sample) -> Amount:
-    """What is computed in what is timed."""
+def amount_of(kind: str, sample: Sample, steps: int) -> Amount:
+    """What is computed in what is timed: so many steps, or batches of a pass."""
     cost = cost_of(sample.model, 3, sample.size)  # pyright: ignore[reportArgumentType]  # hashable, as frozen
     if kind == "steps":
-        return gradient_steps(cost, STEPS * sample.batch, STEPS, STEPS * TOUCHED)
-    return passes(cost, STEPS * sample.batch, STEPS)
+        return gradient_steps(cost, steps * sample.batch, steps, steps * TOUCHED)
+    return passes(cost, steps * sample.batch, steps)
 
 
 def fit(amounts: list[Amount], seconds: list[float], peaks: tuple[float, float]) -> tuple[Speed, float]:
@@ -116,6 +117,7 @@ def time_samples(
     """
     torch.set_num_threads(threads)
     on = torch.device(device)
+    prepare_device(on, deterministic=True)
     work: dict[tuple[str, str, int], Callable[[], object]] = {}
     for precision in PRECISIONS:
         for place, sample in enumerate(samples):
@@ -142,7 +144,7 @@ def time_samples(
     flops = {precision: 2 * rows**3 / least["square", precision, 0] for precision in PRECISIONS}
     # CPUs without arithmetic of their own for bfloat16 compute convolutions in float32 instead.
     peaks = {precision: (max(each, flops["float32"]), bandwidth) for precision, each in flops.items()}
-    observations, channels = PRODUCT
+    observations, channels = PRODUCT[device]
     operations = 2 * observations * channels**2
     return name_of(on), times, peaks, float(f"{operations / least['products', '', 0]:.3g}")
 
@@ -155,11 +157,12 @@ def build(sample: Sample, precision: str, device: torch.device) -> Networks:
     return random_networks(
         sample.model,
         1,
-        STEPS * sample.batch,
+        STEPS[device.type] * sample.batch,
         sample.size,
         device,
         training,
         Augmentation(flip=True, crop=2),
+        recorded=device.type == "cuda",
     )
 
 
@@ -172,7 +175,8 @@ def look(networks: Networks, precision: str) -> None:
 
 def products_of(device: torch.device) -> Callable[[], torch.Tensor]:
     """The product of two networks' features, shifted as they are for their statistics."""
-    features, shift = torch.rand(PRODUCT, device=device), torch.rand(PRODUCT[1], device=device)
+    shape = PRODUCT[device.type]
+    features, shift = torch.rand(shape, device=device), torch.rand(shape[1], device=device)
     shifted = torch.empty_like(features)
 
     def multiply() -> torch.Tensor:

@@ -32,8 +32,8 @@ Method = tuple[str, Precision]
 class TrainingCase:
     """What is trained, on which images, and on what; ``images`` are those of all agents.
 
-    With ``cpu_time``, seconds are those that the process got from the CPU; ``deterministic`` is the setting of
-    configurations.
+    With ``cpu_time``, seconds are those that the process got from the CPU; ``deterministic`` is the setting
+    of configurations.
     """
 
     model: str

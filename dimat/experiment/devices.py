@@ -54,8 +54,8 @@ def in_slurm(environment: Mapping[str, str]) -> bool:
 def prepare_device(device: torch.device, deterministic: bool) -> None:
     """Let a GPU take algorithms that give the same bits each time, or whichever are fastest.
 
-    Either way, what is to be computed in float32 is: by default convolutions would round to TF32. This must come
-    before the first product on it. CPUs give the same bits anyway.
+    Either way, what is to be computed in float32 is: by default convolutions would round to TF32. This must
+    come before the first product on it. CPUs give the same bits anyway.
     """
     if device.type != "cuda":
         return

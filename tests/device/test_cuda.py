@@ -26,8 +26,8 @@ from dimat.models import Plain, ResNet20
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 CLOSE = {"residual": 0.05}
-"""How far values may be apart, relative to the larger of 1 and their size, if not 1e-4: sums are in another order, and
-in a deep network with few images one channel of 32 is then matched to another."""
+"""How far values may be apart, relative to the larger of 1 and their size, if not 1e-4. Sums are in another
+order; in a deep network with few images one channel of 32 is then matched to another."""
 
 
 @pytest.fixture(autouse=True)
