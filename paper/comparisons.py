@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dimat.experiment.config import AXES, Run, Study
+from dimat.experiment.config import AXES, Study
+from dimat.experiment.runs import Run
 from dimat.experiment.words import said
 from dimat.merging.matching.options import Matching
 from dimat.methods.dimat import Dimat

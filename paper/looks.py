@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-from dimat.experiment.config import Run, Study
+from dimat.experiment.config import Study
+from dimat.experiment.runs import Run
 from dimat.merging.matching.options import Matching
 from dimat.methods import known_methods
 from paper.comparisons import distinct

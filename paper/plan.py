@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from dimat.experiment.config import Pretrained, Run, Study
+from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.experiment.resources import Expected, expected
+from dimat.experiment.runs import Pretrained, Run
 from dimat.experiment.throughput import GUESSES, Device, named_device, this_device
 from dimat.experiment.work import Images, images_of, images_read
 from dimat.merging.calibration.options import Calibration

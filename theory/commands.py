@@ -8,8 +8,8 @@ import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study, real, whole
 from dimat.errors import InputError
-from dimat.experiment.config import Pretrained
 from dimat.experiment.provenance import made_by
+from dimat.experiment.runs import Pretrained
 from dimat.io import files
 from dimat.spec import LARGEST
 

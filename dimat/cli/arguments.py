@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dimat.experiment.config import Study, read_study
+from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import read_study
 from dimat.io.written import shortened
 from dimat.spec import LARGEST
 

@@ -19,9 +19,10 @@ from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_stu
 from dimat.cli.mistakes import CLOSED_PIPE, UNWRITTEN, UsageError, complain, leave_unwritten, misused
 from dimat.errors import InputError, LostAgent
 from dimat.experiment import collect as collected
-from dimat.experiment.config import Identified, read_study
 from dimat.experiment.interruption import EXIT_CODE, Interrupted, asked_to_leave, listen
+from dimat.experiment.reading import read_study
 from dimat.experiment.runner import Runner
+from dimat.experiment.runs import Identified
 from dimat.experiment.schema import json_schema, reference
 
 app = typer.Typer(

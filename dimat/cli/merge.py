@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dimat.cli.arguments import real, whole
 from dimat.data import AnyDataSet, DataFolders, ImageSet
 from dimat.errors import InputError
-from dimat.experiment.config import describe
+from dimat.experiment.reading import describe
 from dimat.io.files import read_tensors, write_tensors
 from dimat.io.written import parse_written
 from dimat.merging.api import Merged, merge

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dimat.errors import InputError
-from dimat.experiment.config import Run, Study, flattened
+from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
-from dimat.experiment.records import COLUMNS, csv_of
+from dimat.experiment.records import COLUMNS, csv_of, flattened
+from dimat.experiment.runs import Run
 from dimat.experiment.sources import read_made
 from dimat.io.files import read_checked, write_checked, write_json
 

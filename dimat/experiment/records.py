@@ -6,11 +6,12 @@ Nothing in them is made for people: labels are made where figures and tables are
 import csv
 import io
 import itertools
+import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dimat.errors import InputError
 from dimat.io import files
@@ -88,3 +89,14 @@ def read_records(path: Path) -> "pandas.DataFrame":
     text = dict.fromkeys(("run", "stage", "layer", "metric"), str)
     types = text | {"round": int, "agent": "Int64", "value": float}
     return pandas.read_csv(content, dtype=types, keep_default_na=False, na_values={"agent": [""]})
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested mappings as one, keys joined by dots; text as it is, `None` left out, all else as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value)
+    return flat

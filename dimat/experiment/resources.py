@@ -7,7 +7,8 @@ so is generous; each further attempt is given twice as much.
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dimat.experiment.config import Pretrained, Run, Study, Tuned
+from dimat.experiment.config import Study
+from dimat.experiment.runs import Pretrained, Run, Tuned
 from dimat.experiment.throughput import Device, slowest
 from dimat.experiment.work import Images, Work, cost_for, images_of, run_work, start_work
 from dimat.merging.calibration.options import Calibration

@@ -29,7 +29,7 @@ from dimat.data import DataFolders, ImageSet
 from dimat.data.augmentation import Augmentation
 from dimat.data.partitions import Shares, whole
 from dimat.errors import InputError
-from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Study, Tuned
+from dimat.experiment.config import Study
 from dimat.experiment.devices import choose_device, prepare_device
 from dimat.experiment.interruption import Interrupted, asked_to_leave
 from dimat.experiment.kept import KeptData
@@ -37,6 +37,7 @@ from dimat.experiment.layout import Layout
 from dimat.experiment.measure import measure, summary
 from dimat.experiment.provenance import peak_memory, with_machine
 from dimat.experiment.records import Measurement, final_value, first_difference, records_csv
+from dimat.experiment.runs import Partitioned, Prepared, Pretrained, Run, Tuned
 from dimat.experiment.sources import check_sources, read_made, sources_of
 from dimat.experiment.tuning import best
 from dimat.io.files import (

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dimat.errors import InputError
-from dimat.experiment.config import Pretrained, Run
 from dimat.experiment.layout import Layout
+from dimat.experiment.runs import Pretrained, Run
 from dimat.io.files import checksum_in, read_about, read_json
 
 

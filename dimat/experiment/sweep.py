@@ -21,12 +21,13 @@ from typing_extensions import override
 from dimat.agents.agents import Diverged
 from dimat.errors import InputError
 from dimat.experiment.collect import collect
-from dimat.experiment.config import Identified, Prepared, Pretrained, Run, Study
+from dimat.experiment.config import Study
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted, has_time_for, signalled
 from dimat.experiment.layout import Layout
 from dimat.experiment.resources import Expected, expected
 from dimat.experiment.runner import Runner
+from dimat.experiment.runs import Identified, Prepared, Pretrained, Run
 from dimat.experiment.throughput import Device, this_device
 from dimat.experiment.work import Images, images_of, images_read
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from dimat.data import ImageSet
 from dimat.errors import InputError
 from dimat.experiment.collect import collected
-from dimat.experiment.config import Partitioned, Prepared, Pretrained, Run, Tuned
 from dimat.experiment.provenance import code
 from dimat.experiment.records import final_value
 from dimat.experiment.runner import Runner
+from dimat.experiment.runs import Partitioned, Prepared, Pretrained, Run, Tuned
 from dimat.experiment.sources import read_made
 from dimat.experiment.tuning import best
 from dimat.io.files import checksum_path, links_of, read_checked, read_json, read_tensors, tensors_sha256

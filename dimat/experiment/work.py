@@ -9,8 +9,8 @@ from typing import NamedTuple, Self, cast
 from dimat.data import AnyDataSet
 from dimat.data.partitions.two_phase import TwoPhase
 from dimat.errors import InputError
-from dimat.experiment.config import Pretrained, Run
 from dimat.experiment.network_cost import Cost, cost_of
+from dimat.experiment.runs import Pretrained, Run
 from dimat.io.files import shapes_in
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.methods.cga import Cga

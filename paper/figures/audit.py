@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from dimat.experiment.config import Run, Study
+from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
+from dimat.experiment.runs import Run
 from paper.comparisons import distinct
 from paper.shown import PaperFigure
 

@@ -6,7 +6,8 @@ from typing import Self
 
 from typing_extensions import override
 
-from dimat.experiment.config import Run, Study
+from dimat.experiment.config import Study
+from dimat.experiment.runs import Run
 from paper.comparisons import Comparison, comparisons
 from paper.shown import PaperFigure
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from dimat.experiment.config import Run
 from dimat.experiment.layout import Layout
+from dimat.experiment.runs import Run
 from paper.comparisons import distinct, with_unmatched
 from paper.figures.audit import FirstMergesFigure, first_merges_of, legend_of, with_varying
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from dimat.experiment.config import Partitioned, Study
+from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
+from dimat.experiment.runs import Partitioned
 from paper.comparisons import numbered
 from paper.shown import PaperFigure
 

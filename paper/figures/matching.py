@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from dimat.experiment.config import Run
 from dimat.experiment.layout import Layout
+from dimat.experiment.runs import Run
 from paper.figures.comparison import ComparisonFigure
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dimat.agents.checkpoint import Checkpoint
-from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
 from dimat.experiment.runner import Runner
 from dimat.io.files import read_tensors, write_tensors
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from dimat.experiment.collect import collect
-from dimat.experiment.config import parse_study, read_study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study, read_study
 from dimat.experiment.runner import Runner
 from paper.page import section
 from paper.tables import tables_of

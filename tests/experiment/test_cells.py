@@ -11,7 +11,7 @@ from support.small import SMALL
 
 from dimat.experiment.cells import SETTING, labelled, without
 from dimat.experiment.collect import row_of
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 
 CELL = [*SETTING, "rival"]
 TUNING = {"factors": [0.1, 1.0]}

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from dimat.errors import InputError
-from dimat.experiment.config import parse_study, read_study
+from dimat.experiment.reading import parse_study, read_study
 from dimat.experiment.schema import json_schema, reference
 
 ROOT = Path(__file__).parents[2]

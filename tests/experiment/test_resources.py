@@ -17,8 +17,8 @@ from benchmarks.throughput import SMALL as SAMPLES
 from benchmarks.throughput import measure
 from dimat.errors import InputError
 from dimat.experiment import slurm
-from dimat.experiment.config import parse_study, read_study
 from dimat.experiment.network_cost import cost_of
+from dimat.experiment.reading import parse_study, read_study
 from dimat.experiment.resources import GENEROUS, expected, needs
 from dimat.experiment.throughput import (
     GUESSES,
@@ -168,7 +168,7 @@ def test_planning_loads_no_library_that_it_does_not_need():
     program = """
 import sys
 from pathlib import Path
-from dimat.experiment.config import read_study
+from dimat.experiment.reading import read_study
 from dimat.experiment.resources import needs
 study = read_study(Path(sys.argv[1]))
 for run in study.runs.values():

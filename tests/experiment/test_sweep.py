@@ -17,10 +17,10 @@ from support.small import command
 
 from dimat.data import ImageSet
 from dimat.experiment import interruption
-from dimat.experiment.config import parse_study
 from dimat.experiment.interruption import Interrupted, asked_to_leave, has_time_for, leave_by
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
 from dimat.experiment.runner import Runner
 from dimat.experiment.sweep import in_order, jobs_of, sweep
 from dimat.io.files import read_tensors, write_tensors

@@ -8,7 +8,7 @@ import torch
 from dimat.data.data_set import DataFolders
 from dimat.data.digits import Digits
 from dimat.errors import InputError
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 from dimat.experiment.tuning import best
 from dimat.tasks import Classification
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from dimat.errors import InputError
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 from dimat.experiment.schema import json_schema
 
 SCHEMA = json.loads(json_schema())

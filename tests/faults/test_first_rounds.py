@@ -7,7 +7,7 @@ import pytest
 from support.jobs import open_runner
 
 from dimat.errors import InputError
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 from dimat.methods import known_methods
 
 GRAPHS = [

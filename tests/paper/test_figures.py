@@ -7,7 +7,7 @@ from matplotlib import pyplot
 from support.made_up import write_study
 
 from dimat.errors import InputError
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 from dimat.io.files import write_json
 from paper import style
 from paper.drawn import in_report

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from support.made_up import BASE
 
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 from paper.looks import FILLS, LINE_MARKERS, LINE_STYLES, looks_of, point_looks, told_apart
 from paper.style import COLOURS, MARKERS
 

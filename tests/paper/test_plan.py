@@ -5,8 +5,8 @@ import re
 import pytest
 from support.jobs import open_runner
 
-from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
 from dimat.experiment.resources import expected
 from dimat.experiment.throughput import GUESSES, Device, Speed, known_devices
 from dimat.experiment.work import images_of

@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from support.made_up import BASE, write_finished
 
 from dimat.errors import InputError
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 from dimat.io.files import write_checked
 from paper.commands import write_table
 from paper.drawn import in_report, plain

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 
 PROJECT = Path(__file__).parents[2]
 CLUSTER = PROJECT / "tests" / "slurm" / "cluster.sh"

@@ -11,8 +11,8 @@ from multiprocessing import forkserver
 
 from support.small import SMALL
 
-from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
 from dimat.io.files import read_tensors, write_checked
 
 STUDY = SMALL | {

@@ -1,7 +1,7 @@
 """The only jobs of the small study, and what they must not leave behind."""
 
-from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
 from dimat.experiment.runner import Runner
 
 

@@ -5,8 +5,8 @@ import hashlib
 from support.faults import write_audit
 
 from dimat.experiment.collect import row_of
-from dimat.experiment.config import parse_study
 from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
 from dimat.experiment.records import COLUMNS, csv_of
 from dimat.io.files import write_checked, write_json
 

@@ -4,7 +4,7 @@ from functools import reduce
 
 import pandas
 
-from dimat.experiment.config import parse_study
+from dimat.experiment.reading import parse_study
 
 METRIC = {"name": "score", "title": "score", "unit": "%", "scale": "100.0", "better": "higher"}
 

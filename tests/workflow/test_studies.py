@@ -9,7 +9,8 @@ from support.pipeline import PROJECT, Pipeline
 from support.twins import draw_pictures, twin_of
 
 from dimat.data.data_set import SEARCH_VARIABLE, DataFolders
-from dimat.experiment.config import AXES, parse_study, read_study
+from dimat.experiment.config import AXES
+from dimat.experiment.reading import parse_study, read_study
 from paper.figures import figures_of
 from paper.tables import tables_of
 from theory.gap.first_merges import first_merges

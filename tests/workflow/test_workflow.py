@@ -12,7 +12,7 @@ from support.pictures import fill, picture
 from support.pipeline import FOLDERS, PROJECT, STUDY, Pipeline
 from support.small import command
 
-from dimat.experiment.config import parse_study, read_study
+from dimat.experiment.reading import parse_study, read_study
 from dimat.io.files import read_about
 
 

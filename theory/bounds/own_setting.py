@@ -9,7 +9,7 @@ from numpy import ndarray
 from pydantic import TypeAdapter, ValidationError
 
 from dimat.errors import InputError
-from dimat.experiment.config import describe
+from dimat.experiment.reading import describe
 from dimat.io.written import read_text
 from dimat.topology import AnyGraph, check_mixing_matrix, second_eigenvalue
 from theory.bounds.derivations import DERIVATIONS

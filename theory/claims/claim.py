@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from dimat.errors import InputError
-from dimat.experiment.config import describe
+from dimat.experiment.reading import describe
 from dimat.spec import Spec
 from theory.bounds.derivations import DERIVATIONS
 from theory.claims.checks import IDS

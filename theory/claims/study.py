@@ -3,7 +3,7 @@
 import pandas
 
 from dimat.experiment.cells import SETTING, labelled
-from dimat.experiment.config import flattened
+from dimat.experiment.records import flattened
 from dimat.merging.matching.options import Matching
 from dimat.methods import known_methods
 from dimat.methods.dimat import Dimat

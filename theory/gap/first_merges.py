@@ -2,7 +2,8 @@
 
 from collections.abc import Hashable
 
-from dimat.experiment.config import Run, Study
+from dimat.experiment.config import Study
+from dimat.experiment.runs import Run
 from dimat.methods.dimat import Dimat
 
 

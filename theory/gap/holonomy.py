@@ -18,8 +18,8 @@ from dimat.agents.networks import Networks
 from dimat.communication.in_process import InProcess
 from dimat.errors import InputError
 from dimat.experiment.cells import labelled
-from dimat.experiment.config import Run
 from dimat.experiment.runner import Runner
+from dimat.experiment.runs import Run
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.neighbours import match_neighbours
 from dimat.merging.matching.options import Matching
