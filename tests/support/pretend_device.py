@@ -34,7 +34,7 @@ INDEXING = {
 """Operations that take indices of the CPU for a tensor of the device."""
 
 LAYERS = {
-    aten.convolution.default, aten.convolution_backward.default, aten.addmm.default, aten.mm.default,
+    aten.convolution.default, aten.convolution_backward.default, aten.addmm.default,
     aten.native_batch_norm.default, aten.native_batch_norm_backward.default,
 }  # fmt: skip
 """Operations whose kernels on a GPU read several numbers at a time."""

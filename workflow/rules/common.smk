@@ -79,3 +79,31 @@ def launcher(wildcards):
     if not ranks:
         return "dimat"
     return f"ranks {runs[wildcards.id].agents}"
+
+
+FORK_SERVER = PROJECT / "workflow" / "fork_server"
+servers = []  # they end with this process, which holds their standard input open
+
+
+def start_fork_server():
+    """Let jobs on this machine share what they import, see workflow/fork_server."""
+    if sys.platform != "linux":
+        return
+    path = os.environ["PATH"]
+    place = f".snakemake/dimat-{os.getpid()}.socket"
+    threads = {
+        f"{name}_NUM_THREADS": str(study.threads)
+        for name in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
+    } | {"VECLIB_MAXIMUM_THREADS": str(study.threads)}
+    servers.append(
+        subprocess.Popen(
+            [sys.executable, str(FORK_SERVER / "server.py"), place],
+            stdin=subprocess.PIPE,
+            env=os.environ | threads,
+        )
+    )
+    os.environ.update(
+        PATH=os.pathsep.join([str(FORK_SERVER), path]),
+        DIMAT_FORK_SERVER=f"{os.environ.get('SLURM_JOB_ID', '')}:{study.threads}",
+        DIMAT_FORK_SOCKET=place,
+    )

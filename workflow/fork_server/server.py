@@ -1,0 +1,153 @@
+"""Starts `dimat` commands without their imports: it has imported what they need, and forks one for each.
+
+Most steps of a study compute for less time than `import torch` takes. Snakemake starts this beside itself;
+the `dimat` in this folder, which its jobs find first, asks here for a process with its own arguments,
+environment, working directory and streams, passes signals on to it, and ends as it ends. Where that is not
+possible, it starts `dimat` as usual.
+
+    python server.py SOCKET    # until its standard input is closed
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+"""Signals that a client passes on; those that reach this process itself, as of its group, are not for it."""
+
+PATIENCE = 5.0
+"""Seconds after which a client that has connected must have asked for something."""
+
+
+class Job(NamedTuple):
+    """A process and the connection of whoever asked for it."""
+
+    process: int
+    handle: int
+    client: socket.socket
+
+
+def serve(path: Path) -> dict | None:
+    """Fork a process for each request; the request in such a process, `None` in this one at its end."""
+    for number in PASSED_ON:
+        signal.signal(number, lambda *_: None)
+    listener = listening(path)
+    import_commands()  # whoever asks meanwhile waits as long as its own imports would take
+    events = selectors.DefaultSelector()
+    events.register(listener, selectors.EVENT_READ)
+    events.register(sys.stdin, selectors.EVENT_READ)
+    jobs: dict[int, Job] = {}
+    while jobs or events.get_map():
+        for key, _ in events.select():
+            if key.fileobj is listener:
+                client, _ = listener.accept()
+                client.settimeout(PATIENCE)
+                try:
+                    content, streams, _, _ = socket.recv_fds(client, 2**20, 3)
+                except OSError:
+                    content = b""
+                if not content:  # it is gone already
+                    client.close()
+                    continue
+                process = os.fork()
+                if not process:
+                    events.close()
+                    for inherited in (listener, client, *(job.client for job in jobs.values())):
+                        inherited.close()
+                    request = json.loads(content)
+                    become(request, streams)
+                    return request
+                for stream in streams:
+                    os.close(stream)
+                job = Job(process, os.pidfd_open(process), client)
+                jobs[process] = job
+                tell(client, b"begun")
+                events.register(job.handle, selectors.EVENT_READ, job)
+                events.register(client, selectors.EVENT_READ, job)
+            elif key.fileobj is sys.stdin:
+                if not os.read(sys.stdin.fileno(), 1):
+                    events.unregister(sys.stdin)
+                    events.unregister(listener)
+                    listener.close()
+                    path.unlink(missing_ok=True)
+            elif key.data.process not in jobs:
+                pass  # its end was seen a moment ago
+            elif key.fileobj is key.data.client:
+                pass_on(key.data)
+            else:
+                job = jobs.pop(key.data.process)
+                _, status = os.waitpid(job.process, 0)
+                events.unregister(job.handle)
+                events.unregister(job.client)
+                os.close(job.handle)
+                tell(job.client, struct.pack("i", status))
+                job.client.close()
+    return None
+
+
+def listening(path: Path) -> socket.socket:
+    """A socket that this user alone may connect to."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path.unlink(missing_ok=True)
+    before = os.umask(0o077)
+    listener.bind(str(path))
+    os.umask(before)
+    listener.listen(128)
+    return listener
+
+
+def import_commands() -> None:
+    """Import what commands need: nothing that starts threads or looks for a GPU, as these survive no fork."""
+    from importlib import import_module
+    from importlib.metadata import entry_points
+
+    import_module("dimat.cli.main")
+    for plugin in entry_points(group="dimat.commands"):
+        plugin.load()
+    for name in ("torch.func", "pandas", "paper.panels"):  # which some commands import when they are called
+        import_module(name)
+
+
+def become(request: dict, streams: list[int]) -> None:
+    """Make this process the one that was asked for."""
+    os.setsid()  # signals of a terminal reach it through its client alone
+    for number in PASSED_ON:
+        ignored = number in request["ignored"]
+        signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    if signal.SIGINT not in request["ignored"]:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for place, (name, stream) in enumerate(zip(("stdin", "stdout", "stderr"), streams, strict=True)):
+        os.dup2(stream, place)
+        os.close(stream)
+        # What Python opened at its start may have been a file, and this a pipe.
+        at_once = place == 2 or os.isatty(place)
+        setattr(sys, name, open(place, "w" if place else "r", 1 if at_once else -1, closefd=False))  # noqa: SIM115
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = ["dimat", *request["arguments"]]
+
+
+def pass_on(job: Job) -> None:
+    """Pass signals on to a job; one whose client was killed is killed as well."""
+    for number in job.client.recv(64) or [signal.SIGKILL]:
+        os.kill(job.process, number)  # it is not waited for yet, so this is no other process
+
+
+def tell(client: socket.socket, message: bytes) -> None:
+    """Send something to a client, if it is still there."""
+    with contextlib.suppress(OSError):
+        client.send(message)
+
+
+if __name__ == "__main__" and serve(Path(sys.argv[1])) is not None:
+    from dimat.cli.main import main
+
+    main()
