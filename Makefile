@@ -2,7 +2,7 @@
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
-# make test-studies  every study that is shipped, shrunken, up to its paper, and others at random
+# make test-studies  every study that is shipped, shrunken, up to its paper, others at random, and large networks
 # make test-device  every method and option on a pretended second device
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make docs        docs/results.md and the README's figure from the default study's results
@@ -42,7 +42,8 @@ test-faults: install
 	$(BIN)/python -m pytest -n auto --long -rP tests/faults
 
 test-studies: install
-	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py
+	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py \
+		tests/merging/test_matching.py
 
 test-device: install
 	$(BIN)/python -m pytest -n auto --long tests/device
