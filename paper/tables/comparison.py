@@ -1,6 +1,5 @@
 """Methods against each other: how well they do, and what it costs in steps, bytes, messages and time."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -30,17 +29,12 @@ class ComparisonTable(PaperTable):
             "communication. Area: mean over all rounds from the first merge on. Final: after the last "
             "merge. Means over agents, then mean and sample standard deviation over seeds. Rate: learning "
             "rate, tuned or given. Costs are means over agents and seeds: gradient steps, MiB and messages "
-            "sent; seconds are those of a whole run here."
+            "sent."
         )
-
-    @override
-    def reads(self, layout: Layout) -> list[Path]:
-        return [*super().reads(layout), layout.provenance]
 
     @override
     def rows(self, layout: Layout) -> "DataFrame":
         from dimat.experiment.cells import labelled
-        from dimat.io.files import read_json
         from paper.intervals import spread
         from paper.lines import lines
         from paper.measured import SUMMARIES, by_round, costs, read_shown, summaries
@@ -50,10 +44,8 @@ class ComparisonTable(PaperTable):
         paid = costs(records, self.study.links).groupby("run").last()
         values = summaries(by_round(runs, records)).join(paid)
         values["rate"] = runs["found.learning_rate"].astype(float)
-        by_run = read_json(layout.provenance)["by_run"]
-        values["seconds"] = [by_run[id]["seconds"] for id in values.index]
         texts = dict.fromkeys(SUMMARIES, spread) | {"rate": each_value} | dict.fromkeys(paid.columns, mean)
-        return lines(labelled(runs), values, compared, texts | {"seconds": mean})
+        return lines(labelled(runs), values, compared, texts)
 
 
 def each_value(values: "Series") -> str:

@@ -6,7 +6,7 @@ from scipy import stats
 from support.made_up import write_study
 
 from dimat.experiment.links import Links
-from dimat.io.files import write_checked, write_json
+from dimat.io.files import write_checked
 from paper.intervals import paired, spread, starred
 from paper.measured import costs, read_shown
 from paper.tables import tables_of
@@ -142,7 +142,6 @@ def rivals(tmp_path):
     study, layout = write_study(
         tmp_path, reached, more, method=list(GAIN), training={"rounds": 3}, seeds=[0, 1, 2], protocol="fair"
     )
-    write_json(layout.provenance, {"by_run": {id: {"seconds": 2.0} for id in study.runs}})
     return study, layout
 
 
@@ -162,8 +161,8 @@ def test_the_comparison_has_summaries_rates_and_costs(rivals):
     for name, gain in {"first merge": 64, "first round": 128, "area": 128, "final": 192}.items():
         assert row[name] == f"{100 * (257 + gain) / 1024:.1f} ± 0.0"
     assert (row["rate"], row["steps"], row["MiB"], row["messages"]) == ("0.001", "10", "4.5", "6")
-    assert (row["seconds"], row["seeds"], row["protocol"]) == ("2", 3, "fair")
-    assert "simulated s" not in row
+    assert (row["seeds"], row["protocol"]) == (3, "fair")
+    assert not {"simulated s", "seconds"} & row.keys()
 
 
 def test_advantages_are_paired_and_starred(rivals):
