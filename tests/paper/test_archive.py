@@ -1,0 +1,45 @@
+"""Archived runs are those of today's configurations, whole, and can be shown."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dimat.experiment.collect import collect
+from dimat.experiment.layout import Layout
+from dimat.experiment.reading import parse_study
+from paper.tables import tables_of
+
+ROOT = Path(__file__).parents[2]
+HELD = {"gpu-10": {"partition": "iid"}}
+"""What of its configuration an archive holds."""
+
+
+@pytest.fixture(params=HELD)
+def archived(request, tmp_path):
+    """The study of an archive, and where it was unpacked."""
+    with tarfile.open(ROOT / "paper" / "archive" / f"{request.param}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    content = yaml.safe_load((ROOT / "config" / f"{request.param}.yaml").read_text())
+    study = parse_study(content | HELD[request.param], request.param)
+    return study, Layout(tmp_path / request.param)
+
+
+def test_runs_are_found_by_their_ids_and_collected(archived):
+    study, layout = archived
+    collect(study, layout)
+    assert {path.parent.name for path in layout.root.glob("runs/*/run.json")} == set(study.runs)
+    (device,) = json.loads(layout.provenance.read_text())["devices"]
+    assert device == "NVIDIA H200"
+    rows = tables_of(study)["progress"].rows(layout)
+    assert list(rows["method"]) == ["DIMAT", "WA"] and set(rows["seeds"]) == {3}
+
+
+def test_archives_are_small_and_named():
+    archives = list((ROOT / "paper" / "archive").glob("*.tar.xz"))
+    assert {path.name.removesuffix(".tar.xz") for path in archives} == set(HELD)
+    assert sum(path.stat().st_size for path in archives) < 10e6
+    text = (ROOT / "paper" / "archive" / "README.md").read_text()
+    assert all(path.name in text for path in archives)
