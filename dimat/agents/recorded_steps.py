@@ -41,7 +41,7 @@ class RecordedSteps(Steps):
         """Take over an agent's network and optimizer; one that has taken no step yet begins with zeros."""
         self.total.zero_()
         self.network.load_state_dict(network.state_dict())
-        theirs = dict(zip(self.network.parameters(), network.parameters(), strict=True))
+        theirs = self._counterparts(network)
         for parameter, slot, tensor in self._slots():
             value = optimizer.state.get(theirs[parameter], {}).get(slot)
             _ = tensor.zero_() if value is None else tensor.copy_(value)
@@ -49,9 +49,13 @@ class RecordedSteps(Steps):
     def end(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Give an agent back what became of its network and optimizer."""
         network.load_state_dict(self.network.state_dict())
-        theirs = dict(zip(self.network.parameters(), network.parameters(), strict=True))
+        theirs = self._counterparts(network)
         for parameter, slot, tensor in self._slots():
             optimizer.state[theirs[parameter]][slot] = tensor.clone()
+
+    def _counterparts(self, network: nn.Module) -> dict[Tensor, Tensor]:
+        """An agent's parameters by those of the network here."""
+        return dict(zip(self.network.parameters(), network.parameters(), strict=True))
 
     def _tensors(self) -> list[Tensor]:
         slots = [tensor for _, _, tensor in self._slots()]

@@ -8,14 +8,15 @@ are copied to where the recorded ones lie.
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
+
 Sample = tuple[Tensor, ...]
-Pool = tuple[int, int]
-"""Memory of recordings that are replayed one after the other, and so can share it."""
 WARM = 3
 """Calls before a recording, in which libraries choose their kernels and allocate what they keep."""
 OFTEN = 8
@@ -28,7 +29,7 @@ class Recording:
     It must not wait for the device. `replay` gives the tensor that the function returned, filled anew.
     """
 
-    def __init__(self, function: Callable[[Any], Any], sample: Sample, pool: Pool) -> None:
+    def __init__(self, function: Callable[[Any], Any], sample: Sample, pool: "_POOL_HANDLE") -> None:
         self._held = copied(sample)
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
@@ -59,7 +60,8 @@ class Recorded:
         self._recordings: dict[Hashable, Recording] = {}
 
     @cached_property
-    def _pool(self) -> Pool:
+    def _pool(self) -> "_POOL_HANDLE":
+        """Memory of recordings that are replayed one after the other, and so can share it."""
         return torch.cuda.graph_pool_handle()
 
     def __call__(
