@@ -92,7 +92,6 @@ FILES = {
     "checksum of records": File(RECORDS + ".sha256", ("collect",), "records.csv"),
     "provenance of a run": File("runs/{run}/run.json", ("collect",), "provenance.json"),
     "records": File("records.csv", TABLE, "tables/comparison.csv", 12),
-    "provenance": File("provenance.json", TABLE, "tables/comparison.csv", 12),
 }
 
 

@@ -39,7 +39,7 @@ def test_a_full_disk(tmp_path_factory, disk, monkeypatch, long):
     monkeypatch.chdir(study.folder)
     size, failures = SMALLEST, []
     for step in STEPS if long else TRAINING:
-        if step == "claims":  # which reads the audit
+        if step == "judge":  # which reads the audit
             size += 32
             assert not change(f"size={size}k")
             for path in model.layout.root.glob("audit.csv*"):

@@ -120,6 +120,15 @@ def test_a_killed_client_ends_its_process(server):
     assert server.client("ids", "study.yaml").wait(60) == 0
 
 
+def test_a_killed_server_leaves_no_process_behind(server):
+    """As when a whole group of processes is killed, to which those that were forked do not belong."""
+    client, job = begun(server)
+    server.process.kill()
+    wait_until(lambda: not Path(f"/proc/{job}").exists())
+    assert client.wait(60) == 1
+    assert "the server of processes is gone" in client.communicate()[1]
+
+
 def test_a_killed_process_ends_its_client_alike(server):
     client, job = begun(server)
     os.kill(job, signal.SIGKILL)

@@ -22,6 +22,8 @@ from typing import NamedTuple
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Signals that a client passes on; those that reach this process itself, as of its group, are not for it."""
 
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when its parent ends."""
 PATIENCE = 5.0
 """Seconds after which a client that has connected must have asked for something."""
 
@@ -56,8 +58,9 @@ def serve(path: Path) -> dict | None:
                 if not content:  # it is gone already
                     client.close()
                     continue
-                process = os.fork()
+                server, process = os.getpid(), os.fork()
                 if not process:
+                    die_with(server)
                     events.close()
                     for inherited in (listener, client, *(job.client for job in jobs.values())):
                         inherited.close()
@@ -113,6 +116,15 @@ def import_commands() -> None:
         plugin.load()
     for name in ("torch.func", "pandas", "paper.panels"):  # which some commands import when they are called
         import_module(name)
+
+
+def die_with(parent: int) -> None:
+    """Have this process killed when its parent ends, however that ends: nobody else would pass signals on."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def become(request: dict, streams: list[int]) -> None:
