@@ -48,9 +48,9 @@ class Pipeline:
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "small.yaml", *options]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
 
-    def planned(self) -> dict[str, int]:
+    def planned(self, *options: str) -> dict[str, int]:
         """How many jobs of each rule Snakemake would run now."""
-        plan = self("--dry-run")
+        plan = self("--dry-run", *options)
         assert plan.returncode == 0, plan.stderr
         table = re.findall(r"^ (\w+) +(\d+) *$", plan.stdout + plan.stderr, re.M)
         return {rule: int(count) for rule, count in table if rule != "total"}
