@@ -49,12 +49,7 @@ def serve(path: Path) -> dict | None:
     while jobs or events.get_map():
         for key, _ in events.select():
             if key.fileobj is listener:
-                client, _ = listener.accept()
-                client.settimeout(PATIENCE)
-                try:
-                    content, streams, _, _ = socket.recv_fds(client, 2**20, 3)
-                except OSError:
-                    content = b""
+                client, content, streams = asked(listener)
                 if not content:  # it is gone already
                     client.close()
                     continue
@@ -104,6 +99,17 @@ def listening(path: Path) -> socket.socket:
     os.umask(before)
     listener.listen(128)
     return listener
+
+
+def asked(listener: socket.socket) -> tuple[socket.socket, bytes, list[int]]:
+    """A new client, what it asks for, and its streams; nothing if it does not ask in time."""
+    client, _ = listener.accept()
+    client.settimeout(PATIENCE)
+    try:
+        content, streams, _, _ = socket.recv_fds(client, 2**20, 3)
+    except OSError:
+        return client, b"", []
+    return client, content, streams
 
 
 def import_commands() -> None:
