@@ -1,9 +1,9 @@
 """Starts `dimat` commands without their imports: it has imported what they need, and forks one for each.
 
 Most steps of a study compute for less time than `import torch` takes. Snakemake starts this beside itself;
-the `dimat` in this folder, which its jobs find first, asks here for a process with its own arguments,
-environment, working directory and streams, passes signals on to it, and ends as it ends. Where that is not
-possible, it starts `dimat` as usual.
+the `dimat` in this folder (client.py), which its jobs find first, asks here for a process with its own
+arguments, environment, working directory and streams, passes signals on to it, and ends as it ends. Where
+that is not possible, it starts `dimat` as usual.
 
     python server.py SOCKET    # until its standard input is closed
 """
@@ -17,7 +17,7 @@ import socket
 import struct
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Signals that a client passes on; those that reach this process itself, as of its group, are not for it."""
@@ -36,8 +36,8 @@ class Job(NamedTuple):
     client: socket.socket
 
 
-def serve(path: Path) -> dict | None:
-    """Fork a process for each request; the request in such a process, `None` in this one at its end."""
+def serve(path: Path) -> None:
+    """Fork a process for each request, until standard input is closed and all have ended."""
     for number in PASSED_ON:
         signal.signal(number, lambda *_: None)
     listener = listening(path)
@@ -49,26 +49,7 @@ def serve(path: Path) -> dict | None:
     while jobs or events.get_map():
         for key, _ in events.select():
             if key.fileobj is listener:
-                client, content, streams = asked(listener)
-                if not content:  # it is gone already
-                    client.close()
-                    continue
-                server, process = os.getpid(), os.fork()
-                if not process:
-                    die_with(server)
-                    events.close()
-                    for inherited in (listener, client, *(job.client for job in jobs.values())):
-                        inherited.close()
-                    request = json.loads(content)
-                    become(request, streams)
-                    return request
-                for stream in streams:
-                    os.close(stream)
-                job = Job(process, os.pidfd_open(process), client)
-                jobs[process] = job
-                tell(client, b"begun")
-                events.register(job.handle, selectors.EVENT_READ, job)
-                events.register(client, selectors.EVENT_READ, job)
+                begin(listener, events, jobs)
             elif key.fileobj is sys.stdin:
                 if not os.read(sys.stdin.fileno(), 1):
                     events.unregister(sys.stdin)
@@ -80,14 +61,39 @@ def serve(path: Path) -> dict | None:
             elif key.fileobj is key.data.client:
                 pass_on(key.data)
             else:
-                job = jobs.pop(key.data.process)
-                _, status = os.waitpid(job.process, 0)
-                events.unregister(job.handle)
-                events.unregister(job.client)
-                os.close(job.handle)
-                tell(job.client, struct.pack("i", status))
-                job.client.close()
-    return None
+                end(jobs.pop(key.data.process), events)
+
+
+def begin(listener: socket.socket, events: selectors.BaseSelector, jobs: dict[int, Job]) -> None:
+    """Fork a process for a new client."""
+    client, content, streams = asked(listener)
+    if not content:  # it is gone already
+        client.close()
+        return
+    server, process = os.getpid(), os.fork()
+    if not process:
+        die_with(server)
+        events.close()
+        for inherited in (listener, client, *(job.client for job in jobs.values())):
+            inherited.close()
+        become(json.loads(content), streams)
+        run()
+    for stream in streams:
+        os.close(stream)
+    job = jobs[process] = Job(process, os.pidfd_open(process), client)
+    tell(client, b"begun")
+    events.register(job.handle, selectors.EVENT_READ, job)
+    events.register(client, selectors.EVENT_READ, job)
+
+
+def end(job: Job, events: selectors.BaseSelector) -> None:
+    """Tell a client how its process ended."""
+    _, status = os.waitpid(job.process, 0)
+    events.unregister(job.handle)
+    events.unregister(job.client)
+    os.close(job.handle)
+    tell(job.client, struct.pack("i", status))
+    job.client.close()
 
 
 def listening(path: Path) -> socket.socket:
@@ -165,7 +171,13 @@ def tell(client: socket.socket, message: bytes) -> None:
         client.send(message)
 
 
-if __name__ == "__main__" and serve(Path(sys.argv[1])) is not None:
+def run() -> NoReturn:
+    """Run the command of `sys.argv`, and end."""
     from dimat.cli.main import main
 
     main()
+    sys.exit()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

@@ -89,7 +89,6 @@ def start_fork_server():
     """Let jobs on this machine share what they import, see workflow/fork_server."""
     if sys.platform != "linux":
         return
-    path = os.environ["PATH"]
     place = f".snakemake/dimat-{os.getpid()}.socket"
     threads = {
         f"{name}_NUM_THREADS": str(study.threads)
@@ -103,7 +102,7 @@ def start_fork_server():
         )
     )
     os.environ.update(
-        PATH=os.pathsep.join([str(FORK_SERVER), path]),
+        PATH=os.pathsep.join([str(FORK_SERVER), *os.get_exec_path()]),
         DIMAT_FORK_SERVER=f"{os.environ.get('SLURM_JOB_ID', '')}:{study.threads}",
         DIMAT_FORK_SOCKET=place,
     )
