@@ -39,11 +39,12 @@ test-slurm: install
 	DIMAT_SLURM=$${DIMAT_SLURM:-/tmp/dimat-slurm} $(BIN)/python -m pytest -v --durations 0 $(SLURM_TESTS)
 
 test-faults: install
-	$(BIN)/python -m pytest -n auto --long -rP tests/faults
+	$(BIN)/python -m pytest -n auto --long -rP tests/faults tests/communication/test_ranks.py tests/experiment/test_resume.py
 
 test-studies: install
 	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py \
-		tests/merging/test_matching.py
+		tests/merging/test_matching.py tests/theory/claims/test_audit.py tests/experiment/test_resources.py \
+		tests/data/test_data.py
 
 test-device: install
 	$(BIN)/python -m pytest -n auto --long tests/device

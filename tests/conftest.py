@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy
 import pytest
@@ -31,12 +32,16 @@ from dimat.tasks.images import ImageTask
 torch.set_num_threads(1)
 
 # Whole networks are built in an example, and the machine may be busy: no deadline for each of them.
-settings.register_profile("dimat", deadline=None, max_examples=40)
-settings.load_profile("dimat")
+settings.register_profile("short", deadline=None, max_examples=20)
+settings.register_profile("long", deadline=None, max_examples=100)
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="accidents and studies with all cases")
+
+
+def pytest_configure(config):
+    settings.load_profile("long" if config.getoption("--long") else "short")
 
 
 def pytest_collection_modifyitems(items):
@@ -54,6 +59,24 @@ def compiled(tmp_path_factory):
     shared = tmp_path_factory.getbasetemp()
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         os.environ["PYTHONPYCACHEPREFIX"] = str(shared.parent / "compiled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server(compiled, tmp_path_factory):
+    """Commands that tests start are forked, as in a study: to start each would be half of all time."""
+    if sys.platform != "linux":
+        yield
+        return
+    folder = Path(__file__).parents[1] / "workflow" / "fork_server"
+    place = str(tmp_path_factory.mktemp("fork_server") / "socket")
+    os.environ |= {
+        "PATH": os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "OMP_NUM_THREADS": "1",
+        "DIMAT_FORK_SERVER": f"{os.environ.get('SLURM_JOB_ID', '')}:1",
+        "DIMAT_FORK_SOCKET": place,
+    }
+    with subprocess.Popen([sys.executable, folder / "server.py", place], stdin=subprocess.PIPE):
+        yield
 
 
 @pytest.fixture(scope="session")

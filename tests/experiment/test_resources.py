@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from support.jobs import only_run, only_start, open_runner
-from support.small import command
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -124,8 +123,10 @@ def test_images_are_counted_as_networks_see_them(way, small, tmp_path, counted):
     assert counted[False] == pytest.approx(looked, rel=close, abs=2)
 
 
-def test_a_run_takes_as_long_as_is_expected(small, tmp_path):
+def test_a_run_takes_as_long_as_is_expected(small, tmp_path, long):
     """Within a factor of 4 by rates measured beforehand: other work may come and go in between."""
+    if not long:
+        pytest.skip("hangs on what else the machine does; part of make test-studies")
     measured = measure(1, "cpu", 3, SAMPLES).device
     small |= {"data": "digits", "model": "plain"}
     small["training"] |= {"pretrain_epochs": 6, "rounds": 4, "epochs": 2}
@@ -147,7 +148,9 @@ def test_a_run_holds_as_much_memory_as_is_expected(small, tmp_path, write_config
     runner.pretrain(only_start(runner))
     run = only_run(runner)
     done = subprocess.run(
-        command("train", write_config(small), "--results", tmp_path), capture_output=True, text=True
+        [sys.executable, "-m", "dimat", "train", write_config(small), "--results", tmp_path],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     peak = json.loads(runner.layout.run_provenance(run.id).read_text())["peak_memory_bytes"]

@@ -77,8 +77,9 @@ def test_a_start_resumed_after_every_epoch(tmp_path, small, interrupted, state, 
 
 
 @pytest.mark.parametrize(("state", "optimizer"), OPTIMIZERS)
-def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, state, optimizer):
+def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, long, state, optimizer):
     small["training"] |= {"optimizer": optimizer, "optimizer_state": state}
+    small["training"] |= {"rounds": 3}
     small["calibration"] = {"limit": 40, "augmented": True}  # with random choices in the merge, too
     small["data"]["crop"] = 1
     runner = open_runner(small, tmp_path)

@@ -57,7 +57,7 @@ def differing(study, ids):
     return {name for each in found for name in each if any(each[name] != run.get(name) for run in found)}
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(methods, variants)
 def test_runs_of_a_row_or_line_differ_in_the_seed_alone(methods, variants):
     with TemporaryDirectory() as folder:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.cli import main as snakemake
+from support.forked import forked
 
 PROJECT = Path(__file__).parents[2]
 
@@ -44,13 +46,18 @@ class Pipeline:
     def configure(self, study: dict) -> None:
         (self.folder / "small.yaml").write_text(yaml.safe_dump(study))
 
-    def __call__(self, *options: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "small.yaml", *options]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+    def __call__(self, *options: str, edited: bool = False) -> subprocess.CompletedProcess:
+        """Run Snakemake; where its copy of the code is ``edited``, in a process that has imported nothing."""
+        command = ["snakemake", "--cores", "2", "--configfile", "small.yaml", *options]
+        if not edited:
+            return forked(snakemake, command, self.folder)
+        return subprocess.run(
+            [sys.executable, "-m", *command], cwd=self.folder, capture_output=True, text=True
+        )
 
-    def planned(self, *options: str) -> dict[str, int]:
+    def planned(self, *options: str, edited: bool = False) -> dict[str, int]:
         """How many jobs of each rule Snakemake would run now."""
-        plan = self("--dry-run", *options)
+        plan = self("--dry-run", *options, edited=edited)
         assert plan.returncode == 0, plan.stderr
         table = re.findall(r"^ (\w+) +(\d+) *$", plan.stdout + plan.stderr, re.M)
         return {rule: int(count) for rule, count in table if rule != "total"}

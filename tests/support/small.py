@@ -1,7 +1,5 @@
 """A study whose steps take a fraction of a second, its commands, and what networks compute on the way."""
 
-import sys
-
 import torch
 
 from dimat.models.symmetry import Observed
@@ -31,5 +29,5 @@ SMALL = {
 
 
 def command(*arguments):
-    """The command line of ``dimat``, in a process of its own."""
-    return [sys.executable, "-m", "dimat", *map(str, arguments)]
+    """The command line of ``dimat``, in a process that the tests' server forks (see conftest)."""
+    return ["dimat", *map(str, arguments)]
