@@ -72,7 +72,10 @@ PATTERNS = {
     "method.milestone_factor": "factor {} at each",
     "method.optimizer.weight_decay": "weight decay {}",
     "method.optimizer.warmup": "warm-up {} epochs",
+    "method.optimizer.warmup_start": "from {} of the rate",
     "method.optimizer.milestones": "milestones {}",
+    "method.optimizer.milestone_factor": "factor {} at each",
+    "method.optimizer.decay": "decay {}",
     "matching.rematch.bonus": "bonus {}",
     "matching.rematch.gain": "gain {}",
     "tuning.factors": "tuned among {}",
@@ -88,6 +91,7 @@ TEXTS = ("data.path", "data.title", "graph.path")
 
 def said(key: str, value: str) -> str:
     """A parameter in words; those of one key are as distinct as its values."""
+    key = key.replace("training.optimizer.", "method.optimizer.")  # whose it is changes nothing
     if (key, value) in SAID:
         return SAID[key, value]
     if key == "graph.edge_list":  # long; the hash tells lists apart

@@ -217,6 +217,12 @@ def test_seeds_share_a_row():
     assert sorted(labels["seed"]) == [0, 1, 2]
 
 
+def test_seeds_share_a_row_whatever_is_recorded_of_them():
+    runs = rows_of({"seeds": [0, 1]}, {"seeds": [2], "measures": ["parts"]})
+    assert sorted(runs["measures"]) == ["", "", '["parts"]']
+    assert len(check(runs)[CELL].drop_duplicates()) == 1
+
+
 def test_labels_show_only_what_differs():
     (alone,) = check(rows_of({})).to_dict("records")
     assert alone["rival"] == alone["method"] == "DIMAT"
@@ -229,6 +235,23 @@ def test_labels_show_only_what_differs():
     assert words == {"rate 0.2", "rate 0.001"}
     others = rates["rival"][rates["method"] != "D-PSGD"]
     assert list(others) == ["no communication"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"decay": 0.9}, ["decay 1", "decay 0.9"]),
+        ({"warmup": 2}, ["no warm-up", "warm-up 2 epochs"]),
+        ({"milestones": [2, 3]}, ["no milestones", "milestones 2 3"]),
+    ],
+)
+def test_schedules_are_said_alike_of_all_local_training_and_of_a_method(changes, words):
+    for optimizer in ({"name": "momentum"}, {"name": "adam"}):
+        both = [optimizer, optimizer | changes]
+        shared = rows_of(*({"training": SMALL["training"] | {"optimizer": each}} for each in both))
+        own = rows_of(*({"method": {"name": "dimat", "optimizer": each}} for each in both))
+        for runs in (shared, own):
+            assert list(check(runs)["rival"]) == [f"DIMAT, {word}" for word in words]
 
 
 def test_a_key_without_a_part_pairs_what_differs_there():

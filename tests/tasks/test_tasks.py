@@ -13,6 +13,7 @@ from dimat.agents.training import Training
 from dimat.agents.vectors import Vectors
 from dimat.communication.in_process import InProcess
 from dimat.errors import InputError
+from dimat.experiment.measure import measure
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from dimat.merging.options import Merging
@@ -202,6 +203,19 @@ def test_averaging_runs_on_it():
     communicator = run(WeightAveraging(), agents, rounds=3)
     torch.testing.assert_close(agents.parameters, pi @ x, rtol=0, atol=1e-12)
     assert communicator.bytes_sent[0, "models"] == 3 * 2 * 8 * (X + Y)
+
+
+def test_of_what_a_study_may_ask_for_it_has_the_mean_of_all_networks():
+    game = Game()
+    agents, communicator = networks(game), InProcess(Ring().mixing_matrix(AGENTS))
+    for asked, said in (("training_loss", "no training images"), ("parts", "no test images in parts")):
+        with pytest.raises(
+            InputError, match=f"^measures: GameOfNetworks has {said}; expected measures without"
+        ):
+            measure(agents, communicator, 0, "start", (), {asked})
+    rows = measure(agents, communicator, 0, "start", (), {"mean_model"})
+    (mean,) = (row.value for row in rows if row.metric == "mean_model_distance")
+    assert mean == pytest.approx(float((game.start.mean(0) - game.saddle()).norm()), rel=1e-5)
 
 
 def test_it_has_no_images_to_match_by():
