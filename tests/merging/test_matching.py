@@ -32,18 +32,17 @@ ARCHITECTURES = {
     "resnet20": lambda: ResNet20().build(3, 10),
     "resnet20, width 2": lambda: ResNet20(width=2).build(3, 10),
     "resnet50": lambda: ResNet50(stem="small").build(3, 10),
-    "vgg16": lambda: Vgg16().build(3, 10),
+    "vgg16": lambda: Vgg16(width=0.25).build(3, 10),
     "plain vgg": lambda: nn.Sequential(
-        zoo.vgg11(num_classes=10).features, nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10)
+        zoo.vgg.make_layers([16, "M", 32, "M", 64, 64, "M", 64, 64, "M", 64, 64, "M"]),
+        *(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)),
     ),
     "bottlenecks": lambda: zoo.ResNet(zoo.resnet.Bottleneck, [1, 1, 1, 1], num_classes=10, width_per_group=8),
-    "group norm": lambda: zoo.ResNet(
-        zoo.resnet.BasicBlock, [1, 1, 1, 1], num_classes=10, norm_layer=lambda c: nn.GroupNorm(8, c)
-    ),
+    "group norm": lambda: with_group_norm(ResNet20(width=2).build(3, 10)),
     "dense": lambda: zoo.DenseNet(8, (2, 2, 2, 2), 16, num_classes=10),
     "resnet18, group norm": lambda: zoo.resnet18(norm_layer=lambda c: nn.GroupNorm(8, c)),
     "densenet121": lambda: zoo.densenet121(num_classes=10),
-    "mobilenet v2": lambda: zoo.mobilenet_v2(num_classes=10),
+    "mobilenet v2": lambda: zoo.mobilenet_v2(num_classes=10, width_mult=0.5),
     "perceptron": lambda: nn.Sequential(
         nn.Flatten(),
         nn.Linear(768, 40),
@@ -54,6 +53,18 @@ ARCHITECTURES = {
         nn.Linear(30, 5),
     ),
 }
+
+
+def with_group_norm(model):
+    """The same network with groups of channels normalized instead of batches."""
+    for name, module in model.named_children():
+        if isinstance(module, nn.BatchNorm2d):
+            setattr(model, name, nn.GroupNorm(8, module.num_features))
+        else:
+            with_group_norm(module)
+    return model
+
+
 LARGE = {"resnet50", "resnet18, group norm", "densenet121"}
 """Those that take a minute; each has a small sibling."""
 

@@ -32,7 +32,7 @@ ARCHITECTURES = {
         (3, 64, 64),
         12,
     ),
-    "plain vgg": lambda: (zoo.vgg11(num_classes=10), (3, 32, 32), 10),
+    "plain vgg": lambda: (narrow_vgg11(), (3, 32, 32), 10),
     "densenet: concatenation": lambda: (zoo.densenet121(num_classes=10), (3, 32, 32), 120),
     "mobilenet v2: depthwise": lambda: (zoo.mobilenet_v2(num_classes=10), (3, 32, 32), 25),
     "mobilenet v3: gates": lambda: (zoo.mobilenet_v3_small(num_classes=10), (3, 32, 32), 27),
@@ -54,6 +54,16 @@ ARCHITECTURES = {
         1,
     ),
 }
+
+
+def narrow_vgg11():
+    """torchvision's VGG-11 with an eighth of its channels."""
+    model = zoo.VGG(
+        zoo.vgg.make_layers([8, "M", 16, "M", 32, 32, "M", 64, 64, "M", 64, 64, "M"]), num_classes=10
+    )
+    model.classifier[0], model.classifier[3] = nn.Linear(64 * 7 * 7, 128), nn.Linear(128, 128)
+    model.classifier[6] = nn.Linear(128, 10)
+    return model
 
 
 def randomize(model):

@@ -1,5 +1,6 @@
 """Programs in processes of their own that need not import anything again, as this one has."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ def forked(main, arguments, folder):
 
 def become(arguments, folder, out, err):
     """Make this process what was asked for, not one that tests anything."""
+    gc.freeze()  # a collection would copy all that was imported
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     for place, stream in ((1, out), (2, err)):

@@ -1,6 +1,7 @@
 """Commands that a server forks behave as those that start by themselves: streams, codes, signals, end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,11 +31,12 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, FOLDER / "server.py", self.socket], stdin=subprocess.PIPE, env=self.environment
         )
+        self.clients = []
         wait_until(self.socket.exists)
 
     def client(self, *arguments, **options):
         """A command that asks for a process."""
-        return subprocess.Popen(
+        client = subprocess.Popen(
             ["dimat", *map(str, arguments)],
             cwd=self.folder,
             text=True,
@@ -42,6 +44,8 @@ class Server:
             stderr=subprocess.PIPE,
             **{"env": self.environment} | options,
         )
+        self.clients.append(client)
+        return client
 
     def jobs(self):
         """The processes that it has forked."""
@@ -64,8 +68,28 @@ def wait_until(what, seconds=90):
     return found
 
 
+@pytest.fixture(scope="module")
+def common(tmp_path_factory):
+    """A server for tests that leave it as it is: it takes seconds until one has imported all."""
+    server = Server(tmp_path_factory.mktemp("common"))
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def server(tmp_path):
+def server(common):
+    yield common
+    for client in common.clients:
+        client.kill()
+        client.wait()
+    common.clients.clear()
+    wait_until(lambda: not common.jobs())
+    shutil.rmtree(common.folder / "results", ignore_errors=True)
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that may be lost."""
     server = Server(tmp_path)
     yield server
     server.close()
@@ -93,13 +117,7 @@ def test_streams_folder_environment_and_codes_are_those_of_the_client(server):
     usual = {**server.environment, "DIMAT_FORK_SERVER": "none"}
     write(server, SMALL)
     write(server, SMALL | {"agents": 3}).rename(server.folder / "other.yaml")
-    for arguments in (
-        ("ids", "other.yaml"),
-        ("ids", "no.yaml"),
-        ("no-command",),
-        ("--help",),
-        ("schema", "--markdown"),
-    ):
+    for arguments in (("ids", "other.yaml"), ("ids", "no.yaml"), ("--help",)):
         forked, plain = server.client(*arguments), server.client(*arguments, env=usual)
         assert forked.communicate() == plain.communicate()
         assert forked.returncode == plain.returncode
@@ -120,10 +138,10 @@ def test_a_killed_client_ends_its_process(server):
     assert server.client("ids", "study.yaml").wait(60) == 0
 
 
-def test_a_killed_server_leaves_no_process_behind(server):
+def test_a_killed_server_leaves_no_process_behind(own_server):
     """As when a whole group of processes is killed, to which those that were forked do not belong."""
-    client, job = begun(server)
-    server.process.kill()
+    client, job = begun(own_server)
+    own_server.process.kill()
     wait_until(lambda: not Path(f"/proc/{job}").exists())
     assert client.wait(60) == 1
     assert "the server of processes is gone" in client.communicate()[1]
@@ -143,13 +161,13 @@ def test_signals_of_a_terminal_reach_the_client_alone(server):
     assert client.wait(60) == 75
 
 
-def test_work_goes_on_when_the_server_is_not_wanted_any_more(server):
+def test_work_goes_on_when_the_server_is_not_wanted_any_more(own_server):
     study = LONG | {"training": LONG["training"] | {"rounds": 60}}
-    client, _ = begun(server, study)
-    server.process.stdin.close()
-    wait_until(lambda: not server.socket.exists())
+    client, _ = begun(own_server, study)
+    own_server.process.stdin.close()
+    wait_until(lambda: not own_server.socket.exists())
     assert client.wait(120) == 0
-    assert server.process.wait(60) == 0
+    assert own_server.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
