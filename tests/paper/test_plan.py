@@ -28,7 +28,7 @@ def several(small):
 
 def test_every_job_is_counted_once(several, tmp_path):
     study = parse_study(several, "small")
-    found = rows(planned(study, Layout(tmp_path), "cpu"))
+    found = rows(planned(study, Layout(tmp_path / "small"), "cpu"))
     assert found["starts"][0] == found["all starts"][0] == len(study.pretrained) == 4
     assert found["all runs"][0] == len(study.runs) == 12
     assert found["everything"][0] == 16
@@ -50,7 +50,7 @@ def test_what_is_there_is_not_left(several, tmp_path):
 
 
 def test_figures_name_all_that_they_need(several, tmp_path):
-    plan = StudyPlan(parse_study(several, "small"), Layout(tmp_path), GUESSES["cpu"])
+    plan = StudyPlan(parse_study(several, "small"), Layout(tmp_path / "small"), GUESSES["cpu"])
     by_id = {line.what: line for line in plan.by_figure()}
     assert by_id["progress-digits-plain-3"].count == 16
     assert by_id["matching-digits-plain-3"].count == 4 + 4  # runs of DIMAT, and the starts
@@ -58,7 +58,7 @@ def test_figures_name_all_that_they_need(several, tmp_path):
 
 def test_choices_and_their_trials_are_counted(small, tmp_path):
     study = parse_study(small | {"method": ["dimat", "dpsgd"], "tuning": {"factors": [0.5, 1.0]}}, "small")
-    found = rows(planned(study, Layout(tmp_path), "cpu"))
+    found = rows(planned(study, Layout(tmp_path / "small"), "cpu"))
     assert found["choices of learning rates"][0] == found["all choices"][0] == len(study.tuned) == 2
     assert found["everything"][0] == len(study.tuned) + len(study.pretrained) + len(study.runs)
 
@@ -68,7 +68,7 @@ def test_a_faster_device_takes_less_time(small, tmp_path, monkeypatch):
     fast = Device("fast", 0, rates, rates, 1e12, "2026-01-01", "dimat bench throughput")
     monkeypatch.setattr("dimat.experiment.throughput.known_devices", lambda: {"fast": fast})
     study = parse_study(small | {"data": "digits", "model": "resnet20"}, "small")
-    slow, quick = (planned(study, Layout(tmp_path), name) for name in ("cpu", "FAST"))
+    slow, quick = (planned(study, Layout(tmp_path / "small"), name) for name in ("cpu", "FAST"))
     assert rows(quick)["everything"][2] < rows(slow)["everything"][2] / 4
     assert "guess" in slow and "guess" not in quick and "2026-01-01" in quick
     assert "of the GPU's" in quick and "of the GPU's" not in slow
