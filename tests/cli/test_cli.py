@@ -256,7 +256,7 @@ def test_training_that_diverges_names_the_agent_and_the_setting(dimat, made, sma
     small["training"]["pretrain_epochs"] = 20
     done = dimat("pretrain", write_config(small))
     assert_mistake(done, "agent 0", "learning_rate")
-        study = parse_study(small, "small")
+    study = parse_study(small, "small")
     assert not runner.layout.pretrained(*study.pretrained).exists()
 
 
