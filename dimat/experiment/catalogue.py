@@ -27,7 +27,9 @@ def read_studies(paths: Iterable[Path]) -> list[Study]:
     for file in (file for path in paths for file in study_files(path)):
         study = read_study(file)
         if study.name in found:
-            raise InputError(f"{file}: name: {study.name!r} is that of {found[study.name][1]}; expected another")
+            raise InputError(
+                f"{file}: name: {study.name!r} is that of {found[study.name][1]}; expected another"
+            )
         found[study.name] = study, file
     return [study for study, _ in found.values()]
 
@@ -47,16 +49,20 @@ class Catalogue:
         self._files = {name_in_catalogue(file): file for folder in folders for file in study_files(folder)}
         self._files.pop(given.name, None)  # the user's own of this name
         self._studies = {given.name: given}
+        self._used: dict[str, Study] = {}
         self._holders: dict[tuple[SharedKind, str], Study] = {}
         self.names = (given.name, *self._files)
         """All that can be asked for, in order."""
 
     @property
-    def read(self) -> Mapping[str, Study]:
-        """Those that were asked for."""
-        return self._studies
+    def used(self) -> Mapping[str, Study]:
+        """Those that were asked for, or hold what was."""
+        return self._used
 
     def __getitem__(self, name: str) -> Study:
+        return self._used.setdefault(name, self._read(name))
+
+    def _read(self, name: str) -> Study:
         if name not in self._studies:
             study = read_study(file := self._files[name])
             if study.name != name:
@@ -74,8 +80,8 @@ class Catalogue:
         Jobs of a cluster ask by themselves, and must find what the pipeline found. KeyError if none has it.
         """
         if (kind, id) not in self._holders:
-            holders = (self[name] for name in self.names if id in getattr(self[name], kind))
+            holders = (name for name in self.names if id in getattr(self._read(name), kind))
             if (found := next(holders, None)) is None:
                 raise KeyError(f"{kind} {id} of {', '.join(self.names)}")
-            self._holders[kind, id] = found
+            self._holders[kind, id] = self[found]
         return self._holders[kind, id]

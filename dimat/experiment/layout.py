@@ -16,7 +16,7 @@ SHARED_STEPS = ("prepare", "partition", "pretrain", "tune")
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below ``root``, the folder of one study, and beside it; ids come from `dimat.experiment.config`."""
+    """Paths below ``root``, the folder of a study, and beside it; ids come from `dimat.experiment.config`."""
 
     root: Path
 

@@ -55,7 +55,9 @@ def verify_study(runner: Runner) -> Iterator[Finding]:
     for run in study.runs.values():
         yield from verify_run(runner, run)
     yield from _collected(runner)
-    trials = [layout.shared.run(trial.id) for tuned in study.tuned.values() for trial in tuned.trials().values()]
+    trials = [
+        layout.shared.run(trial.id) for tuned in study.tuned.values() for trial in tuned.trials().values()
+    ]
     chained = {path.with_suffix("") for path in layout.root.rglob("*.sha256")}
     chained |= {path for path in trials if path.exists()}  # of what is shared, what this study uses
     for path in sorted(chained - {layout.run(id) for id in study.runs} - {layout.runs, layout.records}):

@@ -3,14 +3,14 @@
 import threading
 
 import pytest
-from support.jobs import open_runner, only_start
+from support.jobs import only_start, open_runner
 from support.refusals import refused, run
 
 from dimat.agents.networks import Networks
 from dimat.errors import InputError
 from dimat.experiment.catalogue import Catalogue, name_in_catalogue, read_studies, study_files
 from dimat.experiment.layout import RESERVED
-from dimat.experiment.reading import parse_study
+from dimat.experiment.reading import parse_study, read_study
 from dimat.io.files import read_checked, write_checked
 
 STEPS = ("prepare", "partition", "pretrain", "tune", "train", "collect")
@@ -19,7 +19,7 @@ TUNED = {"method": "dpsgd", "tuning": {"factors": [0.5, 1.0]}}
 
 @pytest.fixture
 def two(small, write_config, tmp_path, monkeypatch):
-    """Two tuned studies from the same start, of which the second has another graph, too; nothing is made yet."""
+    """Two tuned studies from the same start; the second has another graph, too. Nothing is made yet."""
     monkeypatch.chdir(tmp_path)
     first = write_config(small | TUNED | {"name": "first"}, "first.yaml")
     second = write_config(small | TUNED | {"name": "second", "graph": ["ring", "complete"]}, "second.yaml")
@@ -145,18 +145,23 @@ def folder(small, write_config, tmp_path):
     return tmp_path / "some"
 
 
-def test_studies_of_a_catalogue_are_read_when_they_are_asked_for(folder, small):
+def test_studies_of_a_catalogue_are_read_when_they_are_asked_for(folder, small, monkeypatch):
     given = parse_study(small | {"seeds": [7]}, "small")
     found = Catalogue(given, [folder])
-    assert found.names == ("small", "some-a", "some-b") and set(found.read) == {"small"}
+    read = []
+    monkeypatch.setattr("dimat.experiment.catalogue.read_study", lambda file: read.append(file) or read_study(file))
+    assert found.names == ("small", "some-a", "some-b") and not found.used
     (own,) = given.pretrained
-    assert found.holder("pretrained", own) is given and set(found.read) == {"small"}
+    assert found.holder("pretrained", own) is given and set(found.used) == {"small"}
+    assert not read
     first, second = found.of_folder(folder)
+    assert len(read) == 2
     both, alone = second.pretrained
     assert both in first.pretrained and alone not in first.pretrained
     assert found.holder("pretrained", both) is first and found.holder("pretrained", alone) is second
     with pytest.raises(KeyError, match="nobody"):
         found.holder("pretrained", "nobody")
+    assert len(read) == 2 and set(found.used) == {"small", "some-a", "some-b"}
 
 
 def test_the_holder_is_the_same_whatever_was_read_before(folder, small):

@@ -1,4 +1,4 @@
-"""The studies of config/paper and config/paper-small: each is what its entry says, and can be told and shown."""
+"""The studies of config/paper and config/paper-small: each is what its entry says, and can be shown."""
 
 import re
 from pathlib import Path
@@ -83,10 +83,14 @@ def test_tables_have_six_methods_in_every_setting_by_both_protocols(name):
             lambda run: (run.training.pretrain_epochs, run.training.start),
             {(100, "different"), (0, "different"), (0, "same")},
         ),
-        ("F7", lambda run: (run.agents, run.graph.name), {(n, g) for n in (5, 10, 20) for g in ("ring", "complete")}),
+        (
+            "F7",
+            lambda run: (run.agents, run.graph.name),
+            {(agents, graph) for agents in (5, 10, 20) for graph in ("ring", "complete")},
+        ),
         ("F8", lambda run: run.partition.name, {"classes"}),
     ],
-)  # fmt: skip
+)
 def test_figures_have_their_axes_for_both_sides(name, axis, values):
     study = read_study(CONFIG / "paper" / f"{name}.yaml")
     for method in ("dimat", "wa"):
@@ -98,7 +102,9 @@ def test_figures_have_their_axes_for_both_sides(name, axis, values):
 
 
 def test_the_small_catalogue_is_the_large_one_without_tiny_imagenet():
-    large, small = ({file.name for file in FILES if file.parent.name == name} for name in ("paper", "paper-small"))
+    large, small = (
+        {file.name for file in FILES if file.parent.name == name} for name in ("paper", "paper-small")
+    )
     assert large - small == {"T3.yaml"} and small < large
 
 

@@ -243,7 +243,11 @@ def catalogue(tmp_path_factory):
 
 def test_studies_of_a_catalogue_are_one_plan_that_makes_once_what_they_share(catalogue):
     results = catalogue.folder / "results"
-    assert {path.name for path in results.iterdir()} == {"shared", "another", "paper-small-a", "paper-small-b"}
+    assert {path.name for path in results.iterdir()} == {
+        "shared",
+        "paper-small-a",
+        "paper-small-b",
+    }
     assert len(list((results / "shared" / "starts").iterdir())) == 1
     assert {path.name for path in (results / "shared" / "logs").iterdir()} == {
         "prepare",

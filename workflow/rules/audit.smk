@@ -65,8 +65,7 @@ rule claims:
         runs=layout.runs,
         records=layout.records,
         holonomy=lambda wildcards: [
-            layout_of(own(wildcards)).holonomy(id)
-            for id in merges_by(wildcards.study)
+            layout_of(own(wildcards)).holonomy(id) for id in merges_by(wildcards.study)
         ],
     output:
         claims=report(

@@ -70,7 +70,12 @@ rule pdf:
         provenance=layout.provenance,
         template=str(PROJECT / "paper" / "dimat.typ"),
     output:
-        report(layout.pdf, caption="../report/paper.rst", category="Paper", subcategory="{study}"),
+        report(
+            layout.pdf,
+            caption="../report/paper.rst",
+            category="Paper",
+            subcategory="{study}",
+        ),
         f"{layout.pdf}.sha256",
     log:
         layout.log("pdf", "all"),

@@ -96,7 +96,9 @@ rule train:
 
 rule collect:
     input:
-        lambda wildcards: [layout_of(own(wildcards)).run(id) for id in own(wildcards).runs],
+        lambda wildcards: [
+            layout_of(own(wildcards)).run(id) for id in own(wildcards).runs
+        ],
         lambda wildcards: [
             layout_of(own(wildcards)).run_provenance(id) for id in own(wildcards).runs
         ],
