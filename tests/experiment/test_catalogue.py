@@ -149,7 +149,9 @@ def test_studies_of_a_catalogue_are_read_when_they_are_asked_for(folder, small, 
     given = parse_study(small | {"seeds": [7]}, "small")
     found = Catalogue(given, [folder])
     read = []
-    monkeypatch.setattr("dimat.experiment.catalogue.read_study", lambda file: read.append(file) or read_study(file))
+    monkeypatch.setattr(
+        "dimat.experiment.catalogue.read_study", lambda file: read.append(file) or read_study(file)
+    )
     assert found.names == ("small", "some-a", "some-b") and not found.used
     (own,) = given.pretrained
     assert found.holder("pretrained", own) is given and set(found.used) == {"small"}

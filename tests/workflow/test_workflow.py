@@ -1,6 +1,5 @@
 """The pipeline as a user runs it: a small study, planned and built by Snakemake in a copy of the project."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -236,7 +235,7 @@ def catalogue(tmp_path_factory):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     pipeline.configure(STUDY | {"name": "another", "seeds": [1]})
     assert pipeline.planned("paper-small")["pretrain"] == 1
-    built = pipeline("paper-small", "--until", "collect")
+    built = pipeline("--until", "collect", "--keep-going", "paper-small")
     assert built.returncode == 0, built.stdout + built.stderr
     return pipeline
 
@@ -279,23 +278,11 @@ def test_a_study_that_is_removed_takes_nothing_from_others(catalogue):
 def test_a_mistake_in_a_catalogue_is_one_line_and_code_2(catalogue):
     file = catalogue.folder / "config" / "paper-small" / "C.yaml"
     file.write_text(yaml.safe_dump(STUDY | {"name": "paper-small-c", "agents": 0}))
-    refused = catalogue("paper-small", "--dry-run")
+    refused = catalogue("--dry-run", "paper-small")
     file.unlink()
     errors = [line for line in refused.stderr.splitlines() if "error" in line.lower()]
     assert refused.returncode == 2, refused.stderr
     assert len(errors) == 1 and errors[0].startswith("dimat: error: ") and "C.yaml: agents" in errors[0]
-
-
-@pytest.mark.parametrize("name", ["paper-small", "paper"])
-def test_the_catalogues_that_are_shipped_plan(name, long):
-    """Every study of a catalogue in one plan, up to its paper."""
-    if not long:
-        pytest.skip("minutes: make test-studies")
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "2", name]
-    planned = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-    assert planned.returncode == 0, planned.stderr
-    files = list((PROJECT / "config" / name).glob("*.yaml"))
-    assert re.search(rf"^ pdf +{len(files)} *$", planned.stdout + planned.stderr, re.M)
 
 
 @pytest.mark.parametrize("name", ["quick", "cifar10", "paper/F8", "compare-digits", "compare-cifar10"])
