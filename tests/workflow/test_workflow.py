@@ -233,7 +233,7 @@ def catalogue(tmp_path_factory):
     for name, method in (("A", "dimat"), ("B", ["dimat", "wa"])):
         content = STUDY | {"name": f"paper-small-{name.lower()}", "method": method}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    pipeline.configure(STUDY | {"name": "another", "seeds": [1]})
+    pipeline.configure(STUDY | {"name": "another", "data": "digits"})
     assert pipeline.planned("paper-small")["pretrain"] == 1
     built = pipeline("--until", "collect", "--keep-going", "paper-small")
     assert built.returncode == 0, built.stdout + built.stderr

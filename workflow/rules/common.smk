@@ -118,7 +118,7 @@ def run_of(wildcards):
 
 
 def resources_of(experiment_of, study_of):
-    """The resources of a rule whose jobs train: functions of wildcards give the experiment, and the study."""
+    """The resources of jobs that train, from functions of wildcards that give the experiment and the study."""
 
     def minutes(wildcards, attempt):
         return needs(experiment_of(wildcards), study_of(wildcards)).on(attempt).minutes
