@@ -11,12 +11,12 @@ def layout_of(study):
 
 def shown_of(study):
     """What a study ends with: the paper, claims, figures and tables."""
-    own = layout_of(study)
+    place = layout_of(study)
     return [
-        own.pdf,
-        own.claims,
-        *(own.figure(name) for name in figures_by(study.name)),
-        *(own.table(name, "csv") for name in tables_by(study.name)),
+        place.pdf,
+        place.claims,
+        *(place.figure(name) for name in figures_by(study.name)),
+        *(place.table(name, "csv") for name in tables_by(study.name)),
     ]
 
 
