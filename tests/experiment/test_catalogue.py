@@ -3,15 +3,17 @@
 import threading
 
 import pytest
+import torch
 from support.jobs import only_start, open_runner
 from support.refusals import refused, run
 
+from dimat.agents.checkpoint import Checkpoint
 from dimat.agents.networks import Networks
 from dimat.errors import InputError
 from dimat.experiment.catalogue import Catalogue, name_in_catalogue, read_studies, study_files
 from dimat.experiment.layout import RESERVED
 from dimat.experiment.reading import parse_study, read_study
-from dimat.io.files import read_checked, write_checked
+from dimat.io.files import read_checked, read_tensors, write_checked
 
 STEPS = ("prepare", "partition", "pretrain", "tune", "train", "collect")
 TUNED = {"method": "dpsgd", "tuning": {"factors": [0.5, 1.0]}}
@@ -102,6 +104,19 @@ def test_a_start_that_another_process_has_made_meanwhile_is_kept(small, tmp_path
     monkeypatch.setattr(Networks, "pretrain", pretrain)
     runner.pretrain(start)  # one that was there before is replaced: somebody asked for it
     assert path.read_bytes() != other
+
+
+def test_a_checkpoint_that_another_process_finishes_meanwhile_is_none(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "start.safetensors", {"name": "start"}, {}, 0)
+    checkpoint.save({"weight": torch.ones(2)}, {"epochs": 1})
+    assert checkpoint.load()[1] == {"epochs": 1}
+
+    def after_it_was_removed(path):
+        path.unlink()
+        return read_tensors(path)
+
+    monkeypatch.setattr("dimat.agents.checkpoint.read_tensors", after_it_was_removed)
+    assert checkpoint.load() is None
 
 
 def test_a_file_and_its_checksum_are_of_one_writer(tmp_path):
