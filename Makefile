@@ -7,7 +7,8 @@
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow
-# make clean       remove the results of the default study
+# make clean       remove the results of the default study, but for what it shares with others
+# make clean-all   remove all results
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,7 +17,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm test-faults test-studies test-device test-lowest docs lint clean
+.PHONY: install reproduce test test-slurm test-faults test-studies test-device test-lowest docs lint clean clean-all
 
 install: $(VENV)/installed
 
@@ -74,3 +75,6 @@ lint: install
 
 clean:
 	rm -rf results/quick
+
+clean-all:
+	rm -rf results

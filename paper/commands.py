@@ -9,6 +9,7 @@ import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
 from dimat.errors import InputError
+from dimat.experiment.catalogue import read_studies
 from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import made_by
 from dimat.io import files
@@ -21,6 +22,10 @@ PACKAGES = ("dimat", "theory", "paper")
 """Whose code makes what these commands write."""
 Configs = Annotated[
     list[Path], typer.Argument(help="Configuration files of the studies, in order.", show_default=False)
+]
+Planned = Annotated[
+    list[Path],
+    typer.Argument(help="Configuration files, or folders that hold some.", show_default=False),
 ]
 DeviceName = Annotated[
     str | None,
@@ -39,15 +44,19 @@ def chosen(named: Mapping[str, Shown], only: str | None) -> Mapping[str, Shown]:
 
 
 @commands.command()
-def plan(config: Config, results: Results = DEFAULT_RESULTS, device: DeviceName = None) -> None:
+def plan(paths: Planned, results: Results = DEFAULT_RESULTS, device: DeviceName = None) -> None:
     """Print what a study will take: runs, starts, hours by method and by figure, memory and disk.
 
-    Nothing is started. Hours are those of one job after the other.
+    Of several, or of a folder of them, a line for each, and for all: what they share is counted once. Nothing
+    is started. Hours are those of one job after the other.
     """
-    from paper.plan import planned
+    from paper.plan import planned, planned_together
 
-    study, layout = open_study(config, results)
-    typer.echo(planned(study, layout, device))
+    studies = read_studies(paths)
+    if len(studies) > 1 or paths[0].is_dir():
+        typer.echo(planned_together(studies, results, device))
+    else:
+        typer.echo(planned(studies[0], Layout(results / studies[0].name), device))
 
 
 @commands.command()

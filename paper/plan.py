@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -20,6 +21,8 @@ from paper.tables import tables_of
 
 BYTES_OF_ROW = 110
 """Of a number in records, with the id of its run; records lie there twice, alone and joined."""
+TOGETHER = "all, what they share once"
+"""What a plan of several studies calls their sum."""
 SURE = 2
 """Factor within which times come true on a measured device that does nothing else."""
 
@@ -150,6 +153,31 @@ def planned(study: Study, layout: Layout, name: str | None) -> str:
     out += ["figures and tables, with the starts they need", *map(text, shown)] if shown else []
     out += ["total", *map(text, whole), *footer(plan)]
     return "\n".join(line.rstrip() for line in out)
+
+
+def planned_together(studies: Iterable[Study], results: Path, name: str | None) -> str:
+    """The plan of several studies as text: a line for each, and for all; what they share is counted once."""
+    plans = [StudyPlan(study, Layout(results / study.name), device_for(study, name)) for study in studies]
+    rows = [(len(plan.study.runs), plan.line(plan.study.name, plan.expected)) for plan in plans]
+    # A run is of its study, even where another has the same.
+    jobs = {
+        (plan.study.name if id in plan.study.runs else "", id): (expected.seconds / 3600, id in plan.there)
+        for plan in plans
+        for id, expected in plan.expected.items()
+    }
+    there = sum(there for _, there in jobs.values())
+    hours = [sum(each for each, _ in jobs.values()), sum(each for each, there in jobs.values() if not there)]
+    rows.append((sum(runs for runs, _ in rows), Line(TOGETHER, len(jobs), there, *hours)))
+    width = max(len(line.what) for _, line in rows) + 2
+    out = [f"  {'':{width}}{'runs':>7}{'jobs':>7}{'there':>7}{'hours':>10}{'left':>10}"]
+    out += [
+        f"  {line.what:{width}}{runs:7}{line.count:7}{line.there:7}{in_hours(line.hours):>10}"
+        f"{in_hours(line.left):>10}"
+        for runs, line in rows
+    ]
+    devices = {plan.device.name: plan.device for plan in plans}
+    sure = [f"On {device}: {how_sure(devices[device])}" for device in devices]
+    return "\n".join([*(line.rstrip() for line in out), *sure])
 
 
 def counted(number: int, one: str, more: str = "") -> str:

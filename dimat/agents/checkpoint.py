@@ -32,7 +32,12 @@ class Checkpoint:
         """Tensors and progress of the interrupted job; `None` if there is nothing to resume."""
         if not self.path.exists():
             return None
-        tensors, about = read_tensors(self.path)
+        try:
+            tensors, about = read_tensors(self.path)
+        except InputError:
+            if self.path.exists():
+                raise
+            return None  # another process has just finished the same start
         if not isinstance(about, dict) or about.get("experiment") != self.experiment:
             raise InputError(f"{self.path}: a checkpoint of another experiment; delete it and run again")
         if about["made_from"] != self.made_from:

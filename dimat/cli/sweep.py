@@ -22,7 +22,7 @@ def sweep_study(config: Config, results: Results = DEFAULT_RESULTS, minutes: Min
 
     For a machine with torch alone. Runs come in the order of the file, first all settings with their first
     seed. Ctrl-C, a signal, or --minutes: what was done is saved, the exit code is 75; run again to go on.
-    What epochs and rounds say is in results/NAME/logs.
+    What epochs and rounds say is in results/NAME/logs and results/shared/logs.
     """
     from dimat.experiment.sweep import sweep
 

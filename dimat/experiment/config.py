@@ -10,13 +10,14 @@ from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, cast, get_type_hints
 
-from pydantic import ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, create_model, model_validator
 
 from dimat.agents.training import Training
 from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.experiment.feasible import check_shares, check_size
+from dimat.experiment.layout import RESERVED
 from dimat.experiment.links import Links
 from dimat.experiment.measures import Measures
 from dimat.experiment.runs import AgentCount, Partitioned, Prepared, Pretrained, Run, Seed, Tuned
@@ -117,10 +118,17 @@ def combined(own: object, changed: object) -> object:
     return {**own, **{key: combined(own.get(key), value) for key, value in changed.items()}}
 
 
+def free(name: str) -> str:
+    """``name``, if no folder of results that is not a study's has it; else ValueError."""
+    if name in RESERVED:
+        raise ValueError(f"expected a name that is none of {', '.join(RESERVED)}, folders of results")
+    return name
+
+
 class Study(Experiment):
     """A configuration file: a grid, further grids that vary it, and how to execute them."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$"), AfterValidator(free)]
     """Name of the study and of its folder of results."""
     variants: Many[Variant] = ()
     """Further grids: each is the grid of this file with the given keys changed. Mappings are combined key by

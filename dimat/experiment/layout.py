@@ -1,14 +1,34 @@
-"""Where everything lies below the results folder of a study."""
+"""Where everything lies below the folder of results: what is a study's own, and what studies share.
+
+What is named by its content alone (data, partitions, starts, choices of learning rates and their trials) lies
+in ``shared``, so that two studies that need the same make it once.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+SHARED = "shared"
+RESERVED = (SHARED, "downloads", "gpus")
+"""Folders of results that are no study's."""
+SHARED_STEPS = ("prepare", "partition", "pretrain", "tune")
+"""Steps that make what studies share."""
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below ``root``, the folder of one study; ids come from `dimat.experiment.config`."""
+    """Paths below ``root``, the folder of a study, and beside it; ids come from `dimat.experiment.config`."""
 
     root: Path
+
+    @property
+    def results(self) -> Path:
+        """The folder of all results."""
+        return self.root.parent
+
+    @property
+    def shared(self) -> "Layout":
+        """What studies share; the trials of choices are its runs, and the checkpoints of starts are there."""
+        return Layout(self.results / SHARED)
 
     @property
     def study(self) -> Path:
@@ -18,12 +38,12 @@ class Layout:
     @property
     def downloads(self) -> Path:
         """Official archives that were downloaded."""
-        return self.root.parent / "downloads"
+        return self.results / "downloads"
 
     @property
     def locks(self) -> Path:
         """Which job uses which GPU; for all studies."""
-        return self.root.parent / "gpus"
+        return self.results / "gpus"
 
     @property
     def runs(self) -> Path:
@@ -71,19 +91,19 @@ class Layout:
 
     def prepared(self, id: str) -> Path:
         """A decoded data set."""
-        return self.root / "data" / f"{id}.safetensors"
+        return self.shared.root / "data" / f"{id}.safetensors"
 
     def partitioned(self, id: str) -> Path:
         """A partition among agents."""
-        return self.root / "partitions" / f"{id}.json"
+        return self.shared.root / "partitions" / f"{id}.json"
 
     def pretrained(self, id: str) -> Path:
         """The networks of agents trained apart."""
-        return self.root / "starts" / f"{id}.safetensors"
+        return self.shared.root / "starts" / f"{id}.safetensors"
 
     def tuned(self, id: str) -> Path:
         """Which learning rate was chosen, and what was tried."""
-        return self.root / "tuning" / f"{id}.json"
+        return self.shared.root / "choices" / f"{id}.json"
 
     def run(self, id: str) -> Path:
         """The records of one run."""
@@ -98,7 +118,7 @@ class Layout:
         return self.root / "runs" / id / "last_round.safetensors"
 
     def checkpoint(self, id: str) -> Path:
-        """The state of an unfinished start or run."""
+        """The state of an unfinished run."""
         return self.root / "checkpoints" / f"{id}.safetensors"
 
     def figure(self, name: str) -> Path:
@@ -110,5 +130,6 @@ class Layout:
         return self.root / "tables" / f"{name}.{ending}"
 
     def log(self, command: str, id: str) -> Path:
-        """What a job printed."""
-        return self.root / "logs" / command / f"{id}.log"
+        """What a job printed: beside what it makes, a study's own or shared."""
+        place = self.shared if command in SHARED_STEPS else self
+        return place.root / "logs" / command / f"{id}.log"

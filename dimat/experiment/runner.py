@@ -111,6 +111,8 @@ class Runner:
 
     def pretrain(self, start: Pretrained) -> None:
         """Train the agents apart and keep their networks."""
+        path = self.layout.pretrained(start.id)
+        replaces = path.exists()
         agents = self._agents(start)
         checkpoint = self._checkpoint(start)
         done, made_on = 0, []
@@ -130,10 +132,10 @@ class Runner:
                 checkpoint.save(agents.tensors(optimizers=True), progress)
             if leave:
                 raise Interrupted(f"asked to leave; run again to go on after epoch {epoch + 1}")
-        path = self.layout.pretrained(start.id)
         networks = agents.tensors(optimizers=False)
         about = {"start": start.id, "made_from": checkpoint.made_from, "networks": tensors_sha256(networks)}
-        write_tensors(path, networks, about | {"made_on": made_on})
+        if replaces or not path.exists():  # another study may have made it meanwhile, and runs from it
+            write_tensors(path, networks, about | {"made_on": made_on})
         self.settle(start)
 
     def tune(self, tuned: Tuned) -> None:
@@ -141,9 +143,9 @@ class Runner:
         values: dict[float, float | None] = {}
         records: dict[float, str | None] = {}
         metric = tuned.task.metric
-        trials = self._in_one_program(keep_checkpoints=False)
+        trials = replace(self._in_one_program(keep_checkpoints=False), layout=self.layout.shared)
         for factor, trial in tuned.trials().items():
-            path = self.layout.run(trial.id)
+            path = trials.layout.run(trial.id)
             try:
                 if not path.exists():
                     if asked_to_leave():
@@ -166,7 +168,7 @@ class Runner:
         choice = read_json(path)
         if choice.get("id") != tuned.id:
             raise InputError(f"{path}: holds another choice, {choice.get('id')}; delete it and run again")
-        trials = [self.layout.run(trial.id) for trial in tuned.trials().values()]
+        trials = [self.layout.shared.run(trial.id) for trial in tuned.trials().values()]
         for tried, records in zip(choice["trials"], trials, strict=True):
             found = {"trial": file_sha256(records)} if tried["records"] and records.exists() else {}
             check_sources(path, {"trial": tried["records"]}, found)
@@ -175,6 +177,8 @@ class Runner:
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
         began = time.perf_counter()
+        path = self.layout.run(run.id)
+        replaces = path.exists()
         checkpoint = self._checkpoint(run)
         keeps = run.training.optimizer_state == "kept"
         method, agents, communicator, progress = self._open(run, checkpoint)
@@ -232,8 +236,9 @@ class Runner:
                 "resumed": resumed,
                 "peak_memory_bytes": peak_memory(agents.device),
             }
-            write_json(self.layout.run_provenance(run.id), made)
-            write_checked(self.layout.run(run.id), records)
+            if replaces or not path.exists():  # a trial may have been made meanwhile, for another study
+                write_json(self.layout.run_provenance(run.id), made)
+                write_checked(path, records)
             self.settle(run)
         communicator.collect({})  # all go on together, when everything is written
 
@@ -399,7 +404,8 @@ class Runner:
 
     def _checkpoint(self, experiment: Pretrained, path: Path | None = None) -> Checkpoint:
         described = experiment.model_dump(mode="json")
-        path = path or self.layout.checkpoint(experiment.id)
+        layout = self.layout if isinstance(experiment, Run) else self.layout.shared
+        path = path or layout.checkpoint(experiment.id)
         made_from = sources_of(experiment, self.layout)
         return Checkpoint(path, described, made_from, self.study.checkpoint_seconds)
 

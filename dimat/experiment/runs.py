@@ -200,6 +200,11 @@ class Tuned(Run):
 
     tuning: Tuning  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
 
+    @property
+    def first_trial(self) -> Run:
+        """One of the trials, which differ in nothing but their learning rate."""
+        return next(iter(self.trials().values()))
+
     def trials(self) -> dict[float, Run]:
         """By factor, the runs among which is chosen."""
         point = {name: getattr(self, name) for name in Run.model_fields}

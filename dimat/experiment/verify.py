@@ -41,7 +41,7 @@ NOT_PROVED = (
 def verify_study(runner: Runner) -> Iterator[Finding]:
     """Everything that is there of a study, in the order in which it is made."""
     study, layout = runner.study, runner.layout
-    if not layout.root.is_dir():
+    if not any(each.root.is_dir() for each in (layout, layout.shared)):
         raise InputError(f"{layout.root}: no such folder; expected the results of the study")
     for prepared in study.prepared.values():
         yield from _checked(layout.prepared(prepared.id), lambda each=prepared: _data(runner, each))
@@ -55,7 +55,11 @@ def verify_study(runner: Runner) -> Iterator[Finding]:
     for run in study.runs.values():
         yield from verify_run(runner, run)
     yield from _collected(runner)
+    trials = [
+        layout.shared.run(trial.id) for tuned in study.tuned.values() for trial in tuned.trials().values()
+    ]
     chained = {path.with_suffix("") for path in layout.root.rglob("*.sha256")}
+    chained |= {path for path in trials if path.exists()}  # of what is shared, what this study uses
     for path in sorted(chained - {layout.run(id) for id in study.runs} - {layout.runs, layout.records}):
         yield from _checked(path, lambda each=path: _link(each))
 
@@ -120,7 +124,7 @@ def _choice(runner: Runner, tuned: Tuned) -> str:
     metric = tuned.task.metric
     values = {each["factor"]: each["value"] for each in read_json(path)["trials"]}
     for tried, trial in tuned.trials().items():
-        records = runner.layout.run(trial.id)
+        records = runner.layout.shared.run(trial.id)
         if records.exists() and final_value(records, trial.training.rounds, metric.name) != values.get(tried):
             raise InputError(f"factor {tried:g} has another value in {records}; delete it and run again")
     if factor != best(values, metric):

@@ -17,10 +17,12 @@ from torch import Tensor
 from dimat.errors import InputError
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, checksum: bytes | None = None) -> None:
     """Write ``content`` to a temporary name, flush it to the disk, rename it to ``path``.
 
-    What cannot be written (a full disk, no permission) is an `InputError`, and leaves nothing behind.
+    Its ``checksum``, if it lies in a file of its own, is written just before, and by the same process: of two
+    that write the same file, one has written both. What cannot be written (a full disk, no permission) is an
+    `InputError`, and leaves nothing behind.
     """
     temporary = _temporary(path)
     try:
@@ -29,10 +31,14 @@ def write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            if checksum is not None:
+                write(checksum_path(path), checksum)
             temporary.replace(path)
-    except OSError as error:
+    except (OSError, InputError) as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, InputError):  # of the checksum
+            raise
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error}); expected a folder that can be written, "
             "with room left: then run again"
@@ -89,8 +95,7 @@ def write_checked(path: Path, content: bytes, made_from: Iterable[Path] = (), ma
     lines.append(f"{hashlib.sha256(content).hexdigest()}  {path.name}")
     for source in made_from:
         lines.append(f"{file_sha256(source)}  {Path(os.path.relpath(source, path.parent)).as_posix()}")
-    write(checksum_path(path), ("\n".join(lines) + "\n").encode())
-    write(path, content)
+    write(path, content, checksum=("\n".join(lines) + "\n").encode())
 
 
 def read_checked(path: Path) -> bytes:

@@ -1,7 +1,6 @@
 """The command line: help, exit codes, and one line for every mistake."""
 
 import os
-import shutil
 
 import numpy
 import pandas
@@ -90,7 +89,7 @@ def test_help_of_a_command(dimat, command):
 def test_what_is_there_is_not_made_again(dimat, small, write_config, tmp_path):
     config = write_config(small)
     assert dimat("prepare", config).returncode == 0
-    (made,) = (tmp_path / "results" / "small" / "data").iterdir()
+    (made,) = (tmp_path / "results" / "shared" / "data").iterdir()
     before = made.stat().st_mtime_ns
     assert dimat("prepare", config).returncode == 0
     assert made.stat().st_mtime_ns == before
@@ -200,8 +199,9 @@ def test_a_start_with_other_networks(dimat, made, small, write_config):
 def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
     runner, start, run = made
     job = start if step == "pretrain" else run
-    runner.layout.pretrained(start.id).rename(runner.layout.checkpoint(job.id).with_name("unused"))
-    path = runner.layout.checkpoint(job.id)
+    if step == "pretrain":
+        runner.layout.pretrained(start.id).unlink()
+    path = (runner.layout.shared if step == "pretrain" else runner.layout).checkpoint(job.id)
     Checkpoint(path, job.model_dump(mode="json"), {}, 0).save(
         {"0/network/x": torch.zeros(1000)}, {"epochs": 1, "rounds": 1}
     )
@@ -213,7 +213,7 @@ def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
 def test_the_checkpoint_of_another_experiment(dimat, made, small, write_config, step):
     runner, start, run = made
     job, other = (start, run) if step == "pretrain" else (run, start)
-    path = runner.layout.checkpoint(job.id)
+    path = (runner.layout.shared if step == "pretrain" else runner.layout).checkpoint(job.id)
     Checkpoint(path, other.model_dump(mode="json"), {}, 0).save({}, {"epochs": 1, "rounds": 1})
     if step == "pretrain":
         runner.layout.pretrained(start.id).unlink()
@@ -256,7 +256,6 @@ def test_training_that_diverges_names_the_agent_and_the_setting(dimat, made, sma
     small["training"]["pretrain_epochs"] = 20
     done = dimat("pretrain", write_config(small))
     assert_mistake(done, "agent 0", "learning_rate")
-    shutil.rmtree(runner.layout.root / "checkpoints", ignore_errors=True)
     study = parse_study(small, "small")
     assert not runner.layout.pretrained(*study.pretrained).exists()
 

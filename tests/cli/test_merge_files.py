@@ -17,7 +17,7 @@ def networks(dimat, small, write_config, tmp_path):
     config = write_config(small)
     for step in ("prepare", "partition", "pretrain"):
         assert dimat(step, config).returncode == 0
-    (start,) = (tmp_path / "results" / "small" / "starts").iterdir()
+    (start,) = (tmp_path / "results" / "shared" / "starts").iterdir()
     tensors = load_file(start)
     for agent, name in enumerate(("a", "b")):
         prefix = f"{agent}/network/"

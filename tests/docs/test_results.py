@@ -65,7 +65,7 @@ def trained(tmp_path_factory):
     content |= {"calibration": {"images": "pooled"}, "variants": []}
     study = parse_study(content, str(QUICK))
     assert set(study.runs) < set(read_study(QUICK).runs)
-    layout = Layout(tmp_path_factory.mktemp("quick"))
+    layout = Layout(tmp_path_factory.mktemp("results") / "quick")
     runner = Runner(study, layout)
     for run in study.runs.values():
         for path, make, part in (

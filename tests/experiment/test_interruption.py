@@ -56,7 +56,7 @@ def test_a_job_that_is_asked_to_leave(tmp_path, small, write_config, step, numbe
     assert code == EXIT_CODE == 75, said
     assert "asked to leave; run again to go on after" in said
     assert not output.exists()
-    assert list((layout.root / "checkpoints").glob("*.safetensors"))
+    assert list(layout.results.glob("*/checkpoints/*.safetensors"))
 
     jobs = {
         "pretrain": lambda: runner.pretrain(only_start(runner)),
@@ -67,7 +67,7 @@ def test_a_job_that_is_asked_to_leave(tmp_path, small, write_config, step, numbe
     assert_nothing_left_over(layout)
     found = output.read_bytes()
     output.unlink()
-    for path in layout.root.glob("runs/*/records.csv"):
+    for path in layout.results.glob("*/runs/*/records.csv"):
         path.unlink()
     jobs[step]()
     assert output.read_bytes() == found

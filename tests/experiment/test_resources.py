@@ -243,7 +243,7 @@ def test_a_process_for_each_agent_needs_memory_for_each(small):
 
 
 def test_runs_of_the_default_study_are_short_and_published_ones_are_not():
-    quick, paper = (read_study(CONFIGS / f"{name}.yaml") for name in ("quick", "paper"))
+    quick, paper = (read_study(CONFIGS / f"{name}.yaml") for name in ("quick", "paper/F4"))
     assert all(needs(run, quick).short for run in quick.runs.values())
     assert not any(needs(run, paper).short for run in paper.runs.values())
     week = 7 * 24 * 60

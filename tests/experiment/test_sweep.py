@@ -28,7 +28,7 @@ from dimat.io.files import read_tensors, write_tensors
 
 def results(study):
     """All that a study wrote, but for what it said on the way."""
-    return {name: content for name, content in study.contents().items() if not name.startswith("logs/")}
+    return {name: content for name, content in study.contents().items() if "/logs/" not in name}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,9 @@ def test_the_terminal_has_a_line_for_each_job(whole):
 
 def test_a_second_sweep_has_nothing_to_do(made, whole):
     study, _ = whole
-    before = {path: path.stat().st_mtime_ns for path in study.layout.root.glob("*/**/*") if path.is_file()}
+    before = {
+        path: path.stat().st_mtime_ns for path in study.layout.results.glob("*/*/**/*") if path.is_file()
+    }
     code, said = study("sweep")
     assert code == 0 and "0 of" in said
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -130,7 +132,11 @@ def test_what_cannot_reach_a_checkpoint_is_not_begun(tmp_path):
     code, said = study("sweep", "--minutes", "0.7")
     assert code == 75
     assert "out of time; run again to go on with pretrain" in said.splitlines()[-1]
-    assert {path.parent.name for path in study.layout.root.rglob("*.*")} <= {"data", "partitions", "logs"} | {
+    assert {path.parent.name for path in study.layout.results.rglob("*.*")} <= {
+        "data",
+        "partitions",
+        "logs",
+    } | {
         "prepare",
         "partition",
     }
@@ -188,7 +194,7 @@ def test_all_settings_with_their_first_seed_come_before_any_with_its_second(smal
 
 def test_jobs_come_after_what_they_need(small, tmp_path):
     study = parse_study(small | {"method": ["dimat", "pooled"], "seeds": [0, 1], "tuning": {}}, "small")
-    jobs = jobs_of(Runner(study, Layout(tmp_path)))
+    jobs = jobs_of(Runner(study, Layout(tmp_path / "small")))
     names = list(jobs)
     kinds = ("prepared", "partitioned", "pretrained", "tuned", "runs")
     assert len(jobs) == sum(len(getattr(study, kind)) for kind in kinds)
@@ -245,7 +251,7 @@ def test_data_are_read_once(small, tmp_path, monkeypatch):
     load = ImageSet.load
     monkeypatch.setattr(ImageSet, "load", lambda path: read.append(path) or load(path))
     study = parse_study(small | {"method": ["dimat", "local", "dpsgd"], "seeds": [0, 1]}, "small")
-    sweep(study, Layout(tmp_path))
+    sweep(study, Layout(tmp_path / "small"))
     assert len(read) == 1
 
 

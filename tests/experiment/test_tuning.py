@@ -82,10 +82,10 @@ def test_a_run_takes_the_rate_that_was_chosen(tuned, dimat, write_config, tmp_pa
         assert dimat(step, path).returncode == 0
     done = dimat("train", path)
     assert done.returncode == 2
-    assert "tuning" in done.stderr
+    assert "shared/choices" in done.stderr
     assert dimat("tune", path).returncode == 0
-    folder = tmp_path / "results" / "small"
-    choices = [json.loads(file.read_text()) for file in (folder / "tuning").iterdir()]
+    folder, chosen_in = tmp_path / "results" / "small", tmp_path / "results" / "shared" / "choices"
+    choices = [json.loads(file.read_text()) for file in chosen_in.iterdir()]
     for choice in choices:
         values = {trial["factor"]: trial["value"] for trial in choice["trials"]}
         assert choice["factor"] == best(values, METRIC)
@@ -93,9 +93,9 @@ def test_a_run_takes_the_rate_that_was_chosen(tuned, dimat, write_config, tmp_pa
     study = parse_study(tuned | {"seeds": [0]}, "study")
     for run in study.runs.values():
         about = json.loads((folder / "runs" / run.id / "run.json").read_text())
-        chosen = json.loads((folder / "tuning" / f"{run.tuned.id}.json").read_text())["factor"]
+        chosen = json.loads((chosen_in / f"{run.tuned.id}.json").read_text())["factor"]
         assert about["learning_rate"] == pytest.approx(0.01 * chosen)
-    (folder / "tuning" / f"{run.tuned.id}.json").write_text("{}")
+    (chosen_in / f"{run.tuned.id}.json").write_text("{}")
     (folder / "runs" / run.id / "records.csv").unlink()
     done = dimat("train", path)
     assert done.returncode == 2

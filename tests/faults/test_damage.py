@@ -55,7 +55,7 @@ def made(tmp_path_factory):
         for step in STEPS:
             assert run(monkeypatch, step, "study.json")[0] == 0
     write_json(study.layout.study, STUDY)
-    return study, Snapshot(study.layout.root)
+    return study, Snapshot(study.layout.results)
 
 
 @dataclass(frozen=True)
@@ -70,28 +70,28 @@ class File:
     """The step that is killed in its second write of a checkpoint; the file is its first."""
 
 
-PARTITION = "partitions/{partitioned}.json"
-START = "starts/{pretrained}.safetensors"
-RECORDS = "runs/{run}/records.csv"
-RATE = "tuning/{tuned}.json"
+PARTITION = "shared/partitions/{partitioned}.json"
+START = "shared/starts/{pretrained}.safetensors"
+RECORDS = "small/runs/{run}/records.csv"
+RATE = "shared/choices/{tuned}.json"
 TABLE = ("table", "--only", "comparison")
 FILES = {
-    "data": File("data/{prepared}.safetensors", ("partition",), PARTITION),
+    "data": File("shared/data/{prepared}.safetensors", ("partition",), PARTITION),
     "partition": File(PARTITION, ("pretrain",), START, 8),
     "partition in a figure": File(
-        PARTITION, ("figure", "--only", "holdings-digits-iid-3"), "figures/holdings-digits-iid-3.svg", 4
+        PARTITION, ("figure", "--only", "holdings-digits-iid-3"), "small/figures/holdings-digits-iid-3.svg", 4
     ),
     "start": File(START, ("train",), RECORDS, 8),
     "checkpoint of a start": File(
-        "checkpoints/{pretrained}.safetensors", ("pretrain",), START, 8, "pretrain"
+        "shared/checkpoints/{pretrained}.safetensors", ("pretrain",), START, 8, "pretrain"
     ),
-    "checkpoint of a run": File("checkpoints/{run}.safetensors", ("train",), RECORDS, 8, "train"),
+    "checkpoint of a run": File("small/checkpoints/{run}.safetensors", ("train",), RECORDS, 8, "train"),
     "tuned learning rate": File(RATE, ("train",), RECORDS, 8),
-    "records of a trial": File("runs/{trial}/records.csv", ("tune",), RATE),
-    "records of a run": File(RECORDS, ("collect",), "records.csv"),
-    "checksum of records": File(RECORDS + ".sha256", ("collect",), "records.csv"),
-    "provenance of a run": File("runs/{run}/run.json", ("collect",), "provenance.json"),
-    "records": File("records.csv", TABLE, "tables/comparison.csv", 12),
+    "records of a trial": File("shared/runs/{trial}/records.csv", ("tune",), RATE),
+    "records of a run": File(RECORDS, ("collect",), "small/records.csv"),
+    "checksum of records": File(RECORDS + ".sha256", ("collect",), "small/records.csv"),
+    "provenance of a run": File("small/runs/{run}/run.json", ("collect",), "small/provenance.json"),
+    "records": File("small/records.csv", TABLE, "small/tables/comparison.csv", 12),
 }
 
 
@@ -113,7 +113,7 @@ def ids(study):
 @pytest.mark.parametrize("kind", FILES)
 def test_a_damaged_file_of_a_study(made, monkeypatch, long, kind):
     study, snapshot = made
-    file, root = FILES[kind], study.layout.root
+    file, root = FILES[kind], study.layout.results
     monkeypatch.chdir(study.folder)
     snapshot.restore()
     path, output = (root / name.format(**ids(study.study)) for name in (file.path, file.output))
@@ -173,7 +173,7 @@ def test_a_damaged_audit(made, long):
 def test_a_damaged_network_to_merge(made, monkeypatch, long):
     study, snapshot = made
     monkeypatch.chdir(study.folder)
-    (path,) = study.layout.root.glob("starts/*seed0*")
+    (path,) = study.layout.shared.root.glob("starts/*seed0*")
     content = path.read_bytes()
     merge = ("merge", "--model", "{name: plain, widths: [2, 3]}", "--data", "digits", "--images", "50")
     output = study.folder / "merged.safetensors"

@@ -26,7 +26,7 @@ def disk(tmp_path):
 
 
 def nothing_half_done(study):
-    return not [path for path in study.layout.root.rglob("*") if path.suffix == ".tmp"]
+    return not [path for path in study.layout.results.rglob("*") if path.suffix == ".tmp"]
 
 
 def test_a_full_disk(tmp_path_factory, disk, monkeypatch, long):

@@ -51,7 +51,7 @@ def test_killed_commands_end_as_if_undisturbed(tmp_path, undisturbed, long):
                 killed += kill(study, step, durations[step], attempt)
                 left = study.temporary()
                 writing += any(path.suffix == ".tmp" for path in left)
-                ignored = {path.relative_to(study.layout.root).as_posix() for path in left}
+                ignored = {path.relative_to(study.layout.results).as_posix() for path in left}
                 for name, content in study.contents().items():
                     assert name in ignored or content == expected[name], f"{name}, after a kill in {step}"
             code, output = study(step)
@@ -83,4 +83,4 @@ def test_a_killed_audit_leaves_nothing(tmp_path, long):
         code, output = study("audit")
         assert code == 0, output
         contents.append(study.contents())
-    assert contents[0] == contents[1] and set(contents[0]) == {"audit.csv", "audit.csv.sha256"}
+    assert contents[0] == contents[1] and set(contents[0]) == {"small/audit.csv", "small/audit.csv.sha256"}

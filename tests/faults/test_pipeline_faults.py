@@ -47,9 +47,10 @@ def wait_for(found, process):
 
 
 def records(pipeline):
+    results = pipeline.results.parent
     return {
-        path.relative_to(pipeline.results): comparable(path)
-        for path in pipeline.results.rglob("*")
+        path.relative_to(results): comparable(path)
+        for path in results.rglob("*")
         if path.is_file() and "logs" not in path.parts and path.suffix != ".pdf"
     }
 
@@ -61,7 +62,7 @@ def test_a_killed_pipeline_says_how_it_goes_on(pipeline, tmp_path_factory):
     assert done.returncode == 0, done.stderr
 
     process = start(pipeline)
-    wait_for(lambda: list(pipeline.results.glob("checkpoints/*")), process)
+    wait_for(lambda: list(pipeline.results.parent.glob("*/checkpoints/*")), process)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() < 0
     refused = pipeline(*TRAINING)
@@ -76,7 +77,7 @@ def test_a_killed_pipeline_says_how_it_goes_on(pipeline, tmp_path_factory):
 
 def test_a_second_pipeline_in_the_same_folder_is_refused(pipeline):
     first = start(pipeline)
-    wait_for(lambda: list(pipeline.results.glob("data/*")), first)
+    wait_for(lambda: list(pipeline.results.parent.glob("shared/data/*")), first)
     second = pipeline(*TRAINING)
     said = second.stdout + second.stderr
     assert first.poll() is None

@@ -41,24 +41,27 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "data": Kind("data/*.safetensors", (), "prepare"),
-    "partition": Kind("partitions/*.json", (), "partition"),
-    "start": Kind("starts/*.safetensors", (), "pretrain"),
-    "choice": Kind("tuning/*.json", (), "tune"),
-    "records": Kind("runs/*/records.csv", ("records.csv.sha256",), "train"),
-    "run": Kind("runs/*/run.json", (), "train"),
-    "records and run": Kind("runs/*/records.csv", ("records.csv.sha256", "run.json"), "train"),
-    "collected records": Kind("records.csv", ("records.csv.sha256",), "collect"),
+    "data": Kind("shared/data/*.safetensors", (), "prepare"),
+    "partition": Kind("shared/partitions/*.json", (), "partition"),
+    "start": Kind("shared/starts/*.safetensors", (), "pretrain"),
+    "choice": Kind("shared/choices/*.json", (), "tune"),
+    "records": Kind("*/runs/*/records.csv", ("records.csv.sha256",), "train"),
+    "run": Kind("*/runs/*/run.json", (), "train"),
+    "records and run": Kind("*/runs/*/records.csv", ("records.csv.sha256", "run.json"), "train"),
+    "collected records": Kind("small/records.csv", ("records.csv.sha256",), "collect"),
 }
 OUTPUTS = {
-    "prepare": ("data",),
-    "partition": ("partitions",),
-    "pretrain": ("starts",),
-    "tune": ("tuning",),
-    "train": ("runs",),
-    "collect": ("records.csv", "records.csv.sha256", "runs.csv", "runs.csv.sha256", "provenance.json"),
+    "prepare": ("shared/data",),
+    "partition": ("shared/partitions",),
+    "pretrain": ("shared/starts",),
+    "tune": ("shared/choices", "shared/runs"),
+    "train": ("small/runs",),
+    "collect": tuple(
+        f"small/{name}"
+        for name in ("records.csv", "records.csv.sha256", "runs.csv", "runs.csv.sha256", "provenance.json")
+    ),
 }
-"""What each step makes, below the study's folder."""
+"""What each step makes, below the folder of results."""
 
 
 def build(folder, images, edges):
@@ -105,10 +108,10 @@ def swap(folder, studies, generator):
         shutil.copy(chain / "graph.txt", folder / "graph.txt")
         return what, "prepare"
     kind = KINDS[what]
-    root = folder / "results" / "small"
+    root = folder / "results"
     path = generator.choice(sorted(root.glob(kind.pattern)))
     alike = [each for each in sorted(root.glob(kind.pattern)) if each != path]
-    foreign = other / "results" / "small" / path.relative_to(root)
+    foreign = other / "results" / path.relative_to(root)
     source = generator.choice([foreign, *alike[:1]])
     shutil.copy(source, path)
     for name in kind.beside:
@@ -128,7 +131,7 @@ def test_swapped_files_are_never_mixed(studies, tmp_path, monkeypatch, long):
         first = generator.randint(STEPS.index(step) + (what not in ("images", "graph")), len(STEPS))
         for later in STEPS[first:]:
             for name in OUTPUTS[later]:
-                path = folder / "results" / "small" / name
+                path = folder / "results" / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         monkeypatch.chdir(folder)
         outcome = "made anew"

@@ -28,7 +28,7 @@ def several(small):
 
 def test_every_job_is_counted_once(several, tmp_path):
     study = parse_study(several, "small")
-    found = rows(planned(study, Layout(tmp_path), "cpu"))
+    found = rows(planned(study, Layout(tmp_path / "small"), "cpu"))
     assert found["starts"][0] == found["all starts"][0] == len(study.pretrained) == 4
     assert found["all runs"][0] == len(study.runs) == 12
     assert found["everything"][0] == 16
@@ -50,7 +50,7 @@ def test_what_is_there_is_not_left(several, tmp_path):
 
 
 def test_figures_name_all_that_they_need(several, tmp_path):
-    plan = StudyPlan(parse_study(several, "small"), Layout(tmp_path), GUESSES["cpu"])
+    plan = StudyPlan(parse_study(several, "small"), Layout(tmp_path / "small"), GUESSES["cpu"])
     by_id = {line.what: line for line in plan.by_figure()}
     assert by_id["progress-digits-plain-3"].count == 16
     assert by_id["matching-digits-plain-3"].count == 4 + 4  # runs of DIMAT, and the starts
@@ -58,7 +58,7 @@ def test_figures_name_all_that_they_need(several, tmp_path):
 
 def test_choices_and_their_trials_are_counted(small, tmp_path):
     study = parse_study(small | {"method": ["dimat", "dpsgd"], "tuning": {"factors": [0.5, 1.0]}}, "small")
-    found = rows(planned(study, Layout(tmp_path), "cpu"))
+    found = rows(planned(study, Layout(tmp_path / "small"), "cpu"))
     assert found["choices of learning rates"][0] == found["all choices"][0] == len(study.tuned) == 2
     assert found["everything"][0] == len(study.tuned) + len(study.pretrained) + len(study.runs)
 
@@ -68,7 +68,7 @@ def test_a_faster_device_takes_less_time(small, tmp_path, monkeypatch):
     fast = Device("fast", 0, rates, rates, 1e12, "2026-01-01", "dimat bench throughput")
     monkeypatch.setattr("dimat.experiment.throughput.known_devices", lambda: {"fast": fast})
     study = parse_study(small | {"data": "digits", "model": "resnet20"}, "small")
-    slow, quick = (planned(study, Layout(tmp_path), name) for name in ("cpu", "FAST"))
+    slow, quick = (planned(study, Layout(tmp_path / "small"), name) for name in ("cpu", "FAST"))
     assert rows(quick)["everything"][2] < rows(slow)["everything"][2] / 4
     assert "guess" in slow and "guess" not in quick and "2026-01-01" in quick
     assert "of the GPU's" in quick and "of the GPU's" not in slow
@@ -90,3 +90,40 @@ def test_a_device_that_nobody_knows_is_one_line(dimat, small, write_config):
     assert done.stderr.startswith("dimat: error: --device: 'abacus' is no device of the table; expected one")
     assert all(name in done.stderr for name in known_devices())
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_several_studies_have_a_line_each_and_what_they_share_is_counted_once(
+    dimat, small, write_config, tmp_path
+):
+    (tmp_path / "some").mkdir()
+    tuned = small | {"tuning": {"factors": [0.5, 1.0]}}
+    one = parse_study(tuned | {"name": "one", "method": ["dimat", "wa"]}, "one")
+    two = parse_study(tuned | {"name": "two", "method": ["dpsgd", "wa"], "seeds": [0, 1]}, "two")
+    for study in (one, two):
+        write_config(study.resolved(), f"some/{study.name}.yaml")
+    runner = open_runner(one.resolved(), tmp_path / "results")
+    start = one.pretrained[next(iter(one.runs.values())).pretrained.id]
+    runner.pretrain(start)
+    done = dimat("plan", "some", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    lines = {
+        name: tuple(float(number.replace(",", "")) for number in numbers.split())
+        for name, numbers in re.findall(r"^  (one|two|all, .*?)  +([\d., ]+)$", done.stdout, re.M)
+    }
+    plans = [StudyPlan(each, Layout(tmp_path / "results" / each.name), GUESSES["cpu"]) for each in (one, two)]
+    for plan in plans:
+        line = plan.line(plan.study.name, plan.expected)
+        rounded = pytest.approx((line.hours, line.left), abs=1e-3)
+        assert (
+            lines[line.what][:3] == (len(plan.study.runs), line.count, 1) and lines[line.what][3:] == rounded
+        )
+    shared = {**one.pretrained, **one.tuned}.keys() & {**two.pretrained, **two.tuned}.keys()
+    assert start.id in shared and len(shared) == 2 + 1  # two starts, and the choice for WA
+    *_, (runs, jobs, there, hours, left) = lines.values()
+    assert runs == len(one.runs) + len(two.runs)
+    assert jobs == sum(len(plan.expected) for plan in plans) - len(shared) and there == 1
+    twice = sum(plans[0].expected[id].seconds for id in shared) / 3600
+    assert hours == pytest.approx(sum(lines[name][3] for name in ("one", "two")) - twice, abs=3e-3)
+    assert hours - left == pytest.approx(plans[0].expected[start.id].seconds / 3600, abs=2e-3)
+    alone = dimat("plan", "some/one.yaml", "some/two.yaml", "--device", "cpu")
+    assert alone.stdout == done.stdout

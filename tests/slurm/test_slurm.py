@@ -100,7 +100,7 @@ class Pipeline:
 
     def log(self, step):
         """What the job of a step has printed."""
-        return "".join(path.read_text() for path in self.results.glob(f"logs/{step}/*.log"))
+        return "".join(path.read_text() for path in self.results.parent.glob(f"*/logs/{step}/*.log"))
 
     def resumed(self):
         """How often the runs went on from a checkpoint."""

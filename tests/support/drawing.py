@@ -28,7 +28,7 @@ def run(*arguments):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    study, layout = write_finished(folder / "made-up", **KEYS)
+    study, layout = write_finished(folder, **KEYS)
     config = folder / "study.yaml"
     config.write_text(study.model_dump_json(exclude={"variants"}), "utf-8")
     for command in ("figure", "table", "pdf"):

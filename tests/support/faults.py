@@ -107,19 +107,19 @@ class Study:
 
     def contents(self):
         """All results by name, but for what they cost; temporary files and checkpoints among them."""
-        root = self.layout.root
+        root = self.layout.results
         return {
             path.relative_to(root).as_posix(): comparable(path) for path in root.rglob("*") if path.is_file()
         }
 
     def temporary(self):
         """What an interrupted job leaves until it is started again."""
-        files = self.layout.root.rglob("*")
+        files = self.layout.results.rglob("*")
         return [path for path in files if path.suffix == ".tmp" or path.parent.name == "checkpoints"]
 
     def clear(self):
         """Remove all results but the audit, which these commands only read."""
-        shutil.rmtree(self.layout.root, ignore_errors=True)
+        shutil.rmtree(self.layout.results, ignore_errors=True)
         write_audit(self.layout)
 
 

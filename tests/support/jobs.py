@@ -28,6 +28,8 @@ def only_run(runner):
 
 def assert_nothing_left_over(layout):
     left = [
-        path for path in layout.root.rglob("*") if path.suffix == ".tmp" or path.parent.name == "checkpoints"
+        path
+        for path in layout.results.rglob("*")
+        if path.suffix == ".tmp" or path.parent.name == "checkpoints"
     ]
     assert not left

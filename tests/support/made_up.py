@@ -27,7 +27,8 @@ def write_study(folder, reached, more=lambda run: (), **keys):
 
     ``more`` gives further rows of a run: round, stage, agent, layer, metric, value.
     """
-    study, layout = parse_study(BASE | keys, "study"), Layout(folder)
+    study = parse_study(BASE | keys, "study")
+    layout = Layout(folder / study.name)
 
     def records(run):
         for round in range(run.training.rounds + 1):

@@ -1,6 +1,9 @@
 """Every study that is shipped: that it can be read, and, with --long, its shrunken twin up to the paper."""
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,15 @@ def test_the_twin_gives_its_paper(path, long, tmp_path):
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-8000:]
     assert (pipeline.folder / "results" / twin["name"] / "dimat.pdf").read_bytes().startswith(b"%PDF")
     assert pipeline.planned() == {}
+
+
+@pytest.mark.parametrize("name", ["paper-small", "paper"])
+def test_the_catalogues_that_are_shipped_plan(name, long):
+    """Every study of a catalogue in one plan, up to its paper."""
+    if not long:
+        pytest.skip("minutes: make test-studies")
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "2", name]
+    planned = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert planned.returncode == 0, planned.stderr
+    files = list((PROJECT / "config" / name).glob("*.yaml"))
+    assert re.search(rf"^ pdf +{len(files)} *$", planned.stdout + planned.stderr, re.M)

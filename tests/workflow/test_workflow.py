@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+import yaml
 from snakemake.cli import main as snakemake
 from support.faults import comparable
 from support.forked import forked
@@ -62,15 +63,15 @@ def test_a_sweep_gives_what_the_pipeline_gives(pipeline):
         text=True,
     )
     assert swept.returncode == 0, swept.stderr
-    found, expected = map(made_by_training, (elsewhere / "small", pipeline.results))
+    found, expected = map(made_by_training, (elsewhere, pipeline.folder / "results"))
     shutil.rmtree(elsewhere)
     assert found == expected and len(found) == 13
 
 
 def made_by_training(root):
     """Data, partitions, starts, runs and what joins them, by name."""
-    files = [root / "runs.csv", root / "records.csv"]
-    for folder in ("data", "partitions", "starts", "runs"):
+    files = [root / "small" / "runs.csv", root / "small" / "records.csv"]
+    for folder in ("shared/data", "shared/partitions", "shared/starts", "small/runs"):
         files += [path for path in (root / folder).rglob("*") if path.is_file()]
     return {
         path.relative_to(root).as_posix(): read_about(path)["networks"]
@@ -83,7 +84,7 @@ def made_by_training(root):
 def test_writes_nothing_outside_its_folder(pipeline):
     expected = {*FOLDERS, "small.yaml", "results", ".snakemake"}
     assert {path.name for path in pipeline.folder.iterdir()} == expected
-    assert {path.name for path in (pipeline.folder / "results").iterdir()} == {"small"}
+    assert {path.name for path in (pipeline.folder / "results").iterdir()} == {"shared", "small"}
 
 
 def test_second_call_has_nothing_to_do(pipeline):
@@ -92,7 +93,7 @@ def test_second_call_has_nothing_to_do(pipeline):
 
 def test_deleted_figure_is_one_job(pipeline):
     (pipeline.results / "figures" / "graphs.svg").unlink()
-    assert pipeline.planned() == {"figure": 1, "paper": 1, "all": 1}
+    assert pipeline.planned() == {"figure": 1, "pdf": 1, "all": 1}
     rebuilt = pipeline()
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     assert pipeline.planned() == {}
@@ -116,8 +117,8 @@ def test_tuning_comes_before_the_runs_that_need_it(pipeline):
     tuned = STUDY | {"method": ["dimat", "dpsgd"], "seeds": [0, 1], "tuning": {"factors": [0.5, 1.0]}}
     pipeline.configure(tuned | {"name": "tuned"})
     planned = pipeline.planned()
-    # data and partitions with and without held-out images; a choice for each method
-    expected = {"prepare": 2, "partition": 3, "pretrain": 3, "tune": 2, "train": 4}
+    # data and partitions with held-out images, and of the seed that is new; a choice for each method
+    expected = {"prepare": 1, "partition": 2, "pretrain": 2, "tune": 2, "train": 4}
     assert {rule: planned[rule] for rule in expected} == expected
 
 
@@ -156,7 +157,7 @@ def test_what_an_output_depends_on_makes_it_anew(pipeline):
     pipeline.configure(STUDY | {"links": {"bandwidth": 10.0, "latency": 1.0}})
     planned = pipeline.planned()
     assert "train" not in planned and "collect" not in planned and "audit" not in planned
-    assert planned["claims"] == planned["paper"] == 1 and planned["figure"] > 1
+    assert planned["claims"] == planned["pdf"] == 1 and planned["figure"] > 1
     pipeline.configure(STUDY)
     source = pipeline.folder / "theory" / "rows.py"
     text = source.read_text()
@@ -220,7 +221,72 @@ def test_failing_job_shows_its_line(pipeline):
     assert failed.returncode != 0 and "dimat: error: data.path" in output and "Traceback" not in output
 
 
-@pytest.mark.parametrize("name", ["quick", "cifar10", "paper", "compare-digits", "compare-cifar10"])
+# Several studies.
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    """A project whose small catalogue is two studies from the same start, trained."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("catalogue"))
+    folder = pipeline.folder / "config" / "paper-small"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for name, method in (("A", "dimat"), ("B", ["dimat", "wa"])):
+        content = STUDY | {"name": f"paper-small-{name.lower()}", "method": method}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    pipeline.configure(STUDY | {"name": "another", "data": "digits"})
+    assert pipeline.planned("paper-small")["pretrain"] == 1
+    built = pipeline("--until", "collect", "--keep-going", "paper-small")
+    assert built.returncode == 0, built.stdout + built.stderr
+    return pipeline
+
+
+def test_studies_of_a_catalogue_are_one_plan_that_makes_once_what_they_share(catalogue):
+    results = catalogue.folder / "results"
+    assert {path.name for path in results.iterdir()} == {
+        "shared",
+        "paper-small-a",
+        "paper-small-b",
+    }
+    assert len(list((results / "shared" / "starts").iterdir())) == 1
+    assert {path.name for path in (results / "shared" / "logs").iterdir()} == {
+        "prepare",
+        "partition",
+        "pretrain",
+    }
+    assert [len(list((results / f"paper-small-{name}" / "runs").iterdir())) for name in "ab"] == [1, 2]
+    planned = catalogue.planned("paper-small")
+    assert not planned.keys() & {"prepare", "partition", "pretrain", "train", "collect"}
+    assert planned["pdf"] == planned["audit"] == planned["claims"] == 2
+
+
+def test_what_one_study_has_made_another_does_not_make_anew(catalogue):
+    """Also where it asks by itself, and would have another configuration make it."""
+    file = "config/paper-small/B.yaml"
+    again = catalogue.planned("--configfile", file)
+    assert "pdf" in again and not again.keys() & {"prepare", "partition", "pretrain", "train", "collect"}
+
+
+def test_a_study_that_is_removed_takes_nothing_from_others(catalogue):
+    kept = catalogue.folder / "kept"
+    shutil.move(catalogue.folder / "results" / "paper-small-a", kept)
+    planned = catalogue.planned("paper-small")
+    shutil.move(kept, catalogue.folder / "results" / "paper-small-a")
+    assert planned["train"] == planned["collect"] == 1
+    assert not planned.keys() & {"prepare", "partition", "pretrain"}
+
+
+def test_a_mistake_in_a_catalogue_is_one_line_and_code_2(catalogue):
+    file = catalogue.folder / "config" / "paper-small" / "C.yaml"
+    file.write_text(yaml.safe_dump(STUDY | {"name": "paper-small-c", "agents": 0}))
+    refused = catalogue("--dry-run", "paper-small")
+    file.unlink()
+    errors = [line for line in refused.stderr.splitlines() if "error" in line.lower()]
+    assert refused.returncode == 2, refused.stderr
+    assert len(errors) == 1 and errors[0].startswith("dimat: error: ") and "C.yaml: agents" in errors[0]
+
+
+@pytest.mark.parametrize("name", ["quick", "cifar10", "paper/F8", "compare-digits", "compare-cifar10"])
 def test_shipped_configurations_plan(name):
     command = ["snakemake", "--dry-run", "--quiet", "all", "--configfile", f"config/{name}.yaml"]
     assert forked(snakemake, command, PROJECT).returncode == 0

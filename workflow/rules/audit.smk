@@ -7,12 +7,13 @@ rule audit:
             layout.audit,
             caption="../report/audit.rst",
             category="Audit",
+            subcategory="{study}",
         ),
         f"{layout.audit}.sha256",
     log:
         layout.log("audit", "all"),
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=audited_by,
     shell:
         "dimat audit {params.study} 2> {log}"
@@ -26,7 +27,7 @@ rule audit_full:
         layout.log("audit", "full"),
     threads: workflow.cores
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=audited_by,
     shell:
         "dimat audit {params.study} --full --processes {threads} 2> {log}"
@@ -35,28 +36,25 @@ rule audit_full:
 # The permutations that matching finds between the networks of one start.
 rule holonomy:
     input:
-        data=lambda wildcards: layout.prepared(
-            study.pretrained[wildcards.id].partitioned.prepared.id
-        ),
-        partition=lambda wildcards: layout.partitioned(
-            study.pretrained[wildcards.id].partitioned.id
-        ),
-        start=layout.pretrained("{id}"),
+        lambda wildcards: dealt_out_to(own(wildcards).pretrained[wildcards.id]),
+        layout.pretrained("{id}"),
     output:
         with_checksums(layout.holonomy("{id}")),
     log:
         layout.log("holonomy", "{id}"),
     group:
         "holonomy"
-    threads: study.threads
+    threads: lambda wildcards: own(wildcards).threads
     resources:
         runtime=lambda wildcards, attempt: 10 * attempt,
-        gpu=int(study.device == "cuda"),
+        gpu=lambda wildcards: int(own(wildcards).device == "cuda"),
         side_by_side=1,
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=audited_by,
-        merges=lambda wildcards: [run.id for run in merges[wildcards.id]],
+        merges=lambda wildcards: [
+            run.id for run in merges_by(wildcards.study)[wildcards.id]
+        ],
     shell:
         "dimat holonomy {params.study} --only {wildcards.id} 2> {log}"
 
@@ -66,12 +64,15 @@ rule claims:
         audit=layout.audit,
         runs=layout.runs,
         records=layout.records,
-        holonomy=[layout.holonomy(id) for id in merges],
+        holonomy=lambda wildcards: [
+            layout_of(own(wildcards)).holonomy(id) for id in merges_by(wildcards.study)
+        ],
     output:
         claims=report(
             layout.claims,
             caption="../report/claims.rst",
             category="Audit",
+            subcategory="{study}",
         ),
         evidence=layout.evidence,
         checksums=[f"{path}.sha256" for path in (layout.claims, layout.evidence)],
@@ -79,8 +80,8 @@ rule claims:
         layout.log("claims", "all"),
     localrule: True
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=audited_by,
-        content=study.content,
+        content=lambda wildcards: own(wildcards).content,
     shell:
         "dimat judge {params.study} 2> {log}"

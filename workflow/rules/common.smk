@@ -1,4 +1,80 @@
-# What rules ask of the study.
+# What rules ask of studies. Rules are those of all studies: a wildcard says of which one, and what they share is that
+# of the first that has it.
+
+layout = Layout(Path("results/{study}"))
+
+
+def layout_of(study):
+    """Where a study lies."""
+    return Layout(layout.results / study.name)
+
+
+def shown_of(study):
+    """What a study ends with: the paper, claims, figures and tables."""
+    place = layout_of(study)
+    return [
+        place.pdf,
+        place.claims,
+        *(place.figure(name) for name in figures_by(study.name)),
+        *(place.table(name, "csv") for name in tables_by(study.name)),
+    ]
+
+
+def whole_catalogue(name):
+    """An input function: what all studies of a folder end with."""
+
+    def wanted(wildcards):
+        try:
+            of_folder = studies.of_folder(CATALOGUES[name])
+            return [path for each in of_folder for path in shown_of(each)]
+        except InputError as error:
+            print(f"dimat: error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return wanted
+
+
+def own(wildcards):
+    """The study that wildcards name."""
+    return studies[wildcards.study]
+
+
+def holder(kind):
+    """A function of wildcards: the first study that has what they name, of a kind that studies share."""
+    return lambda wildcards: studies.holder(kind, wildcards.id)
+
+
+def shared(kind):
+    """A function of wildcards: what they name, of a kind that studies share."""
+    return lambda wildcards: getattr(studies.holder(kind, wildcards.id), kind)[
+        wildcards.id
+    ]
+
+
+def asked(kind):
+    """The configuration from which something shared is made: that of its first study.
+
+    It takes the output, as Snakemake then does not make anew for one study what it has made for another.
+    """
+    return lambda wildcards, output: layout_of(studies.holder(kind, wildcards.id)).study
+
+
+@cache
+def figures_by(name):
+    """The figures of the study with this name."""
+    return figures_of(studies[name])
+
+
+@cache
+def tables_by(name):
+    """The tables of the study with this name."""
+    return tables_of(studies[name])
+
+
+@cache
+def merges_by(name):
+    """The merges of the study with this name that the audit looks at."""
+    return first_merges(studies[name])
 
 
 def content_of_data(prepared):
@@ -16,15 +92,19 @@ def content_of_data(prepared):
         return ""  # the job says what is wrong
 
 
-def needed_by(run):
-    """The files that a run reads."""
-    choice = [layout.tuned(run.tuned.id)] if run.tuned else []
+def dealt_out_to(start):
+    """The files that say which images the agents of a start hold."""
+    partitioned = start.partitioned
     return [
-        layout.prepared(run.partitioned.prepared.id),
-        layout.partitioned(run.partitioned.id),
-        layout.pretrained(run.pretrained.id),
-        *choice,
+        layout.prepared(partitioned.prepared.id),
+        layout.partitioned(partitioned.id),
     ]
+
+
+def needed_by(run):
+    """The files that a run or a trial reads."""
+    choice = [layout.tuned(run.tuned.id)] if run.tuned else []
+    return [*dealt_out_to(run), layout.pretrained(run.pretrained.id), *choice]
 
 
 def with_checksums(*paths):
@@ -32,53 +112,60 @@ def with_checksums(*paths):
     return [part for path in paths for part in (path, f"{path}.sha256")]
 
 
-# Trials differ in nothing but their learning rate: what one of them needs, all need.
-trial_of = {
-    id: next(iter(choice.trials().values())) for id, choice in study.tuned.items()
-}
+def run_of(wildcards):
+    """The run that wildcards name."""
+    return own(wildcards).runs[wildcards.id]
 
 
-def resources_of(experiment_of):
-    """The resources of a rule whose jobs train; ``experiment_of`` gives the experiment of an id."""
+def resources_of(experiment_of, study_of):
+    """The resources of jobs that train, from functions of wildcards that give the experiment and the study."""
 
     def minutes(wildcards, attempt):
-        return needs(experiment_of(wildcards.id), study).on(attempt).minutes
+        return needs(experiment_of(wildcards), study_of(wildcards)).on(attempt).minutes
 
     def megabytes(wildcards, attempt):
-        return needs(experiment_of(wildcards.id), study).on(attempt).megabytes
+        return (
+            needs(experiment_of(wildcards), study_of(wildcards)).on(attempt).megabytes
+        )
 
     return dict(
         runtime=minutes,
         mem_mb=megabytes,
-        gpu=int(study.device == "cuda"),
+        gpu=lambda wildcards: int(study_of(wildcards).device == "cuda"),
         side_by_side=1,
     )
 
 
-def short(name, experiment_of):
+def short(name, experiment_of, study_of):
     """The group of short jobs of a rule, which share places in a cluster's queue; others have their own."""
     return lambda wildcards: (
-        name if needs(experiment_of(wildcards.id), study).short else None
+        name if needs(experiment_of(wildcards), study_of(wildcards)).short else None
     )
 
 
-# Agents that are processes of their own: Slurm starts them as tasks of one job, which Snakemake calls mpi.
-ranks = study.communication.name == "ranks"
-resources_of_ranks = {}
-if ranks:
-    resources_of_ranks = dict(
-        mpi="srun",
-        tasks=lambda wildcards: runs[wildcards.id].agents,
-        gpu=lambda wildcards: (study.device == "cuda") * runs[wildcards.id].agents,
-        tasks_per_gpu=1,
-    )
+def in_ranks(wildcards):
+    """Whether agents are processes of their own."""
+    return own(wildcards).communication.name == "ranks"
+
+
+def for_ranks(value):
+    """A resource of runs whose agents are processes; others do not have it."""
+    return lambda wildcards: value(wildcards) if in_ranks(wildcards) else None
+
+
+# Slurm starts agents that are processes as tasks of one job, which Snakemake calls mpi.
+resources_of_ranks = dict(
+    mpi=for_ranks(lambda wildcards: "srun"),
+    tasks=for_ranks(lambda wildcards: run_of(wildcards).agents),
+    tasks_per_gpu=for_ranks(lambda wildcards: 1),
+    gpu=lambda wildcards: (own(wildcards).device == "cuda")
+    * (run_of(wildcards).agents if in_ranks(wildcards) else 1),
+)
 
 
 def launcher(wildcards):
     """How a run is started: by itself, or in a process for each agent."""
-    if not ranks:
-        return "dimat"
-    return f"ranks {runs[wildcards.id].agents}"
+    return f"ranks {run_of(wildcards).agents}" if in_ranks(wildcards) else "dimat"
 
 
 FORK_SERVER = PROJECT / "workflow" / "fork_server"

@@ -3,12 +3,15 @@
 
 rule figure:
     input:
-        lambda wildcards: figures[wildcards.id].reads(layout),
+        lambda wildcards: figures_by(wildcards.study)[wildcards.id].reads(
+            layout_of(own(wildcards))
+        ),
     output:
         report(
             layout.figure("{id}"),
             caption="../report/caption.rst",
             category="Figures",
+            subcategory="{study}",
             labels={"figure": "{id}"},
         ),
         f"{layout.figure('{id}')}.sha256",
@@ -16,22 +19,27 @@ rule figure:
         layout.log("figure", "{id}"),
     localrule: True
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=drawn_by,
-        content=study.content,
-        caption=lambda wildcards: in_report(figures[wildcards.id].caption()),
+        content=lambda wildcards: own(wildcards).content,
+        caption=lambda wildcards: in_report(
+            figures_by(wildcards.study)[wildcards.id].caption()
+        ),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
 
 
 rule table:
     input:
-        lambda wildcards: tables[wildcards.id].reads(layout),
+        lambda wildcards: tables_by(wildcards.study)[wildcards.id].reads(
+            layout_of(own(wildcards))
+        ),
     output:
         report(
             layout.table("{id}", "csv"),
             caption="../report/caption.rst",
             category="Tables",
+            subcategory="{study}",
             labels={"table": "{id}"},
         ),
         f"{layout.table('{id}', 'csv')}.sha256",
@@ -40,29 +48,41 @@ rule table:
         layout.log("table", "{id}"),
     localrule: True
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=drawn_by,
-        content=study.content,
-        caption=lambda wildcards: in_report(tables[wildcards.id].caption()),
+        content=lambda wildcards: own(wildcards).content,
+        caption=lambda wildcards: in_report(
+            tables_by(wildcards.study)[wildcards.id].caption()
+        ),
     shell:
         "dimat table {params.study} --only {wildcards.id} 2> {log}"
 
 
-rule paper:
+rule pdf:
     input:
-        [layout.figure(id) for id in figures],
-        [layout.table(id, "csv") for id in tables],
+        lambda wildcards: [
+            layout_of(own(wildcards)).figure(id) for id in figures_by(wildcards.study)
+        ],
+        lambda wildcards: [
+            layout_of(own(wildcards)).table(id, "csv")
+            for id in tables_by(wildcards.study)
+        ],
         provenance=layout.provenance,
         template=str(PROJECT / "paper" / "dimat.typ"),
     output:
-        report(layout.pdf, caption="../report/paper.rst", category="Paper"),
+        report(
+            layout.pdf,
+            caption="../report/paper.rst",
+            category="Paper",
+            subcategory="{study}",
+        ),
         f"{layout.pdf}.sha256",
     log:
         layout.log("pdf", "all"),
     localrule: True
     params:
-        study=layout.study,
+        study=str(layout.study),
         code=drawn_by,
-        content=study.content,
+        content=lambda wildcards: own(wildcards).content,
     shell:
         "dimat pdf {params.study} 2> {log}"

@@ -8,15 +8,15 @@ rule prepare:
     log:
         layout.log("prepare", "{id}"),
     params:
-        study=layout.study,
-        content=lambda wildcards: content_of_data(study.prepared[wildcards.id]),
+        study=asked("prepared"),
+        content=lambda wildcards: content_of_data(shared("prepared")(wildcards)),
     shell:
         "dimat prepare {params.study} --only {wildcards.id} 2> {log}"
 
 
 rule partition:
     input:
-        lambda wildcards: layout.prepared(study.partitioned[wildcards.id].prepared.id),
+        lambda wildcards: layout.prepared(shared("partitioned")(wildcards).prepared.id),
     output:
         layout.partitioned("{id}"),
     log:
@@ -27,49 +27,45 @@ rule partition:
         runtime=lambda wildcards, attempt: 2 * attempt,
         side_by_side=1,
     params:
-        study=layout.study,
+        study=asked("partitioned"),
     shell:
         "dimat partition {params.study} --only {wildcards.id} 2> {log}"
 
 
 rule pretrain:
     input:
-        data=lambda wildcards: layout.prepared(
-            study.pretrained[wildcards.id].partitioned.prepared.id
-        ),
-        partition=lambda wildcards: layout.partitioned(
-            study.pretrained[wildcards.id].partitioned.id
-        ),
+        lambda wildcards: dealt_out_to(shared("pretrained")(wildcards)),
     output:
         layout.pretrained("{id}"),
     log:
         layout.log("pretrain", "{id}"),
     group:
-        short("pretrain", study.pretrained.get)
-    threads: study.threads
+        short("pretrain", shared("pretrained"), holder("pretrained"))
+    threads: lambda wildcards: holder("pretrained")(wildcards).threads
     resources:
-        **resources_of(study.pretrained.get),
+        **resources_of(shared("pretrained"), holder("pretrained")),
     params:
-        study=layout.study,
+        study=asked("pretrained"),
     shell:
         "exec dimat pretrain {params.study} --only {wildcards.id} 2> {log}"
 
 
-# All trials of one method in one setting: a few whole runs on held-out images, and the choice among them.
+# All trials of one method in one setting: a few whole runs on held-out images, and the choice among them. Trials differ
+# in nothing but their learning rate: what one of them needs, all need.
 rule tune:
     input:
-        lambda wildcards: needed_by(trial_of[wildcards.id]),
+        lambda wildcards: needed_by(shared("tuned")(wildcards).first_trial),
     output:
         layout.tuned("{id}"),
     log:
         layout.log("tune", "{id}"),
     group:
-        short("tune", study.tuned.get)
-    threads: study.threads
+        short("tune", shared("tuned"), holder("tuned"))
+    threads: lambda wildcards: holder("tuned")(wildcards).threads
     resources:
-        **resources_of(study.tuned.get),
+        **resources_of(shared("tuned"), holder("tuned")),
     params:
-        study=layout.study,
+        study=asked("tuned"),
     shell:
         "exec dimat tune {params.study} --only {wildcards.id} 2> {log}"
 
@@ -77,7 +73,7 @@ rule tune:
 # One job is one whole run: all rounds of one method on one graph and partition with one seed.
 rule train:
     input:
-        lambda wildcards: needed_by(runs[wildcards.id]),
+        lambda wildcards: needed_by(run_of(wildcards)),
     output:
         records=layout.run("{id}"),
         checksum=f"{layout.run('{id}')}.sha256",
@@ -85,12 +81,14 @@ rule train:
     log:
         layout.log("train", "{id}"),
     group:
-        None if ranks else short("train", runs.get)
-    threads: study.threads
+        lambda wildcards: (
+            None if in_ranks(wildcards) else short("train", run_of, own)(wildcards)
+        )
+    threads: lambda wildcards: own(wildcards).threads
     resources:
-        **(resources_of(runs.get) | resources_of_ranks),
+        **(resources_of(run_of, own) | resources_of_ranks),
     params:
-        study=layout.study,
+        study=str(layout.study),
         launcher=launcher,
     shell:
         "exec {params.launcher} train {params.study} --only {wildcards.id} 2> {log}"
@@ -98,8 +96,12 @@ rule train:
 
 rule collect:
     input:
-        [layout.run(id) for id in runs],
-        [layout.run_provenance(id) for id in runs],
+        lambda wildcards: [
+            layout_of(own(wildcards)).run(id) for id in own(wildcards).runs
+        ],
+        lambda wildcards: [
+            layout_of(own(wildcards)).run_provenance(id) for id in own(wildcards).runs
+        ],
     output:
         with_checksums(layout.runs, layout.records),
         layout.provenance,
@@ -107,6 +109,6 @@ rule collect:
         layout.log("collect", "all"),
     localrule: True
     params:
-        study=layout.study,
+        study=str(layout.study),
     shell:
         "dimat collect {params.study} 2> {log}"
