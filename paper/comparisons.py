@@ -1,12 +1,12 @@
 """Which runs are compared: those of one figure, and pairs that differ in one thing. No results are needed."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dimat.experiment.config import AXES, Study
-from dimat.experiment.runs import Run
+from dimat.experiment.runs import Pretrained, Run
 from dimat.experiment.words import said
 from dimat.merging.matching.options import Matching
 from dimat.methods.dimat import Dimat
@@ -88,6 +88,25 @@ def comparisons(study: Study) -> list[Comparison]:
 def like(run: Run, **changes: Any) -> Run:
     """The same run with some things changed."""
     return Run(**{name: getattr(run, name) for name in Run.model_fields} | changes)
+
+
+def alike(runs: Mapping[str, Pretrained]) -> dict[str, list[str]]:
+    """Ids of ``runs``, or of starts, in groups that differ in the seed alone."""
+    found: dict[str, list[str]] = {}
+    for id, run in runs.items():
+        found.setdefault(run.model_copy(update={"seed": 0}).id, []).append(id)
+    return found
+
+
+def seeds_said(runs: Iterable[Run]) -> str:
+    """What bands over seeds show, and how many seeds there are."""
+    groups = alike({run.id: run for run in runs})
+    counts = sorted({len(ids) for ids in groups.values()})
+    if counts == [1]:
+        return "here of one seed, so without intervals"
+    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    alone = "; lines of one seed have none" if counts[0] == 1 else ""
+    return f"bands their 95 % t-intervals (n = {many} seeds{alone})"
 
 
 def unmatched(run: Run) -> Run:

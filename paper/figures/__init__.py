@@ -3,6 +3,7 @@
 from dimat.experiment.config import Study
 from paper.figures.bounds import BoundsFigure
 from paper.figures.bytes import BytesFigure
+from paper.figures.communication import CommunicationFigure
 from paper.figures.costs import CostsFigure
 from paper.figures.gain import GainFigure
 from paper.figures.graphs import GraphsFigure
@@ -19,6 +20,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     HoldingsFigure,
     ProgressFigure,
     CostsFigure,
+    CommunicationFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,

@@ -2,13 +2,14 @@
 
 import hashlib
 
+import torch
 from support.faults import write_audit
 
 from dimat.experiment.collect import row_of
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
 from dimat.experiment.records import COLUMNS, csv_of
-from dimat.io.files import write_checked, write_json
+from dimat.io.files import write_checked, write_json, write_tensors
 
 METRIC = "test_accuracy"
 BASE = {
@@ -20,6 +21,8 @@ BASE = {
     "agents": 2,
 }
 CLASSES = 10
+MODEL = 1e4
+"""Bytes of a network."""
 
 
 def write_study(folder, reached, more=lambda run: (), **keys):
@@ -70,6 +73,8 @@ def write_finished(folder, **keys):
     write_json(layout.provenance, facts | found | by_run)
     for partitioned in study.partitioned.values():
         write_partition(layout.partitioned(partitioned.id), partitioned)
+    for id in study.pretrained:
+        write_start(layout.pretrained(id))
     write_holonomy(study, layout)
     write_audit(layout)
     judge(study, layout)
@@ -105,11 +110,17 @@ def measured(run):
             if round:
                 yield *row, "messages_sent", 2.0 * round * bool(sends)
             if round and sends and not (run.method.communicates == "step" and round == 1):
-                yield *row, "bytes_sent_models", 1e4 * round
+                yield *row, "bytes_sent_models", MODEL * round
         if round and sends and run.matching:
             for layer in ("one", "two"):
                 for metric in ("moved_share", "objective_gain", "closed_share", "distance_after"):
                     yield round, "merged", "", layer, metric, drawn(run.id, round, layer, metric)
+
+
+def write_start(path):
+    """Networks as a start holds them, each of as many bytes as a model that is sent here."""
+    weight = torch.zeros(int(MODEL) // 4)
+    write_tensors(path, {f"{agent}/network/weight": weight for agent in range(2)}, {})
 
 
 def write_partition(path, partitioned):

@@ -32,6 +32,16 @@ def with_checksums(*paths):
     return [part for path in paths for part in (path, f"{path}.sha256")]
 
 
+class Written:
+    """Text that a job has written, as a report shows it: read when the report is made."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __str__(self):
+        return in_report(self.path.read_text("utf-8").strip()) if self.path.exists() else ""
+
+
 # Trials differ in nothing but their learning rate: what one of them needs, all need.
 trial_of = {
     id: next(iter(choice.trials().values())) for id, choice in study.tuned.items()

@@ -12,6 +12,7 @@ rule figure:
             labels={"figure": "{id}"},
         ),
         f"{layout.figure('{id}')}.sha256",
+        with_checksums(*(layout.figure("{id}", ending) for ending in ("pdf", "png", "txt"))),
     log:
         layout.log("figure", "{id}"),
     localrule: True
@@ -19,7 +20,7 @@ rule figure:
         study=layout.study,
         code=drawn_by,
         content=study.content,
-        caption=lambda wildcards: in_report(figures[wildcards.id].caption()),
+        caption=lambda wildcards: Written(layout.figure(wildcards.id, "txt")),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
 
@@ -50,7 +51,7 @@ rule table:
 
 rule paper:
     input:
-        [layout.figure(id) for id in figures],
+        [layout.figure(id, ending) for id in figures for ending in ("svg", "txt")],
         [layout.table(id, "csv") for id in tables],
         provenance=layout.provenance,
         template=str(PROJECT / "paper" / "dimat.typ"),
