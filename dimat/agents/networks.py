@@ -146,6 +146,14 @@ class Networks(Agents):
     def evaluate(self, row: int) -> dict[str, float]:
         return self.task.evaluate(self.local_agents[row], self.models[row])
 
+    def training_loss(self, row: int) -> float:
+        """Mean loss of an agent's network over all training images of all agents."""
+        return self.task.training_loss(self.models[row])
+
+    def part_scores(self, row: int) -> list[float]:
+        """The primary metric of an agent's network on the part of the test set of each agent."""
+        return self.task.part_scores(self.models[row])
+
     @override
     def reorder(self, agent: int, permutations: Permutations) -> None:
         self.state.reorder(agent, lambda vector: self._reordered(vector, permutations))

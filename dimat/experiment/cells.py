@@ -19,8 +19,9 @@ ANYWHERE = ("task", "training", "tuning", "matching", "calibration")
 
 
 def parameters_of(runs: pandas.DataFrame) -> list[str]:
-    """The columns of ``runs`` that are parameters, without the seed."""
-    return [name for name in runs.columns if not name.startswith(("found.", "metric.")) and name != "seed"]
+    """The columns of ``runs`` that are parameters, without the seed and without what is recorded."""
+    facts = ("found.", "metric.")
+    return [name for name in runs.columns if not name.startswith(facts) and name not in ("seed", "measures")]
 
 
 def without(runs: pandas.DataFrame, *names: str) -> pandas.Series:

@@ -9,7 +9,7 @@ from typing import Any
 from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
-from dimat.experiment.records import COLUMNS, csv_of, flattened
+from dimat.experiment.records import COLUMNS, COLUMNS_WITH_PARTS, csv_of, flattened
 from dimat.experiment.runs import Run
 from dimat.experiment.sources import read_made
 from dimat.io.files import read_checked, write_checked, write_json
@@ -38,10 +38,12 @@ def collect(study: Study, layout: Layout) -> None:
 
 def collected(study: Study, layout: Layout) -> Collected:
     """Join all runs; `InputError` names a file that is not its run's, or made from other files."""
-    made, records = [], [",".join(COLUMNS)]
+    parts = any("parts" in run.measures for run in study.runs.values())
+    made, records = [], [",".join(COLUMNS_WITH_PARTS if parts else COLUMNS)]
     for run in study.runs.values():
         made.append(read_made(run, layout))
-        records += _rows(run, layout, made[-1])
+        rows = _rows(run, layout, made[-1])
+        records += rows if "parts" in run.measures or not parts else [f"{row}," for row in rows]
     return Collected(
         runs=_runs([row_of(each) for each in made]),
         records=("\n".join(records) + "\n").encode(),
@@ -55,7 +57,8 @@ def _rows(run: Run, layout: Layout, made: Mapping[str, Any]) -> list[str]:
     if hashlib.sha256(content).hexdigest() != made.get("records"):
         raise InputError(f"{path}: other records than its run.json names; delete both and run again")
     header, *rows = content.decode().splitlines()
-    if header != ",".join(COLUMNS) or not all(row.startswith(f"{run.id},") for row in rows):
+    columns = COLUMNS_WITH_PARTS if "parts" in run.measures else COLUMNS
+    if header != ",".join(columns) or not all(row.startswith(f"{run.id},") for row in rows):
         raise InputError(f"{path}: not the records of this run; delete it and run again")
     return rows
 

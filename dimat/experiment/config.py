@@ -18,6 +18,7 @@ from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.experiment.feasible import check_shares, check_size
 from dimat.experiment.links import Links
+from dimat.experiment.measures import Measures
 from dimat.experiment.runs import AgentCount, Partitioned, Prepared, Pretrained, Run, Seed, Tuned
 from dimat.experiment.tuning import Tuning
 from dimat.merging.calibration.options import Calibration
@@ -56,6 +57,11 @@ class Experiment(Spec):
     """Name of the rules by which methods are compared here, for figures and tables."""
     tuning: Tuning | None = None
     """How learning rates are chosen; null takes them as they are given."""
+    measures: Measures = ()
+    """What is recorded beside the scores of every agent on the test set. `training_loss`: mean loss over the
+    training images of all agents, at the start and after each merge. `parts`: scores on the part of the test
+    set that is like each agent's training images, at the start and after the first and the last merge.
+    `mean_model`: scores of the mean of all networks, at the start and after each merge."""
     seeds: Axis[Seed] = (0, 1, 2)
     """Seeds; every random choice of a run is derived from its seed."""
 
@@ -63,7 +69,7 @@ class Experiment(Spec):
         """The points of the grid; what a method ignores is `None` in its runs."""
         for values in itertools.product(*(getattr(self, name) for name in AXES), self.seeds):
             point = dict(zip((*AXES, "seed"), values, strict=True))
-            common = {name: getattr(self, name) for name in ("training", "protocol", "tuning")}
+            common = {name: getattr(self, name) for name in ("training", "protocol", "tuning", "measures")}
             run = Run.model_validate(point["method"].canonical(point) | common)
             run.check()
             yield run
@@ -169,14 +175,20 @@ class Study(Experiment):
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """All runs of all grids by id, checked to be possible."""
+        """All runs of all grids by id, checked to be possible.
+
+        Runs of several grids that differ in nothing but what they record are one run, which records it all.
+        """
         grids: list[Experiment] = [self]
         own = {name: getattr(self, name) for name in Experiment.model_fields}
         for variant in self.variants:
             changed = {name: getattr(variant, name) for name in variant.model_fields_set}
             grids.append(Experiment.model_validate(own | changed))
-        runs = {run.id: run for grid in grids for run in grid.grid()}
-        return runs
+        runs: dict[str, Run] = {}
+        for run in (run for grid in grids for run in grid.grid()):
+            id = run.measuring(()).id
+            runs[id] = run.measuring(run.measures + (runs[id].measures if id in runs else ()))
+        return {run.id: run for run in runs.values()}
 
     def check(self) -> None:
         """`InputError` if data are known not to fit a model, or not to go round among the agents."""

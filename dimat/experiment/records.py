@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One number: when, of whom (`None`: all agents), of which layer (empty: the network), what."""
+    """One number: when, of whom (`None`: all agents), of which layer (empty: the network), what.
+
+    ``part`` is the agent on whose part of the test set it was measured (`None`: on all of it).
+    """
 
     round: int
     stage: str
@@ -30,16 +33,24 @@ class Measurement:
     layer: str
     metric: str
     value: float
+    part: int | None = None
 
 
-COLUMNS = ("run", *(field.name for field in fields(Measurement)))
-"""Columns of records."""
+COLUMNS_WITH_PARTS = ("run", *(field.name for field in fields(Measurement)))
+"""Columns of records that have numbers of parts of the test set: the agent whose part it is, or nothing."""
+COLUMNS = COLUMNS_WITH_PARTS[:-1]
+"""Columns of all other records."""
 
 
 def records_csv(run: str, measurements: Iterable[Measurement]) -> bytes:
-    """A run's measurements as CSV; numbers keep all their digits."""
-    rows = ([run, *("" if part is None else part for part in astuple(each))] for each in measurements)
-    return csv_of([COLUMNS, *rows])
+    """A run's measurements as CSV; numbers keep all their digits.
+
+    There is a column of parts only where something was measured on them.
+    """
+    found = [astuple(each) for each in measurements]
+    columns = COLUMNS if all(part is None for *_, part in found) else COLUMNS_WITH_PARTS
+    rows = ([run, *("" if value is None else value for value in each)][: len(columns)] for each in found)
+    return csv_of([columns, *rows])
 
 
 def csv_of(rows: Iterable[Sequence[object]]) -> bytes:
@@ -55,7 +66,8 @@ def first_difference(stored: bytes, again: bytes) -> str | None:
     for old, new in itertools.zip_longest(*rows, fillvalue={}):
         if old != new:
             row = old or new
-            where = ", ".join(f"{key} {row[key]}" for key in ("round", "stage", "agent", "layer") if row[key])
+            keys = ("round", "stage", "agent", "layer", "part")
+            where = ", ".join(f"{key} {row[key]}" for key in keys if row.get(key))
             return (
                 f"{where}, {row['metric']}: {old.get('value', 'nothing')} is recorded, "
                 f"{new.get('value', 'nothing')} comes out"
@@ -82,13 +94,20 @@ def read_runs(path: Path) -> "pandas.DataFrame":
 
 
 def read_records(path: Path) -> "pandas.DataFrame":
-    """The measurements of a study: run, round, stage, agent (none: all agents), layer, metric, value."""
+    """The measurements of a study: run, round, stage, agent (none: all agents), layer, metric, value, part.
+
+    The part is the agent on whose part of the test set something was measured, mostly none.
+    """
     import pandas
 
     content = io.BytesIO(files.read_checked(path))
     text = dict.fromkeys(("run", "stage", "layer", "metric"), str)
-    types = text | {"round": int, "agent": "Int64", "value": float}
-    return pandas.read_csv(content, dtype=types, keep_default_na=False, na_values={"agent": [""]})
+    types = text | {"round": int, "agent": "Int64", "value": float, "part": "Int64"}
+    numbers = {"agent": [""], "part": [""]}
+    found = pandas.read_csv(content, dtype=types, keep_default_na=False, na_values=numbers)
+    if "part" not in found:
+        found["part"] = pandas.array([None] * len(found), dtype="Int64")
+    return found
 
 
 def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -35,6 +35,7 @@ from dimat.experiment.interruption import Interrupted, asked_to_leave
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
 from dimat.experiment.measure import measure, summary
+from dimat.experiment.measures import due
 from dimat.experiment.provenance import peak_memory, with_machine
 from dimat.experiment.records import Measurement, final_value, first_difference, records_csv
 from dimat.experiment.runs import Partitioned, Prepared, Pretrained, Run, Tuned
@@ -51,6 +52,7 @@ from dimat.io.files import (
     write_json,
     write_tensors,
 )
+from dimat.merging.matching.diagnostics import Diagnostic
 from dimat.methods import Method
 from dimat.randomness import Randomness
 from dimat.tasks.images import ImageTask
@@ -188,7 +190,7 @@ class Runner:
         silent = None if communicator.is_main else True
         bar = tqdm(total=last, initial=done, desc=method.title, unit="round", disable=silent, leave=False)
         for round, stage, diagnostics in stages:
-            new = measure(agents, communicator, round, stage, diagnostics)
+            new = self._measured(run, agents, communicator, round, stage, diagnostics)
             measurements += new
             if communicator.is_main:
                 log.info("round %d of %d, %s: %s", round, last, stage, summary(new, run.task.metric))
@@ -270,7 +272,7 @@ class Runner:
         method, agents, communicator, progress = self._in_one_program()._open(run, checkpoint)
         measurements = progress["measurements"]
         for round, stage, diagnostics in method.rounds(agents, communicator, run.merging, last, last):
-            measurements += measure(agents, communicator, round, stage, diagnostics)
+            measurements += self._measured(run, agents, communicator, round, stage, diagnostics)
         difference = first_difference(stored, records_csv(run.id, measurements))
         if difference is None:
             return None
@@ -302,9 +304,22 @@ class Runner:
             measured = [Measurement(*row) for row in progress["measurements"]]
             return method, agents, communicator, progress | {"measurements": measured}
         self._load_start(agents, run.pretrained)
-        measured = measure(agents, communicator, 0, "start")
+        measured = self._measured(run, agents, communicator, 0, "start")
         progress = {"rounds": 0, "seconds": 0.0, "resumed": 0, "made_on": [], "measurements": measured}
         return method, agents, communicator, progress
+
+    @staticmethod
+    def _measured(
+        run: Run,
+        agents: Networks,
+        communicator: Communicator,
+        round: int,
+        stage: str,
+        diagnostics: Sequence[Diagnostic] = (),
+    ) -> list[Measurement]:
+        """What a run records at one stage of a round."""
+        asked = due(run.measures, round, stage, run.training.rounds)
+        return measure(agents, communicator, round, stage, diagnostics, asked, run.calibration)
 
     def _method(self, run: Run) -> Method:
         """The method of a run, with the learning rate that was chosen for it."""

@@ -7,16 +7,18 @@ Ids are readable and end in a hash of the resolved experiment, so equal ids mean
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import override
 
 from dimat.agents.training import Training
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
 from dimat.errors import InputError
+from dimat.experiment.measures import Measure, Measures, in_order
 from dimat.experiment.records import flattened
 from dimat.experiment.tuning import Tuning
 from dimat.merging.calibration.options import Calibration
@@ -122,6 +124,20 @@ class Run(Pretrained):
     calibration: Calibration | None
     protocol: str
     tuning: Tuning | None
+    measures: Measures = ()
+
+    @model_serializer(mode="wrap")
+    def _what_is_measured(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Measures are a part of a run only where there are some."""
+        content = handler(self)
+        if not self.measures:
+            content.pop("measures", None)
+        return content
+
+    def measuring(self, measures: Iterable[Measure]) -> "Run":
+        """The same run, which records these ``measures``."""
+        wanted = in_order(measures)
+        return self if wanted == self.measures else self.model_copy(update={"measures": wanted})
 
     @override
     def words(self) -> list[str]:
@@ -158,11 +174,15 @@ class Run(Pretrained):
 
     @cached_property
     def tuned(self) -> "Tuned | None":
-        """The choice of a learning rate that this run depends on, if any; seeds and names share it."""
+        """The choice of a learning rate that this run depends on, if any.
+
+        Runs that differ in their seed, their protocol or their measures share it.
+        """
         if self.tuning is None:
             return None
         point = {name: getattr(self, name) for name in Run.model_fields}
-        return Tuned.model_construct(**point | {"seed": self.tuning.seed, "protocol": ""})
+        common = {"seed": self.tuning.seed, "protocol": "", "measures": ()}
+        return Tuned.model_construct(**point | common)
 
     @cached_property
     def pretrained(self) -> Pretrained:

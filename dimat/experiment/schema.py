@@ -91,7 +91,9 @@ def _value(field: dict, definitions: dict) -> str:
     names = [definitions[name]["properties"].get("name", {}).get("const") for name in _references(field)]
     options = field.get("anyOf", [])
     axis = any(
-        other == {"items": option, "type": "array", "minItems": 1} for option in options for other in options
+        other | {"minItems": 1} == {"items": option, "type": "array", "minItems": 1}
+        for option in options
+        for other in options
     )
     if names:
         text = ", ".join(f"`{name}`" for name in names) if all(names) else "keys below"

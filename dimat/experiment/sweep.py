@@ -60,7 +60,7 @@ def in_order(runs: Mapping[str, Run]) -> list[Run]:
     seeds: Counter[Any] = Counter()
     turns = []
     for run in runs.values():
-        setting = tuple(getattr(run, name) for name in Run.model_fields if name != "seed")
+        setting = tuple(getattr(run, name) for name in Run.model_fields if name not in ("seed", "measures"))
         turns.append(seeds[setting])
         seeds[setting] += 1
     ordered = sorted(zip(turns, runs.values(), strict=True), key=lambda turn: turn[0])

@@ -1,6 +1,7 @@
 """How much there is to compute in a start or a run, counted as the runner and the methods do it."""
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Set
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import NamedTuple, Self, cast
 from dimat.data import AnyDataSet
 from dimat.data.partitions.two_phase import TwoPhase
 from dimat.errors import InputError
+from dimat.experiment.measures import Measure, due
 from dimat.experiment.network_cost import Cost, cost_of
 from dimat.experiment.runs import Pretrained, Run
 from dimat.io.files import shapes_in
 from dimat.merging.averaging.coefficients import Entropy
+from dimat.merging.calibration.options import Calibration, Repair
 from dimat.methods.cga import Cga
 from dimat.methods.neighbourhood import NeighbourhoodMerging
 from dimat.tasks.images import EVALUATED
@@ -119,8 +122,12 @@ def run_work(run: Run, images: Images) -> tuple[Work, Work]:
     trained = Work(steps=steps_of(run, images, equal) * run.training.epochs)
     evaluation = Work(evaluated=evaluated(run, images))
     # Evaluated at the start, after each merge, and after each training between two merges.
-    first = evaluation * 3 + matches + trained
-    return evaluation * (2 * rounds) + merging + trained * (rounds - 1), first
+    asked = [due(run.measures, 0, "start", rounds)]
+    asked += [due(run.measures, round, "merged", rounds) for round in range(1, rounds + 1)]
+    found = {each: measured(run, images, each) for each in set(asked)}
+    first = evaluation * 3 + found[asked[0]] + found[asked[1]] + matches + trained
+    besides = sum((found[each] * times for each, times in Counter(asked).items()), Work())
+    return evaluation * (2 * rounds) + besides + merging + trained * (rounds - 1), first
 
 
 def steps_of(start: Pretrained, images: Images, equal: bool) -> Amount:
@@ -152,6 +159,29 @@ def evaluated(start: Pretrained, images: Images) -> Amount:
     return passes(cost, start.agents * images.test, start.agents * -(-images.test // EVALUATED))
 
 
+def measured(run: Run, images: Images, asked: Set[Measure]) -> Work:
+    """What is measured once because it is ``asked`` for."""
+    cost, work = cost_for(run, images), Work()
+    if "training_loss" in asked:
+        batches = -(-images.train // EVALUATED)
+        work += Work(evaluated=passes(cost, run.agents * images.train, run.agents * batches))
+    if "parts" in asked:
+        work += Work(evaluated=evaluated(run, images))
+    if "mean_model" in asked:  # all agents are its parents, and show it their images
+        work += Work(evaluated=passes(cost, images.test, -(-images.test // EVALUATED)))
+        calibration = run.calibration or Calibration(repair="none")
+        seen = min(images.train, calibration.limit or images.train)
+        batches = -(-seen // (calibration.batch_size or run.training.batch_size))
+        times = times_looked(calibration.repair, run.agents)
+        work += Work(merged=passes(cost, times * seen, times * batches))
+    return work
+
+
+def times_looked(repair: Repair, parents: float) -> float:
+    """How often images pass through networks when the average of ``parents`` is repaired."""
+    return {"none": 0, "recalibrate": 1, "repair": 2 * parents + 1, "rescale": 2 * parents + 1}[repair]
+
+
 def merge_work(run: Run, images: Images, matches: bool) -> Work:
     """What agents do with each other's networks in a round, neurons among it if it ``matches``."""
     cost, calibration = cost_for(run, images), run.calibration
@@ -162,8 +192,7 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
     seen = images.train * holders / run.agents  # by an agent
     seen = min(seen, calibration.limit or seen)
     batches = -(-seen // (calibration.batch_size or run.training.batch_size))
-    repair = {"none": 0, "recalibrate": 1, "repair": 2 * neighbours + 3, "rescale": 2 * neighbours + 3}
-    times = repair[calibration.repair] * run.agents
+    times = times_looked(calibration.repair, 1 + neighbours) * run.agents
     if not isinstance(run.method, NeighbourhoodMerging):
         return Work(merged=passes(cost, times * seen, times * batches))
     tuned = Amount()

@@ -1,6 +1,7 @@
 """Networks on labelled images, of which every agent holds a share."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy
@@ -17,9 +18,10 @@ from dimat.models import Model
 from dimat.randomness import Randomness
 from dimat.tasks.network_task import NetworkTask, Pass, Phase
 from dimat.tasks.objective import Objective
+from dimat.tasks.parts import Parts
 
 EVALUATED = 500
-"""Test images per forward pass; the result does not depend on it beyond round-off."""
+"""Images per forward pass of evaluation; the result does not depend on it beyond round-off."""
 
 
 class Batch(NamedTuple):
@@ -85,6 +87,21 @@ class ImageTask(NetworkTask):
     def evaluate(self, agent: int, network: nn.Module) -> dict[str, float]:
         with arithmetic(self.device, self.precision):
             return scores_of(self.objective, network, self.data)
+
+    @override
+    def training_loss(self, network: nn.Module) -> float:
+        with arithmetic(self.device, self.precision):
+            return mean_training_loss(self.objective, network, self.data)
+
+    @override
+    def part_scores(self, network: nn.Module) -> list[float]:
+        with arithmetic(self.device, self.precision):
+            outputs = list(outputs_of(network, self.data, self.data.test_images))
+            return self._parts.scores(self.objective, torch.cat(outputs))
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts(self.data, self._shares)
 
     @override
     def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Iterator[Batch]:
@@ -168,13 +185,27 @@ def check_holdings(shares: Shares) -> None:
 
 def scores_of(objective: Objective, network: nn.Module, data: ImageSet) -> dict[str, float]:
     """Mean scores over the test images of ``data``; leaves the network in evaluation mode."""
-    network.eval()
     totals: dict[str, Tensor] = {}
-    batches = zip(data.test_images.split(EVALUATED), data.test_labels.split(EVALUATED), strict=True)
-    with torch.no_grad():
-        for images, labels in batches:
-            outputs = network(data.normalized(images)).float()
-            for name, total in objective.scores(outputs, labels).items():
-                totals[name] = totals.get(name, 0.0) + total.double()
+    outputs = outputs_of(network, data, data.test_images)
+    for output, labels in zip(outputs, data.test_labels.split(EVALUATED), strict=True):
+        for name, total in objective.scores(output, labels).items():
+            totals[name] = totals.get(name, 0.0) + total.double()
     sums = torch.stack(list(totals.values())).tolist()  # the device is waited for here alone
     return {name: total / len(data.test_labels) for name, total in zip(totals, sums, strict=True)}
+
+
+def mean_training_loss(objective: Objective, network: nn.Module, data: ImageSet) -> float:
+    """Mean loss over all training images of ``data``; leaves the network in evaluation mode."""
+    total = torch.zeros((), dtype=torch.float64, device=data.train_images.device)
+    outputs = outputs_of(network, data, data.train_images)
+    for output, labels in zip(outputs, data.train_labels.split(EVALUATED), strict=True):
+        total += objective.loss(output, labels).double() * len(labels)
+    return total.item() / len(data.train_labels)
+
+
+@torch.no_grad()
+def outputs_of(network: nn.Module, data: ImageSet, images: Tensor) -> Iterator[Tensor]:
+    """A network's outputs (batch, classes), float32, for uint8 ``images``; leaves it in evaluation mode."""
+    network.eval()
+    for batch in images.split(EVALUATED):
+        yield network(data.normalized(batch)).float()

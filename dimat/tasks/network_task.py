@@ -40,6 +40,25 @@ class NetworkTask(Task):
     def evaluate(self, agent: int, network: nn.Module) -> dict[str, float]:
         """What is recorded of an agent's network, which is left in evaluation mode; `metric` is among it."""
 
+    def training_loss(self, network: nn.Module) -> float:
+        """Mean loss of a network over the training images of all agents; `InputError` if there are none.
+
+        They are not augmented; the network is left in evaluation mode, as by `part_scores`.
+        """
+        raise InputError(
+            f"measures: {type(self).__name__} has no training images; expected measures without training_loss"
+        )
+
+    def part_scores(self, network: nn.Module) -> list[float]:
+        """`metric` of a network on the part of the test set of each agent; `InputError` if it has no parts.
+
+        Part m is drawn from the test images as agent m's training images were from all: those of a class
+        weigh as much as the share of this class's training images that agent m holds between merges.
+        """
+        raise InputError(
+            f"measures: {type(self).__name__} has no test images in parts; expected measures without parts"
+        )
+
     @abstractmethod
     def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Sequence[Any] | Iterator[Any]:
         """The samples of one pass of an agent over what it has in a ``phase``."""

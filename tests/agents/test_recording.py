@@ -15,6 +15,8 @@ OPTIMIZERS = [
     {"name": "adam", **RATES, "weight_decay": 0.01},
     {"name": "momentum", **RATES, "nesterov": True},
     {"name": "sgd", **RATES},
+    {"name": "momentum", **RATES, "decay": 0.5, "warmup": 1, "warmup_start": 0.5, "milestones": [1, 3]},
+    {"name": "adam", **RATES, "decay": 0.5, "milestones": [2], "milestone_factor": 0.25},
 ]
 
 

@@ -105,6 +105,7 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
     methods["variants"] = [
         {"method": "dimat", "calibration": images[1]},
         {"method": "dimat", "matching": common, "calibration": images},
+        {"method": ["dimat", "dpsgd"], "measures": ["training_loss", "parts", "mean_model"]},
     ]
     inside = write_config(methods, "inside.yaml")
     make_start(dimat, inside)

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dimat.communication.in_process import InProcess
+from dimat.experiment.mean_model import mean_model_scores
 from dimat.merging import merge as merging
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.merging.averaging.options import Averaging
@@ -90,6 +91,17 @@ def test_evaluation_waits_once_a_network(device, agents_on, size, monkeypatch):
     agents = agents_on(DEVICE)
     monkeypatch.setattr("dimat.tasks.images.EVALUATED", size)
     assert counted(device, lambda: agents.evaluate(1)) == (1, 0)
+    assert counted(device, lambda: agents.training_loss(1)) == (1, 0)
+    agents.part_scores(0)  # what is the same for all networks is sent by now
+    assert counted(device, lambda: agents.part_scores(1)) == (1, 0)
+
+
+@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair"])
+def test_the_mean_of_all_networks_waits_once(device, agents_on, repair):
+    agents, communicator = agents_on(DEVICE), InProcess(Ring().mixing_matrix(3))
+    calibration = Calibration(limit=20, repair=repair)
+    waits, _ = counted(device, lambda: mean_model_scores(agents, communicator, calibration, 1))
+    assert waits == 1
 
 
 GRAPHS = {"ring of 5": (Ring(), 5), "complete 6": (Complete(), 6)}

@@ -217,6 +217,12 @@ def test_seeds_share_a_row():
     assert sorted(labels["seed"]) == [0, 1, 2]
 
 
+def test_seeds_share_a_row_whatever_is_recorded_of_them():
+    runs = rows_of({"seeds": [0, 1]}, {"seeds": [2], "measures": ["parts"]})
+    assert sorted(runs["measures"]) == ["", "", '["parts"]']
+    assert len(check(runs)[CELL].drop_duplicates()) == 1
+
+
 def test_labels_show_only_what_differs():
     (alone,) = check(rows_of({})).to_dict("records")
     assert alone["rival"] == alone["method"] == "DIMAT"

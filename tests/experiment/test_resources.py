@@ -78,6 +78,7 @@ def counted():
     hook.remove()
 
 
+MEASURES = ["training_loss", "parts", "mean_model"]
 WAYS = {
     "published": {},
     "few images": {"calibration": {"limit": 40}},
@@ -98,7 +99,13 @@ WAYS = {
     "dpsgd": {"method": "dpsgd"},
     "cga": {"method": "cga", "agents": 4},
     "swarm_sgd": {"method": "swarm_sgd"},
-}
+    "measured": {"measures": MEASURES},
+    "measured, repair on few images": {
+        "measures": MEASURES, "calibration": {"repair": "repair", "images": "own", "limit": 20},
+    },
+    "measured, no communication": {"measures": ["mean_model", "parts"], "method": "local"},
+    "measured, one round": {"measures": ["parts"], "training": {"rounds": 1}},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)

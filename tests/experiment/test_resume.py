@@ -132,6 +132,22 @@ def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method
         assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
 
 
+@pytest.mark.parametrize("method", ["dimat", "cdsgd"])
+def test_what_a_study_asks_for_is_resumed(tmp_path, small, interrupted, method):
+    small |= {"measures": ["training_loss", "parts", "mean_model"], "calibration": {"limit": 40}}
+    runner = open_runner(small | {"method": method}, tmp_path)
+    runner.pretrain(only_start(runner))
+    run = only_run(runner)
+    runner.train(run)
+    path = runner.layout.run(run.id)
+    undisturbed = path.read_bytes()
+    for messages in (1, 3, 5):  # in the first round, the second, the third
+        path.unlink()
+        assert interrupted(lambda: runner.train(run), messages)
+        runner.train(run)
+        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+
+
 def test_a_run_interrupted_in_every_round(tmp_path, small, interrupted):
     small["training"] |= {"optimizer_state": "kept"}
     runner = open_runner(small, tmp_path)

@@ -41,8 +41,9 @@ def finished(tmp_path, small):
         {"method": {"name": "dpsgd", "momentum": 0.9}},
         {"method": "swarm_sgd", "graph": {"name": "ring", "link_failures": 0.3}},
         {"method": "local", "training": {"pretrain_epochs": 1, "rounds": 1}},
+        {"method": "dimat", "calibration": {"limit": 40}, "measures": ["parts", "mean_model"]},
     ],
-    ids=["dimat", "dpsgd", "swarm_sgd with failures", "a single round"],
+    ids=["dimat", "dpsgd", "swarm_sgd with failures", "a single round", "with measures"],
 )
 def test_a_finished_run_gives_its_numbers_again(finished, dimat, write_config, changes):
     _, run, content = finished(**changes)

@@ -58,6 +58,7 @@ OTHERS = {
     "links that fail": {"method": "dimat", "graph": {"name": "ring", "link_failures": 0.5}},
     "one direction": {"method": "sgp", "graph": "directed_ring"},
     "tuned": {"method": "dpsgd", "tuning": {"factors": [0.5, 1.0]}},
+    "measured": {"method": "wa", "measures": ["training_loss", "parts", "mean_model"]},
 }  # fmt: skip
 CASES = {
     **{json.dumps(method): {"method": method} for method in METHODS},
@@ -74,6 +75,7 @@ OFTEN = {
     f"calibration {json.dumps(CALIBRATIONS[3])}",
     "residual",
     "tuned",
+    "measured",
 }
 """Cases that each run of the tests has; all others take minutes more (`make test-device`)."""
 
