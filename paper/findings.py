@@ -11,7 +11,7 @@ import pandas
 from dimat.experiment.runs import Run
 from dimat.methods.dimat import Dimat
 from dimat.tasks.task import Metric
-from paper.comparisons import distinct, unmatched
+from paper.comparisons import by_experiment, distinct, unmatched
 from paper.intervals import half_width
 from paper.metrics import opening
 
@@ -134,9 +134,9 @@ def rival_of(
     """What ``own`` is compared with: the same without matching, or else the best of the others in the end."""
     run = runs[here.run[here.rival == own].iloc[0]]
     if _is_dimat(run):
-        averaging = here.rival[here.run == unmatched(run).id]
-        if len(averaging):
-            return averaging.iloc[0]
+        averaging = by_experiment(runs).get(unmatched(run).id)
+        if averaging in set(here.run):
+            return here.rival[here.run == averaging].iloc[0]
     others = {label: line for label, line in lines.items() if label != own}
     return _best(others, metric) if others else None
 

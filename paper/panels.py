@@ -80,17 +80,15 @@ def draw_band(panel: Axes, across: pandas.Series, up: pandas.Series, look: dict[
     return line
 
 
-def show_metric(
-    panels: list[Axes], metric: Metric, values: pandas.Series, logarithmic: bool = False
-) -> None:
+def show_metric(panels: list[Axes], metric: Metric, values: pandas.Series, logarithmic: bool = False) -> None:
     """The vertical axis of a metric; shares in percent start at 0, a logarithmic one below all that is positive."""
     for panel in panels:
         panel.set_ylabel(with_unit(metric))
         if logarithmic:
             positive = values[values > 0]
             low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-            panel.set_yscale("log", nonpositive="clip")
             panel.set_ylim(low / 1.3, high * 1.3)
+            panel.set_yscale("log", nonpositive="clip")
             plain_numbers(panel.yaxis)
         elif metric.unit == "%":
             panel.set_ylim(0, min(100, values.max() + 5))

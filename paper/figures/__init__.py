@@ -10,15 +10,21 @@ from paper.figures.graphs import GraphsFigure
 from paper.figures.holdings import HoldingsFigure
 from paper.figures.holonomy import HolonomyFigure
 from paper.figures.matching import MatchingFigure
+from paper.figures.mean_model import MeanModelFigure
+from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.tightness import TightnessFigure
+from paper.figures.training_loss import TrainingLossFigure
 from paper.shown import PaperFigure, by_id
 
 known_figures: tuple[type[PaperFigure], ...] = (
     GraphsFigure,
     HoldingsFigure,
     ProgressFigure,
+    TrainingLossFigure,
+    MeanModelFigure,
+    PartsFigure,
     CostsFigure,
     CommunicationFigure,
     MatchingFigure,

@@ -89,7 +89,7 @@ class CommunicationFigure(PaperFigure):
             agree = int(((ratios - 1).abs() <= 0.01).sum())
             most = both.loc[ratios.where(ratios >= 1, 1 / ratios).idxmax()]
             said.append(
-                f"What was counted is what the authors' formula says, within 1 %, in {agree} of {len(both)} cases"
+                f"The count is what the authors' formula says, within 1 %, for {agree} of {len(both)} bars"
             )
             if agree < len(both):
                 said[0] += (
@@ -99,7 +99,9 @@ class CommunicationFigure(PaperFigure):
         least, largest = (rows.loc[place] for place in (rows.counted.idxmin(), rows.counted.idxmax()))
         if least.line == largest.line:
             where = f"{largest.graph} of {largest.agents} agents"
-            said.append(f"An agent sends {largest.counted:.3g} models in a local epoch by {largest.line} on {where}")
+            said.append(
+                f"An agent sends {largest.counted:.3g} models in a local epoch by {largest.line} on {where}"
+            )
         else:
             said.append(
                 f"An agent sends between {least.counted:.3g} models in a local epoch ({least.line}, {least.graph} "
@@ -199,7 +201,7 @@ class CommunicationFigure(PaperFigure):
         of_rows = pandas.MultiIndex.from_frame(means[["graph", "partition"]])
         means = means[of_rows.isin(list(kept))]
         means["setting"] = [
-            setting_said(graph, "; ".join(kept[graph, partition]) if len(kept) > 1 else "")
+            setting_said(graph, "; ".join(kept[graph, partition]))
             for graph, partition in zip(means.graph, means.partition, strict=True)
         ]
         return means

@@ -25,6 +25,7 @@ LABELS_APART = ("progress", "training-loss", "mean-model", "parts", "communicati
 """Kinds of figures in which no label may cover another."""
 OF_THE_AUDIT = ("audit-bounds", "audit-tightness", "audit-readings")
 """Figures that are the same in every study: drawn in the example by hand."""
+MEASURES = ("training_loss", "parts", "mean_model")
 RATES = (0.1, 0.01, 0.003)
 
 
@@ -93,6 +94,7 @@ STUDY = some.fixed_dictionaries(
         "tuning": WHOLE["tuning"],
         "matching": many(AXES["matching"], 14),
         "links": some.just({"bandwidth": 1.0}),
+        "measures": some.lists(some.sampled_from(MEASURES), max_size=3),
         "variants": some.lists(VARIANT, max_size=2),
     },
 )
@@ -173,6 +175,17 @@ def test_any_study_is_drawn_or_refused(long):
 
 FEWER = {"rounds": 1}
 BY_HAND = {
+    "all measures": {
+        "method": ["dimat", "wa", "local", "pooled", "dpsgd"],
+        "partition": ["iid", "classes"],
+        "measures": MEASURES,
+    },
+    "measures of some": {
+        "method": "wa",
+        "agents": 9,
+        "variants": [{"method": "dimat", "measures": MEASURES, "training": FEWER, "seeds": 0}],
+    },
+    "measures of one agent": {"agents": 1, "method": ["dimat", "wa", "pooled"], "measures": MEASURES},
     "fewer rounds in a variant": {
         "method": ["dimat", "wa", "dpsgd"],
         "matching": [{}, {"rematch": "first_meeting"}],

@@ -6,8 +6,7 @@ import numpy
 
 
 def texts_of(figure):
-    """Every text that a figure shows, and the box around it (left, bottom, right, top) in pixels."""
-    figure.draw_without_rendering()
+    """Every text of a figure that was drawn, and the box around it (left, bottom, right, top) in pixels."""
     found = [*figure.texts, *itertools.chain(*(legend.get_texts() for legend in figure.legends))]
     for panel in figure.axes:
         found += panel.texts
@@ -21,7 +20,9 @@ def texts_of(figure):
                 if low - room <= tick.get_loc() <= high + room:
                     found += [tick.label1, tick.label2]
     shown = [text for text in found if text.get_visible() and text.get_text().strip()]
-    upright = [text for text in shown if text.get_rotation() % 90 == 0]  # the box of others is larger than they are
+    upright = [
+        text for text in shown if text.get_rotation() % 90 == 0
+    ]  # the box of others is larger than they are
     return [(text.get_text(), text.get_window_extent().extents) for text in upright]
 
 
