@@ -1,7 +1,7 @@
 """Panels of a figure, the lines in them, and one legend below."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -81,7 +81,7 @@ def draw_band(panel: Axes, across: pandas.Series, up: pandas.Series, look: dict[
 
 
 def show_metric(panels: list[Axes], metric: Metric, values: pandas.Series, logarithmic: bool = False) -> None:
-    """The vertical axis of a metric; shares in percent start at 0, a logarithmic one below all that is positive."""
+    """The vertical axis of a metric; shares in percent start at 0, a logarithmic one at what is positive."""
     for panel in panels:
         panel.set_ylabel(with_unit(metric))
         if logarithmic:
@@ -107,7 +107,7 @@ class FewTicks(LogLocator):
         self.most = most
 
     @override
-    def tick_values(self, vmin: float, vmax: float) -> numpy.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         low, high = sorted((vmin, vmax))
         powers = numpy.arange(numpy.floor(numpy.log10(low)), numpy.ceil(numpy.log10(high)) + 1)
         for multiples in ((1, 2, 5), (1, 3), (1,)):
@@ -117,7 +117,7 @@ class FewTicks(LogLocator):
                 break
         if len(ticks) < 2:
             return MaxNLocator(self.most - 1).tick_values(low, high)
-        return ticks[:: -(-len(ticks) // self.most)]
+        return ticks[:: -(-len(ticks) // self.most)].tolist()
 
 
 def plain_numbers(axis: Axis) -> None:
@@ -127,7 +127,7 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_major_formatter("{x:g}")
 
 
-def add_legend(figure: Figure, handles: dict[str, Artist]) -> None:
+def add_legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """A legend below all panels; long labels are wrapped, so that it is no wider than the figure."""
     if len(handles) > MANY:  # two columns need the whole width
         figure.set_figwidth(max(WIDTH, figure.get_figwidth()))

@@ -1,4 +1,4 @@
-"""Models that agents send in a local epoch: as counted, beside the formula by which the authors drew theirs."""
+"""Models that agents send in a local epoch: as counted, beside the authors' formula."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEPS_OF_EPOCH = 100
-"""Gradient steps of an epoch in the authors' formula: 50,000 images, batches of 100, 5 agents; for any number."""
+"""Of the authors' formula: 50,000 images, 5 agents and batches of 100, taken for any number of agents."""
 AT_MERGES, AT_STEPS = ("dimat", "wa"), ("sgp", "cdsgd")
 """Methods that the authors' formula is for, by when they communicate."""
 
@@ -69,8 +69,8 @@ class CommunicationFigure(PaperFigure):
         return (
             f"Models that an agent sends in a local epoch, on a logarithmic axis ({setting}). Counted: bytes "
             "of models that were sent between the first and the last merge, over the bytes of one network "
-            "(parameters and buffers), agents and epochs. Authors' formula: neighbours (2 on a ring, N - 1 on "
-            "the complete graph of N agents) over epochs between merges for DIMAT and WA, and 100 times the "
+            "(parameters and buffers), agents and epochs. Authors' formula: neighbours (2 on a ring, N - 1 "
+            "on the complete graph of N agents) over epochs between merges for DIMAT and WA, 100 times the "
             "neighbours for SGP and CDSGD, whatever the number of agents; it was not measured, and for other "
             "methods and graphs there is none."
         )
@@ -97,23 +97,16 @@ class CommunicationFigure(PaperFigure):
                     f"{most.counted:.3g} models counted against {most.formula:.3g}"
                 )
         least, largest = (rows.loc[place] for place in (rows.counted.idxmin(), rows.counted.idxmax()))
-        if least.line == largest.line:
-            where = f"{largest.graph} of {largest.agents} agents"
-            said.append(
-                f"An agent sends {largest.counted:.3g} models in a local epoch by {largest.line} on {where}"
-            )
-        else:
-            said.append(
-                f"An agent sends between {least.counted:.3g} models in a local epoch ({least.line}, {least.graph} "
-                f"of {least.agents} agents) and {largest.counted:.3g} ({largest.line}, {largest.graph} of "
-                f"{largest.agents})"
-            )
+        most_sent = f"{largest.counted:.3g} ({largest.line}, {largest.graph} of {largest.agents} agents)"
+        least_sent = f"{least.counted:.3g} ({least.line}, {least.graph} of {least.agents})"
+        said.append(f"In a local epoch an agent sends at most {most_sent} and at least {least_sent} models")
         return f"{'. '.join(said)}."
 
     @override
     def draw(self, layout: Layout) -> "Figure":
         import textwrap
 
+        from matplotlib.artist import Artist
         from matplotlib.patches import Patch
 
         from paper.panels import add_legend, labels_in_figures, panel_rows, plain_numbers
@@ -135,7 +128,12 @@ class CommunicationFigure(PaperFigure):
                 place = lines.index(row.line) - 0.4 + thick * (2 * counts.index(row.agents) + 0.5)
                 bars = [panel.barh(place, row.counted, thick * 0.9, color=colour, zorder=2)]
                 if row.formula == row.formula:
-                    look = {"facecolor": "white", "edgecolor": colour, "hatch": "//////", "linewidth": 0.8}
+                    look: dict[str, Any] = {
+                        "facecolor": "white",
+                        "edgecolor": colour,
+                        "hatch": "//////",
+                        "linewidth": 0.8,
+                    }
                     bars.append(panel.barh(place + thick, row.formula, thick * 0.8, zorder=2, **look))
                 for bar in bars:
                     panel.bar_label(bar, fmt="{:.3g}", fontsize=5.5, padding=1.5)
@@ -153,13 +151,14 @@ class CommunicationFigure(PaperFigure):
         for panel in axes.flat[max(0, len(settings) - columns) : max(1, len(settings))]:
             panel.set_xlabel("models sent by an agent in a local epoch")
             panel.tick_params(labelbottom=True)
-        handles = {
+        handles: dict[str, Artist] = {
             f"{agents} agents, counted": Patch(color=COLOURS[place % len(COLOURS)])
             for place, agents in enumerate(counts)
         }
         if rows.formula.notna().any():
-            look = {"facecolor": "white", "edgecolor": "0.3", "hatch": "//////"}
-            handles["authors' formula, not measured"] = Patch(**look)
+            handles["authors' formula, not measured"] = Patch(
+                facecolor="white", edgecolor="0.3", hatch="//////"
+            )
         if handles:
             add_legend(figure, handles)
         return figure
@@ -178,16 +177,21 @@ class CommunicationFigure(PaperFigure):
         runs, records = read_shown(layout, self.runs)
         size = nbytes_in(self.reads(layout)[-1], "0/network/")
         rows = records[(records.metric == "bytes_sent_models") & (records.stage == "merged")]
-        by_round = rows.groupby(["run", "round"]).value.sum().unstack("round").reindex(runs.index)
-        found = labels_of(runs)[["graph", "partition", "agents", "method", "rival"]].copy()
+        sent = dict(rows.groupby(["run", "round"]).value.sum().items())
+        counted, formula = {}, {}
         for id, run in self.runs.items():
             last, epochs = run.training.rounds, run.training.epochs
-            first, total = (by_round.loc[id].get(round, 0.0) for round in (1, last))
-            sent = total - (0.0 if pandas.isna(first) else first)
-            found.loc[id, "counted"] = sent / (run.agents * size * (last - 1) * epochs)
-            found.loc[id, "formula"] = authors_formula(run)
+            between = sent.get((id, last), 0.0) - sent.get((id, 1), 0.0)
+            counted[id] = between / (run.agents * size * (last - 1) * epochs)
+            formula[id] = authors_formula(run)
+        found = labels_of(runs)[["graph", "partition", "agents", "method", "rival"]]
+        numbers = {
+            "counted": pandas.Series(counted, dtype=float),
+            "formula": pandas.Series(formula, dtype=float),
+        }
+        found = found.join(pandas.DataFrame(numbers))
         found = found[found.counted > 0]
-        found["counted"] = found.counted.map(lambda number: float(f"{number:.9g}"))
+        found = found.assign(counted=found.counted.map(lambda number: float(f"{number:.9g}")))
         keys = ["graph", "partition", "agents"]
         different = found.groupby(["method", *keys]).counted.nunique() > 1
         several = different.groupby("method").any()

@@ -44,8 +44,8 @@ class MatchingFigure(ComparisonFigure):
             "place, only where neurons were matched anew. Return: neurons that are matched with themselves "
             "when matches are followed around a cycle of the graph; what does not return is averaged with "
             "other neurons of the same network. Distance: squared distance of neighbours after matching, "
-            "over the sum of their squared norms; 1 is unrelated, 0 equal. Means over links and layers; lines "
-            f"are means over seeds, {seeds_said(self.runs.values())}."
+            "over the sum of their squared norms; 1 is unrelated, 0 equal. Means over links and layers; "
+            f"lines are means over seeds, {seeds_said(self.runs.values())}."
         )
 
     @override

@@ -60,6 +60,8 @@ class MeanModelFigure(ComparisonFigure):
     def draw(self, layout: Layout) -> "Figure":
         import textwrap
 
+        import pandas
+
         from paper.findings import setting_said
         from paper.looks import looks_of
         from paper.measured import read_shown
@@ -79,15 +81,19 @@ class MeanModelFigure(ComparisonFigure):
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         axes, figure = panel_rows(len(settings), columns=3, height=1.7, sharex=True)
         looks, lines = looks_of(self.study), {}
-        columns = {"value": "mean of the agents", "whole": "mean network", "gain": "mean network − agents"}
-        for across, ((graph, partition), here) in zip(axes, settings, strict=True):
+        columns = {
+            "value": "mean of the agents",
+            "whole": "mean network",
+            "gain": "mean network minus agents",
+        }
+        for across, (_, here) in zip(axes, settings, strict=True):
             for panel, column in zip(across, columns, strict=True):
                 for line, look in lines_of(here, looks):
                     lines[look["label"]] = draw_band(panel, line["round"], line[column], look)
                 whole_numbers(panel)
             across[2].axhline(0, color="black", linewidth=0.8)
             across[2].set_ylabel(textwrap.fill(unit_of_differences(metric), 18))
-        show_metric(list(axes[:, :2].flat), metric, rows[["value", "whole"]].stack())
+        show_metric(list(axes[:, :2].flat), metric, pandas.concat([rows.value, rows.whole]))
         for across, ((graph, partition), _) in zip(axes, settings, strict=True):
             setting = textwrap.fill(setting_said(graph, partition), 22)
             across[0].set_ylabel(f"{setting}\n{with_unit(metric)}")
@@ -102,7 +108,7 @@ class MeanModelFigure(ComparisonFigure):
     def _rows(
         self, runs: "pandas.DataFrame", records: "pandas.DataFrame", labels: "pandas.DataFrame"
     ) -> "pandas.DataFrame":
-        """By run and round: the ``value`` of agents, that of the ``whole``, and what this has more, ``gain``."""
+        """By run and round: the ``value`` of agents, the mean network's (``whole``), and the ``gain``."""
         from paper.measured import placed, values_by_round
 
         metric: Metric = self.comparison.metric

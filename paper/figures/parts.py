@@ -89,17 +89,19 @@ class PartsFigure(PaperFigure):
                 f"{merge_said(round)} {ours} on agents' own parts against {theirs} on those of others"
             )
         where = quoted(setting_said(label.graph, label.partition))
-        return f"{quoted(label.rival)} in {where}: {'; '.join(said)}. {over_seeds([len(self.runs)])}"
+        return f"{quoted(str(label.rival))} in {where}: {'; '.join(said)}. {over_seeds([len(self.runs)])}"
 
     @override
     def draw(self, layout: Layout) -> "Figure":
+        import numpy
+
         from paper.findings import merge_said
         from paper.measured import read_shown
         from paper.style import WIDTH, pyplot
 
         _, records = read_shown(layout, self.runs)
         agents, rounds = self._first.agents, self._rounds
-        matrices = [sum(self._by_seed(records)[round]) / len(self.runs) for round in rounds]
+        matrices = [numpy.mean(self._by_seed(records)[round], axis=0) for round in rounds]
         beside = agents <= SIDE_BY_SIDE
         grid = (1, len(rounds)) if beside else (len(rounds), 1)
         height = 2.3 if beside else min(max(2.0, 0.14 * agents), 2.6) * len(rounds) + 0.3
@@ -107,9 +109,9 @@ class PartsFigure(PaperFigure):
         figure, axes = pyplot.subplots(*grid, figsize=(max(width, WIDTH / 2), height), squeeze=False)
         panels = list(axes.flat)
         percent = self._first.task.metric.unit == "%"
-        ends = (0.0, 100.0) if percent else (min(m.min() for m in matrices), max(m.max() for m in matrices))
+        ends = (0.0, 100.0) if percent else (float(numpy.min(matrices)), float(numpy.max(matrices)))
         for panel, matrix, round in zip(panels, matrices, rounds, strict=True):
-            mesh = panel.pcolormesh(matrix, cmap="Blues", vmin=ends[0], vmax=ends[1], rasterized=agents > 50)
+            panel.pcolormesh(matrix, cmap="Blues", vmin=ends[0], vmax=ends[1], rasterized=agents > 50)
             panel.set(title=merge_said(round), ylim=(agents, 0), xlim=(0, agents))
             panel.grid(visible=False)
             step = -(-agents // READABLE)
@@ -124,7 +126,8 @@ class PartsFigure(PaperFigure):
         for panel in axes[:, 0]:
             panel.set_ylabel("agent")
         if agents > READABLE:
-            figure.colorbar(mesh, ax=panels, label=with_unit(self._first.task.metric), shrink=0.6)
+            label = with_unit(self._first.task.metric)
+            figure.colorbar(panels[0].collections[0], ax=panels, label=label, shrink=0.6)
         return figure
 
     def _write(self, panel: "Axes", matrix: "numpy.ndarray", ends: tuple[float, float]) -> None:

@@ -212,9 +212,7 @@ def test_communication_is_counted_beside_the_formula(tmp_path):
     assert sorted(widths["complete", "counted"]) == [2, 2, 4.5, 4.5, 28, 28, 63, 63]
     assert sorted(widths["complete", "formula"]) == [2, 2, 4.5, 4.5, 400, 900]
     assert "within 1 %, for 8 of 12 bars; they differ most for CDSGD on ring of 5 agents, 14 models" in told
-    assert (
-        "between 1 models in a local epoch (DIMAT, ring of 5 agents) and 63 (CDSGD, complete of 10)" in told
-    )
+    assert "sends at most 63 (CDSGD, complete of 10 agents) and at least 1 (DIMAT, ring of 5)" in told
 
 
 def test_partitions_in_which_steps_differ_are_panels_of_their_own(tmp_path):
@@ -262,7 +260,7 @@ def test_pairs_are_found_whatever_is_recorded_of_them(tmp_path):
     ("low", "high"), [(1e-6, 1e6), (1e-3, 10), (0.02, 3), (0.9, 4.5), (3.1, 3.4), (0.5, 2e4), (1e-300, 1e300)]
 )
 def test_logarithmic_axes_have_few_ticks(low, high):
-    ticks = FewTicks().tick_values(low, high)
+    ticks = numpy.array(FewTicks().tick_values(low, high))
     inside = ticks[(low <= ticks) & (ticks <= high)]
     assert 2 <= len(inside) <= 6 and (numpy.diff(ticks) > 0).all()
 

@@ -39,7 +39,11 @@ class Written:
         self.path = path
 
     def __str__(self):
-        return in_report(self.path.read_text("utf-8").strip()) if self.path.exists() else ""
+        return (
+            in_report(self.path.read_text("utf-8").strip())
+            if self.path.exists()
+            else ""
+        )
 
 
 # Trials differ in nothing but their learning rate: what one of them needs, all need.

@@ -12,7 +12,9 @@ rule figure:
             labels={"figure": "{id}"},
         ),
         f"{layout.figure('{id}')}.sha256",
-        with_checksums(*(layout.figure("{id}", ending) for ending in ("pdf", "png", "txt"))),
+        with_checksums(
+            *(layout.figure("{id}", ending) for ending in ("pdf", "png", "txt"))
+        ),
     log:
         layout.log("figure", "{id}"),
     localrule: True
