@@ -87,7 +87,8 @@ def comparisons(study: Study) -> list[Comparison]:
 
 def like(run: Run, **changes: Any) -> Run:
     """The same run with some things changed, whatever is recorded of it."""
-    return Run(**{name: getattr(run, name) for name in Run.model_fields} | {"measures": ()} | changes)
+    same: dict[str, Any] = {name: getattr(run, name) for name in Run.model_fields}
+    return Run(**same | {"measures": ()} | changes)
 
 
 def by_experiment(runs: Mapping[str, Run]) -> dict[str, str]:
