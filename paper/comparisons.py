@@ -88,7 +88,8 @@ def comparisons(study: Study) -> list[Comparison]:
 def like(run: Run, **changes: Any) -> Run:
     """The same run with some things changed, whatever is recorded of it."""
     same: dict[str, Any] = {name: getattr(run, name) for name in Run.model_fields}
-    return Run(**same | {"measures": ()} | changes)
+    same |= {"measures": (), **changes}
+    return Run(**same)
 
 
 def by_experiment(runs: Mapping[str, Run]) -> dict[str, str]:
