@@ -15,11 +15,13 @@ from dimat.experiment.provenance import made_by
 from dimat.io import files
 
 if TYPE_CHECKING:
-    from paper.shown import PaperTable
+    from paper.shown import PaperFigure, PaperTable
 
 commands = typer.Typer()
 PACKAGES = ("dimat", "theory", "paper")
 """Whose code makes what these commands write."""
+MADE = (".svg", ".pdf", ".png", ".txt", ".csv", ".tex")
+"""Endings of files of figures and tables."""
 Configs = Annotated[
     list[Path], typer.Argument(help="Configuration files of the studies, in order.", show_default=False)
 ]
@@ -63,13 +65,24 @@ def plan(paths: Planned, results: Results = DEFAULT_RESULTS, device: DeviceName 
 def figure(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
     """Draw figures from records, partitions, graphs and the audit."""
     from paper.figures import figures_of
-    from paper.style import as_svg
 
     study, layout = open_study(config, results)
     for name, each in chosen(figures_of(study), only).items():
-        drawn = as_svg(each.draw(layout))
-        files.write_checked(layout.figure(name), drawn, each.reads(layout), made_by(*PACKAGES))
+        write_figure(layout, name, each)
         logging.info("%s written", layout.figure(name))
+
+
+def write_figure(layout: Layout, name: str, each: "PaperFigure") -> None:
+    """Write the figure ``name``, as SVG, PDF and PNG, and its caption."""
+    from paper.style import FORMATS, as_file, pyplot
+
+    drawn = each.draw(layout)
+    contents = {ending: as_file(drawn, ending) for ending in FORMATS}
+    pyplot.close(drawn)
+    contents["txt"] = f"{each.told(layout)}\n".encode()
+    for ending, content in contents.items():
+        path = layout.figure(name, ending)
+        files.write_checked(path, content, each.reads(layout), made_by(*PACKAGES))
 
 
 @commands.command()
@@ -99,7 +112,7 @@ def remove_stale(example: Path, shown: Mapping[str, object]) -> None:
     Only files as this project wrote them: their checksum lies beside them. Others are their owner's.
     """
     for path in sorted(example.parent.glob("*.*")):
-        if path.suffix in (".svg", ".csv", ".tex") and path.stem not in shown and files.is_checked(path):
+        if path.suffix in MADE and path.stem not in shown and files.is_checked(path):
             for each in (path, files.checksum_path(path)):
                 files.remove(each)
             logging.info("%s: removed; it is of an earlier configuration of this study", path)
@@ -123,7 +136,7 @@ def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     study, layout = open_study(config, results)
     remove_stale(layout.figure(""), figures_of(study))
     remove_stale(layout.table("", "csv"), tables_of(study))
-    parts = [layout.figure(name) for name in figures_of(study)]
+    parts = [layout.figure(name, ending) for name in figures_of(study) for ending in ("svg", "txt")]
     parts += [layout.table(name, "csv") for name in tables_of(study)]
     made_from = [*parts, layout.provenance]
     files.write_checked(layout.pdf, typeset(study, layout), made_from, made_by(*PACKAGES))

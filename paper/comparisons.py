@@ -1,12 +1,12 @@
 """Which runs are compared: those of one figure, and pairs that differ in one thing. No results are needed."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dimat.experiment.config import AXES, Study
-from dimat.experiment.runs import Run
+from dimat.experiment.runs import Pretrained, Run
 from dimat.experiment.words import said
 from dimat.merging.matching.options import Matching
 from dimat.methods.dimat import Dimat
@@ -86,8 +86,35 @@ def comparisons(study: Study) -> list[Comparison]:
 
 
 def like(run: Run, **changes: Any) -> Run:
-    """The same run with some things changed."""
-    return Run(**{name: getattr(run, name) for name in Run.model_fields} | changes)
+    """The same run with some things changed, whatever is recorded of it."""
+    same: dict[str, Any] = {name: getattr(run, name) for name in Run.model_fields}
+    same |= {"measures": (), **changes}
+    return Run(**same)
+
+
+def by_experiment(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Ids of ``runs`` by those of the runs of which nothing more is recorded, as `like` makes them."""
+    return {run.measuring(()).id: id for id, run in runs.items()}
+
+
+def alike(runs: Mapping[str, Pretrained]) -> dict[str, list[str]]:
+    """Ids of ``runs``, or of starts, in groups that differ in the seed alone."""
+    found: dict[str, list[str]] = {}
+    for id, run in runs.items():
+        same = run.measuring(()) if isinstance(run, Run) else run
+        found.setdefault(same.model_copy(update={"seed": 0}).id, []).append(id)
+    return found
+
+
+def seeds_said(runs: Iterable[Run]) -> str:
+    """What bands over seeds show, and how many seeds there are."""
+    groups = alike({run.id: run for run in runs})
+    counts = sorted({len(ids) for ids in groups.values()})
+    if counts == [1]:
+        return "here of one seed, so without intervals"
+    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    alone = "; lines of one seed have none" if counts[0] == 1 else ""
+    return f"bands their 95 % t-intervals (n = {many} seeds{alone})"
 
 
 def unmatched(run: Run) -> Run:
@@ -100,18 +127,19 @@ def unmatched(run: Run) -> Run:
 
 def with_unmatched(study: Study) -> list[tuple[str, str]]:
     """Pairs (DIMAT, averaging) of ids: alike in all but matching, the seed among it."""
+    known = by_experiment(study.runs)
     pairs = ((id, unmatched(run).id) for id, run in study.runs.items() if isinstance(run.method, Dimat))
-    return [(own, other) for own, other in pairs if other in study.runs]
+    return [(own, known[other]) for own, other in pairs if other in known]
 
 
 def ways_of_matching(study: Study) -> list[list[str]]:
     """Groups of ids, alike in all but matching and seed, that match in more than one way, or not at all."""
-    runs = study.runs
+    runs, known = study.runs, by_experiment(study.runs)
     groups: dict[str, list[str]] = {}
     for id, run in runs.items():
         if isinstance(run.method, Dimat):
             group = groups.setdefault(like(run, matching=Matching(), seed=0).id, [])
-            group += [id, *(other for other in [unmatched(run).id] if other in runs)]
+            group += [id, *(known[other] for other in [unmatched(run).id] if other in known)]
     several = (group for group in groups.values() if len(distinct(runs[id].matching for id in group)) > 1)
     return [distinct(group) for group in several]
 

@@ -1,5 +1,7 @@
 """Means over seeds, and intervals of means of paired differences, as text."""
 
+from typing import Any
+
 import numpy
 import pandas
 from scipy import stats
@@ -34,4 +36,14 @@ def half_width(differences: numpy.ndarray) -> float:
     count = len(differences)
     if count < 2:
         return float("nan")
-    return float(stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5)
+    return float(half_widths(differences.std(ddof=1), count))
+
+
+def half_widths(deviations: Any, counts: Any) -> Any:
+    """Half the widths of 95 % t-intervals of means of ``counts`` values with sample standard ``deviations``.
+
+    Where there is one value there is no interval, and not a number.
+    """
+    counts = numpy.asarray(counts, float)
+    free = numpy.where(counts > 1, counts - 1, numpy.nan)
+    return stats.t.ppf(0.975, free) * deviations / counts**0.5

@@ -9,6 +9,7 @@ from dimat.errors import InputError
 from dimat.experiment.layout import Layout
 from dimat.experiment.links import Links
 from dimat.experiment.records import read_records, read_runs
+from dimat.tasks.task import Metric
 
 MEBIBYTE = 2**20
 MERGES_SHOWN = (0, 1, 2, 4, 10)
@@ -25,20 +26,28 @@ def read_shown(layout: Layout, ids: Iterable[str]) -> tuple[pandas.DataFrame, pa
     return runs.loc[ids], records[records.run.isin(ids)]
 
 
-def by_round(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas.DataFrame:
-    """The primary metric, in its unit, right after merges: a row for each run, a column for each round.
+def by_round(
+    runs: pandas.DataFrame, records: pandas.DataFrame, metric: Metric | None = None
+) -> pandas.DataFrame:
+    """A metric, in its unit, right after merges: a row for each run, a column for each round.
 
-    Round 0 is before the first merge.
+    Round 0 is before the first merge. Without a ``metric`` it is the primary one of each run.
     """
-    primary = records.metric == records.run.map(runs["metric.name"])
-    rows = records[primary & records.stage.isin(["start", "merged"])]
+    if metric is None:
+        names, scales = runs["metric.name"], runs["metric.scale"].astype(float)
+    else:
+        names, scales = (pandas.Series(each, runs.index) for each in (metric.name, metric.scale))
+    chosen = records.metric == records.run.map(names)
+    rows = records[chosen & records.stage.isin(["start", "merged"])]
     means = rows.groupby(["run", "round"]).value.mean().unstack("round").reindex(runs.index)
-    return means.mul(runs["metric.scale"].astype(float), axis="index")
+    return means.mul(scales, axis="index")
 
 
-def values_by_round(runs: pandas.DataFrame, records: pandas.DataFrame) -> pandas.DataFrame:
+def values_by_round(
+    runs: pandas.DataFrame, records: pandas.DataFrame, metric: Metric | None = None
+) -> pandas.DataFrame:
     """The same as a column ``value``, with a row for each run and round."""
-    return pandas.DataFrame({"value": by_round(runs, records).stack()})
+    return pandas.DataFrame({"value": by_round(runs, records, metric).stack()})
 
 
 def placed(labels: pandas.DataFrame, agents: int) -> pandas.DataFrame:

@@ -3,6 +3,11 @@
 from dimat.tasks.task import Metric
 
 
+def opening(text: str) -> str:
+    """Text as a sentence begins with it; names and units in it stay as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def with_unit(metric: Metric) -> str:
     """What a metric is called, and its unit."""
     return f"{metric.title} [{metric.unit}]" if metric.unit else metric.title

@@ -1,7 +1,7 @@
 """Panels of a figure, the lines in them, and one legend below."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -11,16 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from typing_extensions import override
 
 from dimat.experiment.cells import labelled
 from dimat.tasks.task import Metric
 from paper.drawn import plain
+from paper.intervals import half_widths
 from paper.metrics import with_unit
 from paper.style import WIDTH, pyplot
 
 MANY = 8
 """Entries of a legend in one column."""
+START = {"label": "agents before the first merge", "color": "0.35", "linestyle": "--", "linewidth": 1.0}
+"""How a level looks that agents start from."""
 
 
 def panel_grid(count: int, columns: int, height: float, **sharing: Any) -> tuple[list[Axes], Figure]:
@@ -62,24 +66,31 @@ def lines_of(
 
 
 def draw_band(panel: Axes, across: pandas.Series, up: pandas.Series, look: dict[str, Any]) -> Line2D:
-    """The mean over seeds at each place ``across``, and a band of one standard deviation.
+    """The mean over seeds at each place ``across``, and a band of its 95 % t-interval; of one seed, none.
 
     A line of one place is a point.
     """
     over_seeds = up.groupby(across)
-    mean, deviation = over_seeds.mean(), over_seeds.std(ddof=1).fillna(0)
-    low, high = mean - deviation, mean + deviation
-    panel.fill_between(mean.index, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    mean, count = over_seeds.mean(), over_seeds.count()
+    if (count > 1).any():
+        half = half_widths(over_seeds.std(ddof=1), count)
+        panel.fill_between(mean.index, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0)
     shown: dict[str, Any] = look | ({"marker": look["marker"] or "."} if len(mean) == 1 else {})
     (line,) = panel.plot(mean.index, mean, **shown)
     return line
 
 
-def show_metric(panels: list[Axes], metric: Metric, values: pandas.Series) -> None:
-    """The vertical axis of the primary metric; shares in percent start at 0."""
+def show_metric(panels: list[Axes], metric: Metric, values: pandas.Series, logarithmic: bool = False) -> None:
+    """The vertical axis of a metric; shares in percent start at 0, a logarithmic one at what is positive."""
     for panel in panels:
         panel.set_ylabel(with_unit(metric))
-        if metric.unit == "%":
+        if logarithmic:
+            positive = values[values > 0]
+            low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+            panel.set_ylim(low / 1.3, high * 1.3)
+            panel.set_yscale("log", nonpositive="clip")
+            plain_numbers(panel.yaxis)
+        elif metric.unit == "%":
             panel.set_ylim(0, min(100, values.max() + 5))
 
 
@@ -88,14 +99,35 @@ def whole_numbers(panel: Axes) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+class FewTicks(LogLocator):
+    """At most ``most`` ticks on a logarithmic axis, at numbers that are easy to read."""
+
+    def __init__(self, most: int = 5) -> None:
+        super().__init__()
+        self.most = most
+
+    @override
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        low, high = sorted((vmin, vmax))
+        powers = numpy.arange(numpy.floor(numpy.log10(low)), numpy.ceil(numpy.log10(high)) + 1)
+        for multiples in ((1, 2, 5), (1, 3), (1,)):
+            ticks = numpy.multiply.outer(10.0**powers, multiples).ravel()
+            ticks = ticks[(low <= ticks) & (ticks <= high)]
+            if len(ticks) <= self.most:
+                break
+        if len(ticks) < 2:
+            return MaxNLocator(self.most - 1).tick_values(low, high)
+        return ticks[:: -(-len(ticks) // self.most)].tolist()
+
+
 def plain_numbers(axis: Axis) -> None:
     """Few ticks on a logarithmic axis, and no powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(FewTicks())
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
-def add_legend(figure: Figure, handles: dict[str, Artist]) -> None:
+def add_legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """A legend below all panels; long labels are wrapped, so that it is no wider than the figure."""
     if len(handles) > MANY:  # two columns need the whole width
         figure.set_figwidth(max(WIDTH, figure.get_figwidth()))

@@ -19,13 +19,14 @@ def typeset(study: Study, layout: Layout) -> bytes:
     """The PDF, from the files of figures and tables; the same files give the same bytes."""
     package = package_files("paper")
     figures, tables = figures_of(study), tables_of(study)
+    captions = {name: _made(layout, name, "txt").decode().strip() for name in figures}
     content = {
         "name": study.name,
         "training": study.training.model_dump(mode="json"),
         "seeds": study.seeds,
         "provenance": read_json(layout.provenance),
         "figures": [
-            {"kind": each.kind, "path": f"{name}.svg", "caption": each.caption()}
+            {"kind": each.kind, "path": f"{name}.svg", "caption": captions[name]}
             for name, each in figures.items()
         ],
         "tables": {name: {"path": f"{name}.csv", "caption": each.caption()} for name, each in tables.items()},
@@ -43,7 +44,11 @@ def typeset(study: Study, layout: Layout) -> bytes:
             "main.typ": (package / "dimat.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
             "reference.csv": (package / "reference.csv").read_bytes(),
-            **{f"{name}.svg": made(layout.figure(name), f"figure --only {name}") for name in figures},
+            **{f"{name}.svg": _made(layout, name, "svg") for name in figures},
             **{f"{name}.csv": made(layout.table(name, "csv"), f"table --only {name}") for name in tables},
         }
     )
+
+
+def _made(layout: Layout, name: str, ending: str) -> bytes:
+    return made(layout.figure(name, ending), f"figure --only {name}")

@@ -49,6 +49,14 @@ class Shown(ABC):
 class PaperFigure(Shown):
     """A figure."""
 
+    def finding(self, layout: Layout) -> str:
+        """What came out, computed from records, in one or two sentences; empty where nothing is said."""
+        return ""
+
+    def told(self, layout: Layout) -> str:
+        """The whole caption: what is shown, and what came out."""
+        return " ".join(filter(None, [self.caption(), self.finding(layout)]))
+
     @abstractmethod
     def draw(self, layout: Layout) -> "Figure":
         """The drawing."""

@@ -121,9 +121,9 @@ class Layout:
         """The state of an unfinished run."""
         return self.root / "checkpoints" / f"{id}.safetensors"
 
-    def figure(self, name: str) -> Path:
-        """A figure as SVG."""
-        return self.root / "figures" / f"{name}.svg"
+    def figure(self, name: str, ending: str = "svg") -> Path:
+        """A figure as svg, pdf or png, or its caption as txt."""
+        return self.root / "figures" / f"{name}.{ending}"
 
     def table(self, name: str, ending: str) -> Path:
         """A table as csv or tex."""

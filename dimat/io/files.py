@@ -215,6 +215,12 @@ def shapes_in(path: Path) -> dict[str, list[int]]:
         return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
 
 
+def nbytes_in(path: Path, prefix: str) -> int:
+    """How many bytes the tensors have, of a file by `write_tensors`, whose names begin with ``prefix``."""
+    with _opened(path) as file:
+        return sum(file.get_tensor(name).nbytes for name in file.keys() if name.startswith(prefix))  # noqa: SIM118
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file; whatever is wrong with it is an `InputError`."""

@@ -3,22 +3,30 @@
 from dimat.experiment.config import Study
 from paper.figures.bounds import BoundsFigure
 from paper.figures.bytes import BytesFigure
+from paper.figures.communication import CommunicationFigure
 from paper.figures.costs import CostsFigure
 from paper.figures.gain import GainFigure
 from paper.figures.graphs import GraphsFigure
 from paper.figures.holdings import HoldingsFigure
 from paper.figures.holonomy import HolonomyFigure
 from paper.figures.matching import MatchingFigure
+from paper.figures.mean_model import MeanModelFigure
+from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.tightness import TightnessFigure
+from paper.figures.training_loss import TrainingLossFigure
 from paper.shown import PaperFigure, by_id
 
 known_figures: tuple[type[PaperFigure], ...] = (
     GraphsFigure,
     HoldingsFigure,
     ProgressFigure,
+    TrainingLossFigure,
+    MeanModelFigure,
+    PartsFigure,
     CostsFigure,
+    CommunicationFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,

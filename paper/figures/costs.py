@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from dimat.experiment.layout import Layout
+from paper.comparisons import seeds_said
 from paper.figures.comparison import ComparisonFigure
+from paper.metrics import opening
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,11 +26,11 @@ class CostsFigure(ComparisonFigure):
     @override
     def caption(self) -> str:
         return (
-            f"{self.comparison.metric.title.capitalize()} against what it costs, right after each merge "
+            f"{opening(self.comparison.metric.title)} against what it costs, right after each merge "
             f"({self.comparison.words()}): gradient steps of an agent since the start, and MiB that an agent "
             "has sent. Methods that communicate at every step have sent nothing at merge 1; those that send "
-            "nothing are missing on the right. Means over agents and seeds; bands ± 1 standard deviation "
-            "over seeds."
+            "nothing are missing on the right. Means over agents; lines are means over seeds, "
+            f"{seeds_said(self.runs.values())}, on the left."
         )
 
     @override

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
+from paper.comparisons import seeds_said
 from paper.figures.comparison import ComparisonFigure
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class MatchingFigure(ComparisonFigure):
             "place, only where neurons were matched anew. Return: neurons that are matched with themselves "
             "when matches are followed around a cycle of the graph; what does not return is averaged with "
             "other neurons of the same network. Distance: squared distance of neighbours after matching, "
-            "over the sum of their squared norms; 1 is unrelated, 0 equal. Means over links, layers and "
-            "seeds; bands ± 1 standard deviation over seeds."
+            "over the sum of their squared norms; 1 is unrelated, 0 equal. Means over links and layers; "
+            f"lines are means over seeds, {seeds_said(self.runs.values())}."
         )
 
     @override

@@ -7,7 +7,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
+from matplotlib import pyplot
 from support.families import EVERY_FAMILY
+from support.labels import overlapping
 from support.made_up import write_finished
 
 from dimat.errors import InputError
@@ -16,11 +18,14 @@ from dimat.methods import known_methods
 from paper.commands import write_table
 from paper.figures import figures_of
 from paper.pdf import typeset
-from paper.style import as_svg
+from paper.style import as_file
 from paper.tables import tables_of
 
+LABELS_APART = ("progress", "training-loss", "mean-model", "parts", "communication")
+"""Kinds of figures in which no label may cover another."""
 OF_THE_AUDIT = ("audit-bounds", "audit-tightness", "audit-readings")
 """Figures that are the same in every study: drawn in the example by hand."""
+MEASURES = ("training_loss", "parts", "mean_model")
 RATES = (0.1, 0.01, 0.003)
 
 
@@ -89,6 +94,7 @@ STUDY = some.fixed_dictionaries(
         "tuning": WHOLE["tuning"],
         "matching": many(AXES["matching"], 14),
         "links": some.just({"bandwidth": 1.0}),
+        "measures": some.lists(some.sampled_from(MEASURES), max_size=3),
         "variants": some.lists(VARIANT, max_size=2),
     },
 )
@@ -101,13 +107,19 @@ def draw_all(study, layout, left_out=()):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, figure in figures_of(study).items():
+            told = figure.told(layout)
+            assert told.startswith(figure.caption()) and told.isprintable() and "nan" not in told.split()
+            write_checked(layout.figure(name, "txt"), told.encode())
             if name in left_out:
                 write_checked(layout.figure(name), b'<svg xmlns="http://www.w3.org/2000/svg"/>')
                 continue
             drawn = figure.draw(layout)
-            write_checked(layout.figure(name), as_svg(drawn))
+            write_checked(layout.figure(name), as_file(drawn, "svg"))
             assert_told_apart(name, drawn)
             assert_legends_fit(name, drawn)
+            if figure.kind in LABELS_APART:
+                assert not overlapping(drawn), name
+            pyplot.close(drawn)
         for name, table in tables_of(study).items():
             write_table(layout, name, table)
         assert typeset(study, layout).startswith(b"%PDF")
@@ -163,6 +175,17 @@ def test_any_study_is_drawn_or_refused(long):
 
 FEWER = {"rounds": 1}
 BY_HAND = {
+    "all measures": {
+        "method": ["dimat", "wa", "local", "pooled", "dpsgd"],
+        "partition": ["iid", "classes"],
+        "measures": MEASURES,
+    },
+    "measures of some": {
+        "method": "wa",
+        "agents": 9,
+        "variants": [{"method": "dimat", "measures": MEASURES, "training": FEWER, "seeds": 0}],
+    },
+    "measures of one agent": {"agents": 1, "method": ["dimat", "wa", "pooled"], "measures": MEASURES},
     "fewer rounds in a variant": {
         "method": ["dimat", "wa", "dpsgd"],
         "matching": [{}, {"rematch": "first_meeting"}],

@@ -18,7 +18,7 @@ from dimat.io.files import write_json
 from paper.drawn import LONGEST, drawn, in_report, plain
 from paper.figures import figures_of
 from paper.page import markdown
-from paper.style import as_svg
+from paper.style import as_file
 
 UNUSUAL = [
     *(
@@ -50,7 +50,7 @@ def test_classes_of_unusual_names_are_drawn(tmp_path):
     found = [label.get_text() for label in picture.axes[0].get_xticklabels()]
     assert found[UNUSUAL.index("\u732b")] == "U+732B"
     assert found[UNUSUAL.index("\u00e9")] == "\u00e9"
-    svg = as_svg(picture)
+    svg = as_file(picture, "svg")
     typst.compile({"main.typ": b'#image("it.svg")', "it.svg": svg})
 
 
@@ -78,7 +78,8 @@ def test_plain_text_is_drawn_without_warnings():
     panel.set_title(plain("a$b$ \u732b\n/c"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        as_svg(figure)
+        as_file(figure, "svg")
+    pyplot.close(figure)
 
 
 @given(st.lists(st.sampled_from([*UNUSUAL[:-2], "`a`_", "a_", "::", "1.", "- ", "http://x.y/_"]), min_size=1))

@@ -1,5 +1,7 @@
 """Figures: which a study has, what lines they hold, how captions read, and the paper that takes them."""
 
+import re
+
 import docutils.core
 import docutils.nodes
 import pytest
@@ -55,7 +57,8 @@ def test_a_study_has_its_figures(study):
         "graphs",
         "holdings-digits-iid-2",
         "holdings-digits-classes-2",
-        *(f"{kind}-digits-plain-2" for kind in ("progress", "costs", "matching")),
+        *("progress-digits-plain-2", "costs-digits-plain-2", "communication-digits-plain"),
+        "matching-digits-plain-2",
         *AUDITED,
     ]
 
@@ -71,11 +74,13 @@ def test_progress_has_a_line_for_each_method_in_each_setting(study):
     panels = panels_of(study, "progress-digits-plain-2")
     assert [panel.get_title() for panel in panels] == ["ring, IID", "ring, whole classes"]
     for panel in panels:
-        assert {line.get_label() for line in panel.lines} == {
+        *lines, start = panel.lines
+        assert {line.get_label() for line in lines} == {
             *("DIMAT, matched every round", "DIMAT, matched once", "WA"),
             *("no communication", "pooled training", "D-PSGD"),
         }
-        assert all(list(line.get_ydata()) == [0, 25, 50] for line in panel.lines)
+        assert all(list(line.get_ydata()) == [0, 25, 50] for line in lines)
+        assert (start.get_label(), list(start.get_ydata())) == ("agents before the first merge", [0, 0])
     assert panels[0].get_ylabel() == "test accuracy [%]"
 
 
@@ -113,13 +118,18 @@ def test_graphs_are_drawn_with_their_directions_and_spectral_gaps(tmp_path):
     assert [len(panel.patches) for panel in panels] == [0, 4, 8]  # arrows
 
 
-def test_figures_are_the_same_bytes_every_time():
+@pytest.mark.parametrize("ending", style.FORMATS)
+def test_figures_are_the_same_bytes_every_time(ending):
     drawn = []
     for _ in range(2):
         figure, axes = pyplot.subplots()
         axes.plot([0, 1], [1, 0])
-        drawn.append(style.as_svg(figure))
+        axes.set_title("it")
+        drawn.append(style.as_file(figure, ending))
+        pyplot.close(figure)
     assert drawn[0] == drawn[1]
+    assert drawn[0].startswith({"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[ending])
+    assert not re.search(rb"CreationDate|Producer|Creator|Software|<dc:date>", drawn[0])
 
 
 def test_captions_are_plain_text_in_reports_too(study):
@@ -133,5 +143,5 @@ def test_captions_are_plain_text_in_reports_too(study):
 def test_the_paper_says_what_makes_a_file_that_is_missing(study):
     study, layout = study
     write_json(layout.provenance, {"by_run": {}})
-    with pytest.raises(InputError, match=r"graphs\.svg: no such file; dimat figure --only graphs makes it"):
+    with pytest.raises(InputError, match=r"graphs\.txt: no such file; dimat figure --only graphs makes it"):
         typeset(study, layout)

@@ -16,7 +16,7 @@ from paper.commands import write_table
 from paper.drawn import in_report, plain
 from paper.figures import figures_of
 from paper.pdf import typeset
-from paper.style import as_svg
+from paper.style import as_file
 from paper.tables import tables_of
 
 TITLES = [
@@ -62,9 +62,9 @@ def test_titles_are_shown_as_they_are(tmp_path, titles):
                 assert any(plain(title).split()[0] in text.get_text() for text in labels)
             shown = [text._preprocess_math(text.get_text()) for text in labels]
             assert not any(is_math for _, is_math in shown)
-            xml.etree.ElementTree.fromstring(as_svg(drawn))
-        caption = in_report(figure.caption())
-        assert docutils.core.publish_doctree(caption).astext() == figure.caption()
+            xml.etree.ElementTree.fromstring(as_file(drawn, "svg"))
+        told = figure.told(layout)
+        assert docutils.core.publish_doctree(in_report(told)).astext() == told
     pyplot.close("all")
 
 
@@ -73,7 +73,7 @@ def test_figures_show_no_formula_of_others(text):
     figure, panel = pyplot.subplots()
     title = panel.set_title(plain(text))
     assert title._preprocess_math(title.get_text()) == (text, False)
-    as_svg(figure)
+    as_file(figure, "svg")
 
 
 def test_what_the_font_lacks_is_named():
@@ -106,6 +106,8 @@ def test_the_paper_takes_any_words(tmp_path):
     for name, table in tables_of(study).items():
         write_table(layout, name, table)
     for name, figure in figures_of(study).items():
-        content = as_svg(figure.draw(layout)) if name.startswith("progress-folder-plain-2-1") else PLAIN
+        drawn = name.startswith("progress-folder-plain-2-1")
+        content = as_file(figure.draw(layout), "svg") if drawn else PLAIN
         write_checked(layout.figure(name), content)
+        write_checked(layout.figure(name, "txt"), figure.told(layout).encode())
     assert typeset(study, layout).startswith(b"%PDF")

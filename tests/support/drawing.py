@@ -34,5 +34,5 @@ if __name__ == "__main__":
     for command in ("figure", "table", "pdf"):
         run(command, str(config), "--results", str(folder))
     for path in sorted(layout.root.rglob("*")):
-        if path.suffix in (".svg", ".csv", ".tex", ".pdf"):
+        if path.suffix in (".svg", ".png", ".txt", ".csv", ".tex", ".pdf"):
             print(hashlib.sha256(path.read_bytes()).hexdigest(), path.relative_to(layout.root))

@@ -2,13 +2,14 @@
 
 import hashlib
 
+import torch
 from support.faults import write_audit
 
 from dimat.experiment.collect import row_of
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
-from dimat.experiment.records import COLUMNS, csv_of
-from dimat.io.files import write_checked, write_json
+from dimat.experiment.records import COLUMNS_WITH_PARTS, csv_of
+from dimat.io.files import write_checked, write_json, write_tensors
 
 METRIC = "test_accuracy"
 BASE = {
@@ -20,12 +21,14 @@ BASE = {
     "agents": 2,
 }
 CLASSES = 10
+MODEL = 1e4
+"""Bytes of a network."""
 
 
 def write_study(folder, reached, more=lambda run: (), **keys):
     """A study of ``keys`` whose agents reach ``reached(run, round, agent)``, and its layout.
 
-    ``more`` gives further rows of a run: round, stage, agent, layer, metric, value.
+    ``more`` gives further rows of a run: round, stage, agent, layer, metric, value, and the part if any.
     """
     study = parse_study(BASE | keys, "study")
     layout = Layout(folder / study.name)
@@ -43,7 +46,8 @@ def write_study(folder, reached, more=lambda run: (), **keys):
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write_checked(layout.runs, csv_of([columns, *([row.get(name, "") for name in columns] for row in rows)]))
     found = [(id, *row) for id, run in study.runs.items() for row in records(run)]
-    write_checked(layout.records, csv_of([COLUMNS, *found]))
+    columns = COLUMNS_WITH_PARTS[: max(map(len, found))]
+    write_checked(layout.records, csv_of([columns, *((*row, "")[: len(columns)] for row in found)]))
     return study, layout
 
 
@@ -71,6 +75,8 @@ def write_finished(folder, **keys):
     write_json(layout.provenance, facts | found | by_run)
     for partitioned in study.partitioned.values():
         write_partition(layout.partitioned(partitioned.id), partitioned)
+    for id in study.pretrained:
+        write_start(layout.pretrained(id))
     write_holonomy(study, layout)
     write_audit(layout)
     judge(study, layout)
@@ -106,11 +112,33 @@ def measured(run):
             if round:
                 yield *row, "messages_sent", 2.0 * round * bool(sends)
             if round and sends and not (run.method.communicates == "step" and round == 1):
-                yield *row, "bytes_sent_models", 1e4 * round
+                yield *row, "bytes_sent_models", MODEL * round
         if round and sends and run.matching:
             for layer in ("one", "two"):
                 for metric in ("moved_share", "objective_gain", "closed_share", "distance_after"):
                     yield round, "merged", "", layer, metric, drawn(run.id, round, layer, metric)
+        yield from asked(run, round)
+
+
+def asked(run, round):
+    """What a run records after a merge because it was asked for."""
+    stage = "merged" if round else "start"
+    reached = [accuracy(run, round, agent) for agent in range(run.agents)]
+    if "mean_model" in run.measures:
+        yield round, stage, "", "", f"mean_model_{METRIC}", 0.9 * sum(reached) / run.agents
+    for agent, value in enumerate(reached):
+        if "training_loss" in run.measures:
+            yield round, stage, agent, "", "training_loss", 2 * (1 - value) ** 3
+        if "parts" in run.measures and round in (0, 1, run.training.rounds):
+            for part in range(run.agents):
+                own = 0.1 * (part == agent)
+                yield round, stage, agent, "", "part_accuracy", 0.9 * value + own, part
+
+
+def write_start(path):
+    """Networks as a start holds them, each of as many bytes as a model that is sent here."""
+    size = int(MODEL) // 4
+    write_tensors(path, {f"{agent}/network/weight": torch.zeros(size) for agent in range(2)}, {})
 
 
 def write_partition(path, partitioned):

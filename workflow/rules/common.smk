@@ -117,6 +117,23 @@ def run_of(wildcards):
     return own(wildcards).runs[wildcards.id]
 
 
+class Written:
+    """Text that a job has written, as a report shows it: read when the report is made."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __repr__(self):
+        return f"Written({str(self.path)!r})"  # that by which Snakemake tells whether it has changed
+
+    def __str__(self):
+        return (
+            in_report(self.path.read_text("utf-8").strip())
+            if self.path.exists()
+            else ""
+        )
+
+
 def resources_of(experiment_of, study_of):
     """The resources of jobs that train, from functions of wildcards that give the experiment and the study."""
 

@@ -15,6 +15,9 @@ rule figure:
             labels={"figure": "{id}"},
         ),
         f"{layout.figure('{id}')}.sha256",
+        with_checksums(
+            *(layout.figure("{id}", ending) for ending in ("pdf", "png", "txt"))
+        ),
     log:
         layout.log("figure", "{id}"),
     localrule: True
@@ -22,8 +25,8 @@ rule figure:
         study=str(layout.study),
         code=drawn_by,
         content=lambda wildcards: own(wildcards).content,
-        caption=lambda wildcards: in_report(
-            figures_by(wildcards.study)[wildcards.id].caption()
+        caption=lambda wildcards: Written(
+            layout_of(own(wildcards)).figure(wildcards.id, "txt")
         ),
     shell:
         "dimat figure {params.study} --only {wildcards.id} 2> {log}"
@@ -61,7 +64,9 @@ rule table:
 rule pdf:
     input:
         lambda wildcards: [
-            layout_of(own(wildcards)).figure(id) for id in figures_by(wildcards.study)
+            layout_of(own(wildcards)).figure(id, ending)
+            for id in figures_by(wildcards.study)
+            for ending in ("svg", "txt")
         ],
         lambda wildcards: [
             layout_of(own(wildcards)).table(id, "csv")

@@ -1,0 +1,218 @@
+"""What came out, in sentences: means over seeds with their 95 % intervals, and differences paired by seed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy
+import pandas
+
+from dimat.experiment.runs import Run
+from dimat.methods.dimat import Dimat
+from dimat.tasks.task import Metric
+from paper.comparisons import by_experiment, distinct, unmatched
+from paper.intervals import half_width
+from paper.metrics import opening
+
+Values = pandas.Series | numpy.ndarray
+"""One for each seed."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two lines reach in one setting: a row for each seed that both have, a column for each round."""
+
+    own: str
+    other: str
+    ours: pandas.DataFrame
+    theirs: pandas.DataFrame
+
+    @classmethod
+    def of(cls, own: str, other: str, ours: pandas.DataFrame, theirs: pandas.DataFrame) -> Self | None:
+        """The pair on the seeds and rounds that both have; `None` if there are none."""
+        ours, theirs = ours.dropna(axis="columns"), theirs.dropna(axis="columns")
+        seeds, rounds = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
+        if seeds.empty or rounds.empty:
+            return None
+        return cls(own, other, ours.loc[seeds, rounds], theirs.loc[seeds, rounds])
+
+    @property
+    def last(self) -> int:
+        """The last round that both have."""
+        return int(self.ours.columns.max())
+
+    def differences(self, round: int) -> pandas.Series:
+        """Ours minus theirs, by seed."""
+        return self.ours[round] - self.theirs[round]
+
+    def sides(self, round: int, metric: Metric) -> int:
+        """1 if ours is better, -1 if worse, beyond the interval if there is one; else 0."""
+        found = self.differences(round)
+        gain, half = metric.gain(float(found.mean())), half_width(found.to_numpy())
+        return 0 if abs(gain) <= half or gain == 0 else (1 if gain > 0 else -1)
+
+    def said(self, round: int, metric: Metric) -> str:
+        """Both, and their difference."""
+        ours, theirs = reached(self.ours[round], metric), reached(self.theirs[round], metric)
+        return f"{ours} against {theirs} (difference {apart(self.differences(round), metric)})"
+
+
+def reached(values: Values, metric: Metric) -> str:
+    """The mean over seeds, in its unit, and its interval: 61.2 % [58.0, 64.4]."""
+    unit = f" {metric.unit}" if metric.unit else ""
+    return _with_interval(values, metric, sign="", unit=unit)
+
+
+def apart(differences: Values, metric: Metric) -> str:
+    """The mean difference and its interval: +0.1 [-0.4, +0.6]."""
+    return _with_interval(differences, metric, sign="+", unit="")
+
+
+def _with_interval(values: Values, metric: Metric, sign: str, unit: str) -> str:
+    form = f"{sign}.1f" if metric.unit == "%" else f"{sign}.3g"
+    found = numpy.asarray(values, float)
+    mean, half = found.mean(), half_width(found)
+    interval = f" [{mean - half:{form}}, {mean + half:{form}}]" if len(found) > 1 else ""
+    return f"{mean:{form}}{unit}{interval}"
+
+
+def over_seeds(counts: Iterable[int]) -> str:
+    """What brackets are, and of how many seeds."""
+    found = sorted(set(counts))
+    if found == [1]:
+        return "One seed, so no intervals."
+    many = f"{found[0]} to {found[-1]}" if len(found) > 1 else f"{found[0]}"
+    return f"Brackets are 95 % intervals over {many} seeds."
+
+
+def quoted(label: str) -> str:
+    """A label in a sentence."""
+    return f"“{label}”" if "," in label else label
+
+
+def merge_said(round: int) -> str:
+    """When a round's merge was, in words."""
+    return {0: "before the first merge", 1: "after the first merge"}.get(round, f"after merge {round}")
+
+
+def setting_said(graph: object, partition: object) -> str:
+    """A setting in a sentence."""
+    return ", ".join(str(part) for part in (graph, partition) if part)
+
+
+Lines = dict[str, pandas.DataFrame]
+"""Values of lines by label: a row for each seed, a column for each round."""
+
+
+def by_setting(rows: pandas.DataFrame, value: str = "value") -> dict[str, tuple[pandas.DataFrame, Lines]]:
+    """For each setting the rows, and the values of its lines.
+
+    ``rows`` have the columns graph, partition, rival, seed, round and ``value``.
+    """
+    return {
+        setting_said(graph, partition): (
+            here,
+            {
+                str(rival): line.set_index(["seed", "round"])[value].unstack("round")
+                for rival, line in here.groupby("rival", sort=False)
+            },
+        )
+        for (graph, partition), here in rows.groupby(["graph", "partition"], sort=False)
+    }
+
+
+def reference(lines: Lines, here: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric) -> str:
+    """The line that others are compared with: the first of DIMAT, or that which is best in the end."""
+    of_dimat = [rival for rival, id in zip(here.rival, here.run, strict=True) if _is_dimat(runs[id])]
+    return of_dimat[0] if of_dimat else _best(lines, metric)
+
+
+def rival_of(
+    own: str, lines: Lines, here: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric
+) -> str | None:
+    """What ``own`` is compared with: the same without matching, or else the best of the others in the end."""
+    run = runs[here.run[here.rival == own].iloc[0]]
+    if _is_dimat(run):
+        averaging = by_experiment(runs).get(unmatched(run).id)
+        if averaging in set(here.run):
+            return here.rival[here.run == averaging].iloc[0]
+    others = {label: line for label, line in lines.items() if label != own}
+    return _best(others, metric) if others else None
+
+
+def _is_dimat(run: Run) -> bool:
+    return isinstance(run.method, Dimat)
+
+
+def _best(lines: Lines, metric: Metric) -> str:
+    return max(lines, key=lambda label: metric.gain(_last(lines[label])))
+
+
+def _last(line: pandas.DataFrame) -> float:
+    """The mean over seeds after the last round."""
+    return float(line.dropna(axis="columns").iloc[:, -1].mean())
+
+
+def of_lines(rows: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric) -> str:
+    """How the reference does against its rival, in the settings that have both; or alone."""
+    pairs: dict[str, Pair] = {}
+    alone: dict[str, tuple[str, pandas.DataFrame]] = {}
+    for where, (here, lines) in by_setting(rows).items():
+        own = reference(lines, here, runs, metric)
+        alone[where] = own, lines[own]
+        other = rival_of(own, lines, here, runs, metric)
+        pair = None if other is None else Pair.of(quoted(own), quoted(other), lines[own], lines[other])
+        if pair is not None and pair.last > 0:
+            pairs[where] = pair
+    return of_pairs(pairs, metric, first=1) if pairs else of_one(alone, metric)
+
+
+def of_pairs(pairs: Mapping[str, Pair], metric: Metric, first: int) -> str:
+    """Sentences on pairs of lines by setting: of the two lines that most settings have.
+
+    Of several settings, in how many which is better, and the numbers of that where they differ most at
+    ``first``, the round that is spoken of beside the last.
+    """
+    names, _ = Counter((pair.own, pair.other) for pair in pairs.values()).most_common(1)[0]
+    found = {where: pair for where, pair in pairs.items() if (pair.own, pair.other) == names}
+    own, other = opening(names[0]), names[1]
+    seeds = over_seeds(len(pair.ours) for pair in found.values())
+    if len(found) == 1:
+        (pair,) = found.values()
+        times = distinct([first, pair.last])
+        said = [f"{merge_said(time)} {pair.said(time, metric)}" for time in times]
+        return f"{own} against {other}: {'; '.join(said)}. {seeds}"
+    several = all(len(pair.ours) > 1 for pair in found.values())
+    beyond = " (where the interval of the difference leaves out 0)" if several else ""
+    counts = []
+    for title, round in {merge_said(first): first, "after the last": None}.items():
+        sides = [pair.sides(pair.last if round is None else round, metric) for pair in found.values()]
+        counts.append(f"{title} better in {sides.count(1)} and worse in {sides.count(-1)}")
+    counts = counts if max(pair.last for pair in found.values()) > first else counts[:1]
+    most = max(found, key=lambda where: abs(float(found[where].differences(first).mean())))
+    times = distinct([first, found[most].last])
+    said = [f"{merge_said(time)} {found[most].said(time, metric)}" for time in times]
+    return (
+        f"{own} against {other} in {len(found)} settings: {', '.join(counts)}{beyond}. Where they differ "
+        f"most ({most}): {'; '.join(said)}. {seeds}"
+    )
+
+
+def of_one(lines: Mapping[str, tuple[str, pandas.DataFrame]], metric: Metric) -> str:
+    """Sentences on one line in each setting: from the worst to the best in the end."""
+
+    def gain(where: str) -> float:
+        return metric.gain(_last(lines[where][1]))
+
+    places = distinct([min(lines, key=gain), max(lines, key=gain)])
+    said = []
+    for where in places:
+        label, values = lines[where]
+        values = values.dropna(axis="columns")
+        times = distinct([int(values.columns[0]), int(values.columns[-1])])
+        numbers = ", ".join(f"{reached(values[time], metric)} {merge_said(time)}" for time in times)
+        place = f" in {where}" if len(lines) > 1 and where else ""
+        said.append(f"{quoted(label)}{place}: {numbers}")
+    kind = f"From the worst to the best of {len(lines)} settings: " if len(places) > 1 else ""
+    return f"{kind}{'; '.join(said)}. {over_seeds(len(lines[where][1]) for where in places)}"
