@@ -1,7 +1,7 @@
 """A finished study as a Workflow Run RO-Crate: its files, their hashes, and what made them from what.
 
-The profile is Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5), on RO-Crate 1.1. The same study
-gives the same bytes: nothing in them is of now.
+The profile is Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5), on RO-Crate 1.1. The same
+study gives the same bytes: nothing in them is of now.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from dimat.errors import InputError
 from dimat.experiment.collect import collected
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
-from dimat.experiment.provenance import PROJECT
+from dimat.experiment.provenance import PROJECT, commit
 from dimat.experiment.sources import read_made
 from dimat.io.files import read_bytes, read_checked, read_json, write
 from paper.figures import figures_of
@@ -236,10 +236,10 @@ def _file(found: "ROCrate", path: str, content: bytes, **more: Any) -> "Entity":
 
 
 def _workflow(found: "ROCrate", versions: Sequence[Mapping[str, Any]]) -> "Entity":
-    """The Snakefile, with its rules beside it, and the software that carried it out."""
+    """The Snakefile as it is now, with its rules beside it, and the software that carried it out."""
     folder = PROJECT / "workflow"
     path, content = "workflow/Snakefile", read_bytes(folder / "Snakefile")
-    about = _described(path, content, description="The whole pipeline: what runs when")
+    about = _described(path, content, description=f"What runs when, as of commit {commit() or 'unknown'}")
     about |= {
         "name": "dimat: DIMAT, replicated",
         "version": ", ".join(_distinct(version_of(each) for each in versions)),
@@ -247,14 +247,8 @@ def _workflow(found: "ROCrate", versions: Sequence[Mapping[str, Any]]) -> "Entit
     workflow = found.add_workflow(io.BytesIO(content), path, main=True, lang="snakemake", properties=about)
     workflow["license"] = {"@id": LICENSE}
     for rules in sorted((folder / "rules").glob("*.smk")):
-        _file(
-            found,
-            f"workflow/rules/{rules.name}",
-            read_bytes(rules),
-            **{"@type": ["File", "SoftwareSourceCode"]},
-            description="Rules that workflow/Snakefile includes",
-            programmingLanguage=workflow["programmingLanguage"],
-        )
+        said = "Rules that workflow/Snakefile includes"
+        _file(found, f"workflow/rules/{rules.name}", read_bytes(rules), description=said)
     workflow["softwareRequirements"] = [
         _software(found, number, each) for number, each in enumerate(versions, 1)
     ]
@@ -378,6 +372,7 @@ def _action(
     )
     if agent:
         action["agent"] = _add(found, agent.orcid or "#agent", "Person", name=agent.name)
+        found.root_dataset["author"] = action["agent"]
     used = {
         "runs": (provenance["runs"], None),
         "seconds": (provenance["seconds"], "https://qudt.org/vocab/unit/SEC"),
@@ -397,7 +392,11 @@ def _action(
 
 
 def _files(found: "ROCrate") -> dict[str, bytes]:
-    """What rocrate would write, by path."""
+    """What rocrate would write, by path; a list of one is written as that one, as RO-Crate 1.1 has it."""
+    for entity in found.get_entities():
+        for name, value in entity.properties().items():
+            if isinstance(value, list) and len(value) == 1:
+                entity.properties()[name] = value[0]
     files: dict[str, bytes] = {}
     for entity in [*found.data_entities, *found.default_entities]:
         for path, content in entity.stream():

@@ -1,7 +1,6 @@
 """A study as a Workflow Run RO-Crate: what the profile demands, and what is in the crate is what was made."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -21,7 +20,7 @@ from dimat.errors import InputError
 from dimat.experiment.collect import collect
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
-from dimat.io.files import file_sha256, read_json, write_json
+from dimat.io.files import read_json, write_json
 from paper.commands import write_table
 from paper.crate import Agent, crate, named_agent, zipped
 from paper.tables import tables_of
@@ -152,12 +151,13 @@ MUSTS = {
     "instrument": actions_of,
     "If included, parameter definitions MUST be provided as FormalParameter entities and referenced from the "
     "ComputationalWorkflow by input and output": lambda found: (
-        {each["@id"] for each in parameters(found)} == {each["@id"] for each in of_kind(found, "FormalParameter")}
+        {each["@id"] for each in parameters(found)}
+        == {each["@id"] for each in of_kind(found, "FormalParameter")}
     ),
     "FormalParameter: additionalType MUST be there": lambda found: all(
         each["additionalType"] == "File" for each in parameters(found)
     ),
-    "FormalParameter: workExample MUST be a data entity or PropertyValue, which refers back by exampleOfWork": (
+    "FormalParameter: workExample MUST be a data entity or PropertyValue, referring back by exampleOfWork": (
         lambda found: all(
             found[each["workExample"]["@id"]]["exampleOfWork"] == {"@id": each["@id"]}
             for each in parameters(found)
@@ -329,7 +329,7 @@ REFUSED = {
     ),
     "an empty name": (lambda layout: None, ["--agent", " "], "--agent: expected a name"),
     "an iD without a name": (lambda layout: None, ["--orcid", WHO.orcid], "expected a name, too"),
-    "a wrong iD": (lambda layout: None, ["--agent", "A", "--orcid", "0000-0002-1825-0098"], "expected an ORCID"),
+    "a wrong iD": (lambda layout: None, ["--agent", "A", "--orcid", "0000-0002-1825-0098"], "an ORCID iD"),
 }  # fmt: skip
 
 
@@ -371,6 +371,6 @@ def test_the_validator_of_the_profiles_agrees(files, tmp_path):
     options = ["--profile-identifier", "workflow-run-crate", "--requirement-severity", "REQUIRED"]
     command = [VALIDATOR, "-y", "validate", *options, "--no-paging", str(tmp_path / "study.zip")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "Unable to retrieve the JSON-LD context" in ended.stdout:
+    if ended.returncode == 2 and ("URLError" in ended.stdout or "Unable to retrieve" in ended.stdout):
         pytest.skip("the validator finds no JSON-LD contexts: no network, and none in its cache")
     assert ended.returncode == 0, ended.stdout
