@@ -362,9 +362,9 @@ def _action(
         "CreateAction",
         name=f"The study {study.name}",
         description=(
-            f"snakemake --configfile config/{study.name}.yaml: {provenance['runs']} runs on {devices}. It "
-            f"started with the first of these runs and ended with the last, {source}; the starts were "
-            "trained before, figures, tables and verdicts made from the records afterwards."
+            f"{provenance['runs']} runs on {devices}. It started with the first of these runs and ended with "
+            f"the last, {source}; the starts were trained before, figures, tables and verdicts made from the "
+            "records afterwards."
         ),
         startTime=times.began.isoformat(),
         endTime=times.ended.isoformat(),

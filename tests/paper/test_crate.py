@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -274,6 +274,24 @@ def test_times_are_those_that_runs_record(copied):
     )
     assert found["./"]["datePublished"] == action["endTime"]
     assert "agent" not in action and "as run.json says" in action["description"]
+
+
+def test_a_study_from_its_first_step_to_its_crate(small, write_config, dimat, tmp_path):
+    small["training"] |= {"pretrain_epochs": 1, "rounds": 1}
+    config = write_config(small)
+    before = datetime.now(UTC).replace(microsecond=0)
+    for step in ("prepare", "partition", "pretrain", "train", "collect", "crate"):
+        assert dimat(step, config).returncode == 0
+    after = datetime.now(UTC)
+    with zipfile.ZipFile(tmp_path / "results" / "small.crate.zip") as archive:
+        assert archive.testzip() is None
+        found = {each["@id"]: each for each in json.loads(archive.read(METADATA))["@graph"]}
+        assert archive.read("config/study.yaml") == config.read_bytes()
+    (action,) = actions_of(found)
+    assert before <= datetime.fromisoformat(action["startTime"]) <= datetime.fromisoformat(action["endTime"])
+    assert datetime.fromisoformat(action["endTime"]) <= after
+    for sentence, holds in (MUSTS | SHOULDS).items():
+        assert holds(found) or "agent" in sentence, sentence
 
 
 def test_the_same_study_gives_the_same_bytes(finished, files, copied, tmp_path, dimat):

@@ -11,13 +11,17 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as some
-from support.made_up import write_study
+from support.made_up import write_finished, write_study
 
 from dimat.errors import InputError
 from dimat.experiment.collect import collect
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
+from dimat.io.files import write_checked
 from paper import reference
+from paper.commands import write_table
+from paper.figures import figures_of
+from paper.pdf import typeset
 from paper.reference import FILE, joined, published
 from paper.tables import tables_of
 
@@ -139,6 +143,20 @@ def test_an_archived_study_says_jpeg_width_and_seeds(say, tmp_path):
     ours = float(row["ours"].split(" ± ")[0])
     assert shown["merge 8"].startswith(f"{ours:.1f} ±") or abs(float(shown["merge 8"][:4]) - ours) < 0.06
     assert shown["z"] == row["z"] == f"{(ours - 60) / 0.5:+.1f}"
+
+
+def test_the_paper_shows_them(say, tmp_path):
+    say(ROW, ROW | {"agents": "10"})
+    study, layout = write_finished(tmp_path, **STUDY | {"seeds": [0, 1], "training": {"rounds": 1}})
+    for name in figures_of(study):
+        write_checked(layout.figure(name), b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+    for name, table in tables_of(study).items():
+        write_table(layout, name, table)
+    with_them = typeset(study, layout)
+    assert with_them.startswith(b"%PDF")
+    layout.table("reference", "csv").unlink()
+    with pytest.raises(InputError, match=r"reference\.csv: no such file; dimat table --only reference"):
+        typeset(study, layout)
 
 
 def test_the_file_that_is_shipped():
