@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import unquote
 
 from dimat.errors import InputError
@@ -25,6 +25,7 @@ from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import PROJECT, commit
 from dimat.experiment.sources import read_made
 from dimat.io.files import read_bytes, read_checked, read_json, write
+from dimat.io.names import printable
 from paper.figures import figures_of
 from paper.tables import tables_of
 
@@ -94,7 +95,7 @@ def crate(study: Study, layout: Layout, config: Path, agent: Agent | None = None
     found = ROCrate(version="1.1")
     found.metadata.extra_contexts.append(TERMS)
     workflow = _workflow(found, provenance["versions"])
-    inputs = [_configuration(found, workflow, config), *_data(found, provenance["data"])]
+    inputs = [_configuration(found, workflow, study, config), *_data(found, provenance["data"])]
     results = [_output(found, workflow, layout, each) for each in outputs(study, layout)]
     _describe_root(found, study, times)
     action = _action(found, study, provenance, times, agent)
@@ -217,7 +218,9 @@ def _add(found: "ROCrate", id: str, kind: str, **properties: Any) -> "Entity":
     """A new entity that is no file."""
     from rocrate.model.contextentity import ContextEntity
 
-    return found.add(ContextEntity(found, id, properties={"@type": kind, **properties}))
+    entity = ContextEntity(found, id, properties={"@type": kind, **properties})
+    found.add(entity)
+    return entity
 
 
 def _described(path: str, content: bytes, **more: Any) -> dict[str, Any]:
@@ -232,7 +235,8 @@ def _described(path: str, content: bytes, **more: Any) -> dict[str, Any]:
 
 
 def _file(found: "ROCrate", path: str, content: bytes, **more: Any) -> "Entity":
-    return found.add_file(io.BytesIO(content), path, properties=_described(path, content, **more))
+    about = _described(path, content, **more)
+    return cast("Entity", found.add_file(io.BytesIO(content), path, properties=about))
 
 
 def _workflow(found: "ROCrate", versions: Sequence[Mapping[str, Any]]) -> "Entity":
@@ -244,7 +248,8 @@ def _workflow(found: "ROCrate", versions: Sequence[Mapping[str, Any]]) -> "Entit
         "name": "dimat: DIMAT, replicated",
         "version": ", ".join(_distinct(version_of(each) for each in versions)),
     }
-    workflow = found.add_workflow(io.BytesIO(content), path, main=True, lang="snakemake", properties=about)
+    added = found.add_workflow(io.BytesIO(content), path, main=True, lang="snakemake", properties=about)
+    workflow = cast("Entity", added)
     workflow["license"] = {"@id": LICENSE}
     for rules in sorted((folder / "rules").glob("*.smk")):
         said = "Rules that workflow/Snakefile includes"
@@ -287,10 +292,11 @@ def _software(found: "ROCrate", number: int, versions: Mapping[str, Any]) -> "En
     )
 
 
-def _configuration(found: "ROCrate", workflow: "Entity", config: Path) -> "Entity":
-    entity = _file(
-        found, f"config/{config.name}", read_bytes(config), description="The configuration of the study"
-    )
+def _configuration(found: "ROCrate", workflow: "Entity", study: Study, config: Path) -> "Entity":
+    """The file of the configuration, called as the study: its own name may be none that a zip can hold."""
+    path = f"config/{study.name}{'.json' if config.suffix == '.json' else '.yaml'}"
+    said = "The configuration of the study"
+    entity = _file(found, path, read_bytes(config), description=said, alternateName=printable(config.name))
     return _realizing(found, workflow, "input", "configfile", entity)
 
 
@@ -324,9 +330,9 @@ def _output(found: "ROCrate", workflow: "Entity", layout: Layout, output: Output
 
 def _realizing(found: "ROCrate", workflow: "Entity", way: str, name: str, entity: "Entity") -> "Entity":
     """The file, as what fills the slot ``name`` among the inputs or outputs of the workflow."""
-    slot = found.add_formal_parameter(
-        name, "File", f"#{way}-{name}", str(entity["description"]), valueRequired=way == "input"
-    )
+    id, text = f"#{way}-{name}", str(entity["description"])
+    added = found.add_formal_parameter(name, "File", id, text, valueRequired=way == "input")
+    slot = cast("Entity", added)
     slot["workExample"], entity["exampleOfWork"] = entity, slot
     workflow.append_to(way, slot)
     return entity

@@ -118,7 +118,7 @@ def any_of(study: Study, rows: Iterable[Published]) -> bool:
 
 def measured(row: Published, rounds: "DataFrame") -> "Series":
     """The same quantity of runs, from the metric by run and round; what a run does not have is left out."""
-    merges = rounds.loc[:, [round for round in rounds if round > 0]]
+    merges = rounds.drop(columns=0, errors="ignore")  # before the first
     if row.quantity == "final":
         found = merges.ffill(axis="columns").iloc[:, -1]
     elif row.quantity == "peak":

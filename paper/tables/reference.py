@@ -51,8 +51,8 @@ class ReferenceTable(PaperTable):
             label, run = labels.loc[ids[0]], self.study.runs[ids[0]]
             values = measured(row, rounds.loc[list(ids)])
             line |= {name: str(label[name]) or row_said(row, name) for name in SETTING}
-            line |= {"method": label.rival, "metric": with_unit(run.task.metric)}
-            differing = row.differing(run, len(ids), runs.loc[ids[0], "found.data"])
+            line |= {"method": str(label["rival"]), "metric": with_unit(run.task.metric)}
+            differing = row.differing(run, len(ids), str(runs.loc[ids[0], "found.data"]))
             if values.empty:
                 differing.append(f"{run.training.rounds} merges")
             else:

@@ -231,7 +231,8 @@ def test_every_file_is_said_with_its_size_and_hash(finished, files, entities):
         if path != METADATA:
             assert said[path]["sha256"] == hashlib.sha256(content).hexdigest()
             assert said[path]["contentSize"] == str(len(content))
-    assert files[f"config/{config.name}"] == config.read_bytes()
+    assert files["config/gpu-10.yaml"] == config.read_bytes()
+    assert said["config/gpu-10.yaml"]["alternateName"] == "study.yaml"
     assert files["records.csv"] == layout.records.read_bytes()
     assert sum(path.startswith("runs/") for path in files) == len(study.runs)
     assert {"tables/progress.csv", "tables/progress.tex", "tables/difference.csv"} <= files.keys()
@@ -286,7 +287,7 @@ def test_a_study_from_its_first_step_to_its_crate(small, write_config, dimat, tm
     with zipfile.ZipFile(tmp_path / "results" / "small.crate.zip") as archive:
         assert archive.testzip() is None
         found = {each["@id"]: each for each in json.loads(archive.read(METADATA))["@graph"]}
-        assert archive.read("config/study.yaml") == config.read_bytes()
+        assert archive.read("config/small.yaml") == config.read_bytes()
     (action,) = actions_of(found)
     assert before <= datetime.fromisoformat(action["startTime"]) <= datetime.fromisoformat(action["endTime"])
     assert datetime.fromisoformat(action["endTime"]) <= after
@@ -309,6 +310,18 @@ def test_the_same_study_gives_the_same_bytes(finished, files, copied, tmp_path, 
     assert in_folder == files
     assert (tmp_path / "one.zip").read_bytes() == zipped(files)
     assert dimat("crate", copied[2]).returncode == 0 and (tmp_path / "results" / "gpu-10.crate.zip").exists()
+
+
+def test_any_name_of_a_configuration_will_do(finished, files):
+    study, layout, config = finished
+    for name in (b"a b%20#?.yaml", "\u00e9.yaml".encode(), b"\xff.yaml"):
+        other = config.with_name(os.fsdecode(name))
+        shutil.copy2(config, other)
+        found = crate(study, layout, other, WHO)
+        assert {path: found[path] for path in found if path != METADATA} == {
+            path: files[path] for path in files if path != METADATA
+        }
+        assert zipped(found)
 
 
 def remove(pattern):
