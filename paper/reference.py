@@ -55,9 +55,8 @@ class Published:
     keys: Mapping[str, str]
     """Its setting: parameters as in `Run.parameters`, those that it says."""
 
-    def of(self, run: Run) -> bool:
-        """Whether a run is in a cell of this number."""
-        ours = run.parameters()
+    def of(self, ours: Mapping[str, str]) -> bool:
+        """Whether a run of these parameters is in a cell of this number."""
         same = {key: value for key, value in self.keys.items() if key in SETTING or _part(key) in ALIKE}
         return all(ours.get(key, value) == value for key, value in same.items())
 
@@ -103,9 +102,10 @@ def joined(study: Study, rows: Iterable[Published]) -> list[Joined]:
     cells: dict[str, list[str]] = {}
     for id, run in study.runs.items():
         cells.setdefault(like(run, seed=0).id, []).append(id)
+    parameters = {cell: study.runs[ids[0]].parameters() for cell, ids in cells.items()}
     found = []
     for row in rows:
-        own = [tuple(ids) for ids in cells.values() if row.of(study.runs[ids[0]])]
+        own = [tuple(ids) for cell, ids in cells.items() if row.of(parameters[cell])]
         found += [Joined(row, ids) for ids in own or [()]]
     return found
 
@@ -113,7 +113,7 @@ def joined(study: Study, rows: Iterable[Published]) -> list[Joined]:
 def any_of(study: Study, rows: Iterable[Published]) -> bool:
     """Whether a study has a cell of any row."""
     rows = tuple(rows)
-    return any(row.of(run) for run in study.runs.values() for row in rows)
+    return any(row.of(ours) for ours in (run.parameters() for run in study.runs.values()) for row in rows)
 
 
 def measured(row: Published, rounds: "DataFrame") -> "Series":
@@ -175,7 +175,9 @@ def _parsed(text: str, name: str) -> tuple[Published, ...]:
     if not rows:
         raise InputError(f"{name}: nothing in it; expected columns {', '.join(COLUMNS + SETTING)}")
     (_, header), *rows = rows
-    _check_columns(name, header)
+    _check_columns(
+        name, header, {column for _, row in rows for column, text in zip(header, row, strict=False) if text}
+    )
     found: dict[tuple[Any, ...], int] = {}
     numbers = []
     for line, row in rows:
@@ -194,9 +196,11 @@ def _parsed(text: str, name: str) -> tuple[Published, ...]:
     return tuple(numbers)
 
 
-def _check_columns(name: str, header: list[str]) -> None:
+def _check_columns(name: str, header: list[str], used: set[str]) -> None:
+    """`InputError` names a column; keys that are ``used`` are checked with the rows that use them."""
     for place, column in enumerate(header):
-        if column not in COLUMNS and column not in _known_keys():
+        known = _part(column) in Experiment.model_fields and (column in used or column in _known_keys())
+        if column not in COLUMNS and not known:
             raise InputError(
                 f"{name}: line 1: {column!r} is an unknown column; expected {', '.join(COLUMNS)} or a key of "
                 f"the configuration such as {', '.join(SETTING)}"
@@ -282,7 +286,7 @@ def _part(key: str) -> str:
 
 @cache
 def _known_keys() -> frozenset[str]:
-    """All keys of the grid with dots, whatever names they belong to."""
+    """All keys of the grid with dots, whatever names they belong to; the schema takes a second to make."""
     schema = Experiment.model_json_schema()
 
     def below(path: str, field: Any, seen: tuple[str, ...]) -> Iterator[str]:

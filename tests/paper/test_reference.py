@@ -171,7 +171,10 @@ def test_the_file_that_is_shipped():
 
 
 REFUSED = {
-    "an unknown column": (ROW | {"data.nam": "x"}, "line 1: 'data.nam' is an unknown column"),
+    "an unknown column": (ROW | {"colour": "red"}, "line 1: 'colour' is an unknown column"),
+    "an unknown key": (ROW | {"data.nam": "x"}, "line 2: data.cifar100: 'nam' is an unknown key"),
+    "an unknown key without values": (ROW | {"data.nam": ""}, "line 1: 'data.nam' is an unknown column"),
+    "an unknown part of a key": (ROW | {"model.width.a": "1"}, "line 2: model.resnet20.width"),
     "an unknown column without values": (ROW | {"colour": ""}, "line 1: 'colour' is an unknown column"),
     "an unknown data set": (ROW | {"data.name": "cifar1000"}, "line 2: data: 'cifar1000' is no known name"),
     "an unknown method": (ROW | {"method.name": "dimta"}, "line 2: method: 'dimta' is no known name"),
