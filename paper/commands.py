@@ -35,6 +35,14 @@ DeviceName = Annotated[
         "--device", help="A name in the table of throughputs, or cpu or cuda. Default: this machine's."
     ),
 ]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        help="A zip or, without that ending, a folder; neither may be there yet.", show_default=False
+    ),
+]
+AgentName = Annotated[str | None, typer.Option("--agent", help="Who carried the study out: a person's name.")]
+Orcid = Annotated[str | None, typer.Option(help="The person's ORCID iD, such as 0000-0002-1825-0097.")]
 Shown = TypeVar("Shown")
 
 
@@ -141,3 +149,24 @@ def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     made_from = [*parts, layout.provenance]
     files.write_checked(layout.pdf, typeset(study, layout), made_from, made_by(*PACKAGES))
     logging.info("%s written", layout.pdf)
+
+
+@commands.command()
+def crate(
+    config: Config,
+    output: Output = None,
+    agent: AgentName = None,
+    orcid: Orcid = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Pack a finished study as a Workflow Run RO-Crate: results/NAME.crate.zip, or --output.
+
+    In it are the workflow, the configuration, everything made but images and networks, and what made what, in
+    ro-crate-metadata.json for machines.
+    """
+    from paper.crate import crate, named_agent, write_crate
+
+    study, layout = open_study(config, results)
+    output = output or layout.root.with_name(f"{study.name}.crate.zip")
+    write_crate(output, lambda: crate(study, layout, config, named_agent(agent, orcid)))
+    logging.info("%s written", output)

@@ -6,6 +6,7 @@ import platform
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def with_machine(made_on: list[dict[str, Any]], first: int, device: torch.device
     if made_on and {**made_on[-1], "first": 0} == {**now, "first": 0}:
         return made_on
     return [*made_on, {"first": first, **now}]
+
+
+def now() -> str:
+    """The date and time of the clock, in UTC and whole seconds, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def device_name(device: torch.device) -> str:

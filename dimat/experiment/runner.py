@@ -36,7 +36,7 @@ from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
 from dimat.experiment.measure import measure, summary
 from dimat.experiment.measures import due
-from dimat.experiment.provenance import peak_memory, with_machine
+from dimat.experiment.provenance import now, peak_memory, with_machine
 from dimat.experiment.records import Measurement, final_value, first_difference, records_csv
 from dimat.experiment.runs import Partitioned, Prepared, Pretrained, Run, Tuned
 from dimat.experiment.sources import check_sources, read_made, sources_of
@@ -176,13 +176,14 @@ class Runner:
 
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
-        began = time.perf_counter()
+        began, began_at = time.perf_counter(), now()
         path = self.layout.run(run.id)
         replaces = path.exists()
         checkpoint = self._checkpoint(run)
         keeps = run.training.optimizer_state == "kept"
         method, agents, communicator, progress = self._open(run, checkpoint)
         done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"]
+        began_at = progress.get("began", began_at)
         made_on = with_machine(progress["made_on"], done + 1, agents.device)
         measurements: list[Measurement] = progress["measurements"]
         if done:
@@ -211,6 +212,7 @@ class Runner:
                     "rounds": round,
                     "seconds": seconds + time.perf_counter() - began,
                     "resumed": resumed,
+                    "began": began_at,
                     "made_on": made_on,
                     "measurements": [astuple(row) for row in measurements],
                     "communication": communicator.progress(),
@@ -232,6 +234,8 @@ class Runner:
                 "made_from": checkpoint.made_from,
                 "made_on": made_on,
                 "records": hashlib.sha256(records).hexdigest(),
+                "began": began_at,
+                "ended": now(),
                 "seconds": seconds + time.perf_counter() - began,
                 "resumed": resumed,
                 "peak_memory_bytes": peak_memory(agents.device),

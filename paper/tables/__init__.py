@@ -8,6 +8,7 @@ from paper.tables.claims import ClaimsTable
 from paper.tables.comparison import ComparisonTable
 from paper.tables.difference import DifferenceTable
 from paper.tables.progress import ProgressTable
+from paper.tables.reference import ReferenceTable
 from paper.tables.schedules import SchedulesTable
 
 known_tables: tuple[type[PaperTable], ...] = (
@@ -16,6 +17,7 @@ known_tables: tuple[type[PaperTable], ...] = (
     SchedulesTable,
     ComparisonTable,
     AdvantageTable,
+    ReferenceTable,
     AuditTable,
     ClaimsTable,
 )

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from paper.comparisons import comparisons, distinct
+from paper.reference import said_beside
 from paper.shown import PaperTable
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ComparisonTable(PaperTable):
             "communication. Area: mean over all rounds from the first merge on. Final: after the last "
             "merge. Means over agents, then mean and sample standard deviation over seeds. Rate: learning "
             "rate, tuned or given. Costs are means over agents and seeds: gradient steps, MiB and messages "
-            "sent."
+            "sent." + said_beside(self.study)
         )
 
     @override
@@ -38,13 +39,17 @@ class ComparisonTable(PaperTable):
         from paper.intervals import spread
         from paper.lines import lines
         from paper.measured import SUMMARIES, by_round, costs, read_shown, summaries
+        from paper.reference import beside, only
 
         compared = [each for each in comparisons(self.study) if each.has_others]
         runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
         paid = costs(records, self.study.links).groupby("run").last()
-        values = summaries(by_round(runs, records)).join(paid)
+        rounds = by_round(runs, records)
+        known = beside(self.study, rounds)
+        values = summaries(rounds).join(known).join(paid)
         values["rate"] = runs["found.learning_rate"].astype(float)
-        texts = dict.fromkeys(SUMMARIES, spread) | {"rate": each_value} | dict.fromkeys(paid.columns, mean)
+        texts = dict.fromkeys(SUMMARIES, spread) | dict.fromkeys(known.columns, only)
+        texts |= {"rate": each_value} | dict.fromkeys(paid.columns, mean)
         return lines(labelled(runs), values, compared, texts)
 
 

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from paper.comparisons import comparisons, distinct
+from paper.reference import said_beside
 from paper.shown import PaperTable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class ProgressTable(PaperTable):
     def caption(self) -> str:
         return (
             "The primary metric after so many merges (0: before the first), mean over agents, then mean and "
-            "sample standard deviation over seeds."
+            "sample standard deviation over seeds." + said_beside(self.study)
         )
 
     @override
@@ -34,8 +35,11 @@ class ProgressTable(PaperTable):
         from paper.intervals import spread
         from paper.lines import lines
         from paper.measured import by_merge, by_round, read_shown
+        from paper.reference import beside, only
 
         compared = comparisons(self.study)
         runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
-        values = by_merge(by_round(runs, records))
-        return lines(labelled(runs), values, compared, dict.fromkeys(values.columns, spread))
+        rounds = by_round(runs, records)
+        values, known = by_merge(rounds), beside(self.study, rounds)
+        texts = dict.fromkeys(values.columns, spread) | dict.fromkeys(known.columns, only)
+        return lines(labelled(runs), values.join(known), compared, texts)

@@ -25,8 +25,8 @@ STUDY = SMALL | {
 }
 TRAINING = ("prepare", "partition", "pretrain", "tune", "train", "collect")
 STEPS = (*TRAINING, "holonomy", "judge", "figure", "table", "pdf")
-DIFFERENT_EVERY_TIME = ("seconds", "resumed", "peak_memory_bytes", "sha256", "made_on")
-"""Keys of provenance that say what a run cost."""
+DIFFERENT_EVERY_TIME = ("seconds", "resumed", "peak_memory_bytes", "sha256", "made_on", "began", "ended")
+"""Keys of provenance that say when a run was carried out, and what it cost."""
 
 
 def write_audit(layout: Layout) -> None:
