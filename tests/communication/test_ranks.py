@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -110,7 +109,6 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
     ]
     inside = write_config(methods, "inside.yaml")
     make_start(dimat, inside)
-    shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
     assert dimat("train", inside).returncode == 0
     apart = write_config(methods | {"name": "apart", "communication": "ranks"}, "apart.yaml")
     process = launch(apart)
@@ -136,7 +134,6 @@ def test_a_lost_rank_ends_the_job_is_named_and_the_job_resumes(
     long = STUDY | {"method": "dpsgd", "training": STUDY["training"] | {"rounds": 20}}
     inside = write_config(long, "inside.yaml")
     make_start(dimat, inside)
-    shutil.copytree(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
     assert dimat("train", inside).returncode == 0
 
     communication = {"name": "ranks", "timeout": 5}

@@ -101,6 +101,20 @@ def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, long, state,
     assert_nothing_left_over(runner.layout)
 
 
+def assert_resumed(runner, interrupted):
+    """Interrupted in one of its rounds, the only run of the study ends as if undisturbed."""
+    runner.pretrain(only_start(runner))
+    run = only_run(runner)
+    runner.train(run)
+    path = runner.layout.run(run.id)
+    undisturbed = path.read_bytes()
+    for messages in (1, 3, 5):  # in the first round, the second, the third
+        path.unlink()
+        assert interrupted(lambda: runner.train(run), messages)
+        runner.train(run)
+        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+
+
 @pytest.mark.parametrize(
     "method",
     [
@@ -121,32 +135,14 @@ def test_a_run_resumed_at_every_round(tmp_path, small, interrupted, long, state,
 def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):
     graph = {"name": "ring", "link_failures": 0.3}  # the clock of communications goes on, too
     runner = open_runner(small | {"method": method, "graph": graph}, tmp_path)
-    runner.pretrain(only_start(runner))
-    run = only_run(runner)
-    runner.train(run)
-    path = runner.layout.run(run.id)
-    undisturbed = path.read_bytes()
-    for messages in (1, 3, 5):  # in the first round, the second, the third
-        path.unlink()
-        assert interrupted(lambda: runner.train(run), messages)
-        runner.train(run)
-        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+    assert_resumed(runner, interrupted)
 
 
 @pytest.mark.parametrize("method", ["dimat", "cdsgd"])
 def test_what_a_study_asks_for_is_resumed(tmp_path, small, interrupted, method):
     small |= {"measures": ["training_loss", "parts", "mean_model"], "calibration": {"limit": 40}}
     runner = open_runner(small | {"method": method}, tmp_path)
-    runner.pretrain(only_start(runner))
-    run = only_run(runner)
-    runner.train(run)
-    path = runner.layout.run(run.id)
-    undisturbed = path.read_bytes()
-    for messages in (1, 3, 5):  # in the first round, the second, the third
-        path.unlink()
-        assert interrupted(lambda: runner.train(run), messages)
-        runner.train(run)
-        assert path.read_bytes() == undisturbed, f"interrupted after {messages} messages"
+    assert_resumed(runner, interrupted)
 
 
 def test_a_run_interrupted_in_every_round(tmp_path, small, interrupted):
