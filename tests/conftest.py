@@ -63,7 +63,7 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server(compiled, tmp_path_factory):
-    """Commands that tests start are forked, as in a study: to start each would be half of all time."""
+    """Commands that tests start are forked, as in a study: each would take seconds for its imports."""
     if sys.platform != "linux":
         yield
         return

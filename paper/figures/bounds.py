@@ -29,6 +29,7 @@ class BoundsFigure(AuditFigure):
     @override
     def draw(self, layout: Layout) -> "Figure":
         from paper.looks import point_looks
+        from paper.panels import plain_numbers
         from paper.style import WIDTH, pyplot
 
         rows = judged(layout)
@@ -49,5 +50,7 @@ class BoundsFigure(AuditFigure):
             panel.annotate("measured = bound", (ends[0], ends[0]), (4, -2), **text)
             panel.set(xscale="log", yscale="log", ylabel="bound", xlabel=f"measured mean of {quantity}")
             panel.set_title(f"{claim}, {len(of_claim)} settings")
+            for axis in (panel.xaxis, panel.yaxis):
+                plain_numbers(axis)
         panels[0].legend(fontsize=8)
         return figure
