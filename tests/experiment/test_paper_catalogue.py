@@ -1,4 +1,4 @@
-"""The studies of config/paper and config/paper-small: each is what its entry says, and can be shown."""
+"""The studies of config/paper and its twins: each is what its entry says, and can be shown."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,8 @@ from paper.tables import tables_of
 from theory.gap.first_merges import first_merges
 
 CONFIG = Path(__file__).parents[2] / "config"
-FILES = [*study_files(CONFIG / "paper"), *study_files(CONFIG / "paper-small")]
+FOLDERS = ("paper", "paper-small", "paper-digits")
+FILES = [file for name in FOLDERS for file in study_files(CONFIG / name)]
 SIX = {"dimat", "wm", "wa", "cdsgd", "sgp", "cga"}
 
 
@@ -48,7 +49,8 @@ def test_no_cell_of_it_joins_different_experiments(read):
         runs = pandas.DataFrame(rows).fillna("").set_index("run")
         labels = labelled(runs.assign(seed=runs["seed"].astype(int)))
         setting = [name for name in labels.columns if name not in ("seed", "method")]
-        assert labels.groupby(setting)["seed"].count().eq(labels["seed"].nunique()).all()
+        assert not labels.duplicated([*setting, "seed"]).any()
+        assert (labels.groupby(setting)["seed"].max() + 1).eq(labels.groupby(setting)["seed"].count()).all()
 
 
 def test_what_is_compared_fairly_has_as_many_trials(read):
@@ -101,11 +103,12 @@ def test_figures_have_their_axes_for_both_sides(name, axis, values):
             assert {axis(run) for run in runs} == values
 
 
-def test_the_small_catalogue_is_the_large_one_without_tiny_imagenet():
-    large, small = (
-        {file.name for file in FILES if file.parent.name == name} for name in ("paper", "paper-small")
-    )
-    assert large - small == {"T3.yaml"} and small < large
+def test_twins_have_every_entry_that_their_images_allow():
+    paper, small, digits = (
+        {file.stem for file in FILES if file.parent.name == name} for name in FOLDERS
+    )  # a twin's Figure 3 may have a file of its own
+    assert paper - small == {"T3"} and small - paper <= {"F3"}
+    assert paper - digits == {"T3"} and digits < paper
 
 
 def test_the_list_of_entries_names_every_file():

@@ -73,7 +73,7 @@ def test_the_twin_gives_its_paper(path, long, tmp_path):
     assert pipeline.planned() == {}
 
 
-@pytest.mark.parametrize("name", ["paper-small", "paper"])
+@pytest.mark.parametrize("name", ["paper-digits", "paper-small", "paper"])
 def test_the_catalogues_that_are_shipped_plan(name, long):
     """Every study of a catalogue in one plan, up to its paper."""
     if not long:
