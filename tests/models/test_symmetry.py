@@ -20,6 +20,7 @@ ARCHITECTURES = {
         (1, 16, 16),
         37,
     ),
+    "resnet50, narrow": lambda: (ResNet50(width=0.25).build(3, 10), (3, 32, 32), 37),
     "resnet18": lambda: (zoo.resnet18(), (3, 64, 64), 12),
     "resnet18, group norm": lambda: (zoo.resnet18(norm_layer=lambda c: nn.GroupNorm(8, c)), (3, 64, 64), 96),
     "resnet18, layer-like norm": lambda: (
@@ -140,6 +141,15 @@ def test_shuffled_channels_are_refused_by_name():
 def test_published_numbers_of_parameters(model, parameters):
     for classes, count in parameters.items():
         assert sum(parameter.numel() for parameter in model.build(3, classes).parameters()) == count
+
+
+def test_a_wide_resnet50_is_that_of_its_authors():
+    """torchvision's Wide ResNet-50-2: twice the channels inside blocks."""
+    shapes = [
+        [tuple(each.shape) for each in network.parameters()]
+        for network in (ResNet50(width=2).build(3, 1000), zoo.wide_resnet50_2())
+    ]
+    assert shapes[0] == shapes[1]
 
 
 def test_networks_of_double_precision_are_traced():
