@@ -7,8 +7,8 @@
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make docs        docs/results.md and the README's figure from the default study's results
 # make lint        set up, then check style, types and workflow
-# make clean       remove the results of the default study, but for what it shares with others
-# make clean-all   remove all results
+# make clean       remove records, figures, tables and paper of the default study; its runs, in results/shared, stay
+# make clean-all   remove all results, runs among them
 
 PYTHON ?= python3
 VENV ?= .venv

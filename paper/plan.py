@@ -159,15 +159,16 @@ def planned_together(studies: Iterable[Study], results: Path, name: str | None) 
     """The plan of several studies as text: a line for each, and for all; what they share is counted once."""
     plans = [StudyPlan(study, Layout(results / study.name), device_for(study, name)) for study in studies]
     rows = [(len(plan.study.runs), plan.line(plan.study.name, plan.expected)) for plan in plans]
-    # A run is of its study, even where another has the same.
+    # What several have, the first makes.
     jobs = {
-        (plan.study.name if id in plan.study.runs else "", id): (expected.seconds / 3600, id in plan.there)
-        for plan in plans
+        id: (expected.seconds / 3600, id in plan.there)
+        for plan in reversed(plans)
         for id, expected in plan.expected.items()
     }
     there = sum(there for _, there in jobs.values())
     hours = [sum(each for each, _ in jobs.values()), sum(each for each, there in jobs.values() if not there)]
-    rows.append((sum(runs for runs, _ in rows), Line(TOGETHER, len(jobs), there, *hours)))
+    runs = {id for plan in plans for id in plan.study.runs}
+    rows.append((len(runs), Line(TOGETHER, len(jobs), there, *hours)))
     width = max(len(line.what) for _, line in rows) + 2
     out = [f"  {'':{width}}{'runs':>7}{'jobs':>7}{'there':>7}{'hours':>10}{'left':>10}"]
     out += [

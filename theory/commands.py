@@ -8,6 +8,7 @@ import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study, real, whole
 from dimat.errors import InputError
+from dimat.experiment.layout import SHARED, Layout
 from dimat.experiment.provenance import made_by
 from dimat.experiment.runs import Pretrained
 from dimat.io import files
@@ -20,7 +21,6 @@ PACKAGES = ("dimat", "theory")
 
 @commands.command()
 def audit(
-    config: Config,
     results: Results = DEFAULT_RESULTS,
     full: Annotated[
         bool, typer.Option("--full", help="Every graph, problem and schedule: half an hour of one core.")
@@ -29,17 +29,17 @@ def audit(
 ) -> None:
     """Compare measured numbers with derived bounds; corrupted controls must be rejected.
 
-    Writes audit.csv (or audit-full.csv) into the study's folder of results, one row for each comparison and
-    control: what was measured, its 95 % interval over seeds, the bound and the verdict. A check holds if its
-    interval lies below the bound. If a derivation step does not follow or a control is not rejected, nothing
-    is written.
+    Writes shared/audit.csv (or audit-full.csv), which is that of all studies: a row for each comparison and
+    control, with what was measured, its 95 % interval over seeds, the bound and the verdict. A check holds if
+    its interval lies below the bound. If a derivation step does not follow or a control is not rejected,
+    nothing is written.
     """
     from theory.bounds import compared
     from theory.claims.audit import audited
     from theory.report import as_table, audit_csv, summary
 
     one_thread()
-    _, layout = open_study(config, results)
+    layout = Layout(results / SHARED)
     rows = audited(compared.full() if full else compared.quick(), processes)
     path = layout.audit_full if full else layout.audit
     files.write_checked(path, audit_csv(rows).encode(), made_by=made_by(*PACKAGES))

@@ -29,8 +29,8 @@ app = typer.Typer(
     help=(
         "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
         "The steps are: prepare, partition, pretrain, tune, train, collect; audit, holonomy and judge; then "
-        "figure, table and pdf. Each takes a configuration and carries out its step for everything in it "
-        "that is not done yet, or for the one id given with --only."
+        "figure, table and pdf. Each but audit, which is that of all studies, takes a configuration and "
+        "carries out its step for everything in it that is not done yet, or for the one id given with --only."
     ),
     add_completion=False,
     pretty_exceptions_enable=False,

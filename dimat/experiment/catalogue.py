@@ -8,7 +8,7 @@ from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.reading import read_study
 
-SharedKind = Literal["prepared", "partitioned", "pretrained", "tuned"]
+SharedKind = Literal["prepared", "partitioned", "pretrained", "tuned", "runs"]
 """What studies share, as the attributes of `Study` that list it."""
 
 
@@ -77,6 +77,9 @@ class Catalogue:
     def holder(self, kind: SharedKind, id: str) -> Study:
         """The first study that has something; the same whatever else was asked for before.
 
+        It alone decides how that is made: on which device, with how many threads, in one program or in ranks,
+        and what is kept. None of this is in an id: what is there, checkpoints too, another study takes as it
+        is, and a file says what made it.
         Jobs of a cluster ask by themselves, and must find what the pipeline found. KeyError if none has it.
         """
         if (kind, id) not in self._holders:

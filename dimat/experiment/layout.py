@@ -1,7 +1,7 @@
 """Where everything lies below the folder of results: what is a study's own, and what studies share.
 
-What is named by its content alone (data, partitions, starts, choices of learning rates and their trials) lies
-in ``shared``, so that two studies that need the same make it once.
+What is named by its content alone (data, partitions, starts, choices of learning rates, runs) lies in
+``shared``, with the audit of bounds, which is that of all studies: two that need the same make it once.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pathlib import Path
 SHARED = "shared"
 RESERVED = (SHARED, "downloads", "gpus")
 """Folders of results that are no study's."""
-SHARED_STEPS = ("prepare", "partition", "pretrain", "tune")
+SHARED_STEPS = ("prepare", "partition", "pretrain", "tune", "train", "audit")
 """Steps that make what studies share."""
 
 
@@ -27,7 +27,7 @@ class Layout:
 
     @property
     def shared(self) -> "Layout":
-        """What studies share; the trials of choices are its runs, and the checkpoints of starts are there."""
+        """What studies share."""
         return Layout(self.results / SHARED)
 
     @property
@@ -63,12 +63,12 @@ class Layout:
     @property
     def audit(self) -> Path:
         """Measured numbers against derived bounds."""
-        return self.root / "audit.csv"
+        return self.shared.root / "audit.csv"
 
     @property
     def audit_full(self) -> Path:
         """The same over the large grid."""
-        return self.root / "audit-full.csv"
+        return self.shared.root / "audit-full.csv"
 
     def holonomy(self, id: str) -> Path:
         """What was measured of the first merges from one start."""
@@ -106,20 +106,20 @@ class Layout:
         return self.shared.root / "choices" / f"{id}.json"
 
     def run(self, id: str) -> Path:
-        """The records of one run."""
-        return self.root / "runs" / id / "records.csv"
+        """The records of one run, or of a trial of a choice."""
+        return self.shared.root / "runs" / id / "records.csv"
 
     def run_provenance(self, id: str) -> Path:
         """What made the records of one run."""
-        return self.root / "runs" / id / "run.json"
+        return self.shared.root / "runs" / id / "run.json"
 
     def last_round(self, id: str) -> Path:
         """The state of a run before its last round, where it is kept."""
-        return self.root / "runs" / id / "last_round.safetensors"
+        return self.shared.root / "runs" / id / "last_round.safetensors"
 
     def checkpoint(self, id: str) -> Path:
-        """The state of an unfinished run."""
-        return self.root / "checkpoints" / f"{id}.safetensors"
+        """The state of an unfinished start or run."""
+        return self.shared.root / "checkpoints" / f"{id}.safetensors"
 
     def figure(self, name: str, ending: str = "svg") -> Path:
         """A figure as svg, pdf or png, or its caption as txt."""

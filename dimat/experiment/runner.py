@@ -47,6 +47,7 @@ from dimat.io.files import (
     read_checked,
     read_json,
     read_tensors,
+    remove,
     tensors_sha256,
     write_checked,
     write_json,
@@ -143,9 +144,9 @@ class Runner:
         values: dict[float, float | None] = {}
         records: dict[float, str | None] = {}
         metric = tuned.task.metric
-        trials = replace(self._in_one_program(keep_checkpoints=False), layout=self.layout.shared)
+        trials = self._in_one_program(keep_checkpoints=False)
         for factor, trial in tuned.trials().items():
-            path = trials.layout.run(trial.id)
+            path = self.layout.run(trial.id)
             try:
                 if not path.exists():
                     if asked_to_leave():
@@ -168,7 +169,7 @@ class Runner:
         choice = read_json(path)
         if choice.get("id") != tuned.id:
             raise InputError(f"{path}: holds another choice, {choice.get('id')}; delete it and run again")
-        trials = [self.layout.shared.run(trial.id) for trial in tuned.trials().values()]
+        trials = [self.layout.run(trial.id) for trial in tuned.trials().values()]
         for tried, records in zip(choice["trials"], trials, strict=True):
             found = {"trial": file_sha256(records)} if tried["records"] and records.exists() else {}
             check_sources(path, {"trial": tried["records"]}, found)
@@ -240,7 +241,8 @@ class Runner:
                 "resumed": resumed,
                 "peak_memory_bytes": peak_memory(agents.device),
             }
-            if replaces or not path.exists():  # a trial may have been made meanwhile, for another study
+            if replaces or not path.exists():  # another study may have made it meanwhile
+                remove(self.layout.last_round(run.id))  # of the run that this one replaces
                 write_json(self.layout.run_provenance(run.id), made)
                 write_checked(path, records)
             self.settle(run)
@@ -408,8 +410,7 @@ class Runner:
 
     def _checkpoint(self, experiment: Pretrained, path: Path | None = None) -> Checkpoint:
         described = experiment.model_dump(mode="json")
-        layout = self.layout if isinstance(experiment, Run) else self.layout.shared
-        path = path or layout.checkpoint(experiment.id)
+        path = path or self.layout.checkpoint(experiment.id)
         made_from = sources_of(experiment, self.layout)
         return Checkpoint(path, described, made_from, self.study.checkpoint_seconds)
 

@@ -165,8 +165,7 @@ def sweep(study: Study, layout: Layout) -> None:
             logging.error("%s: not begun, as %s is not there", name, cause)
             continue
         begin(job, pace, left)
-        unfinished = [each.checkpoint(job.item.id) for each in (layout, layout.shared)]
-        began, resumed = time.monotonic(), any(path.exists() for path in unfinished)
+        began, resumed = time.monotonic(), layout.checkpoint(job.item.id).exists()
         try:
             with logged_to(layout.log(job.step, job.item.id)):
                 job.carry_out(job.item)

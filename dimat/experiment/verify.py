@@ -55,12 +55,10 @@ def verify_study(runner: Runner) -> Iterator[Finding]:
     for run in study.runs.values():
         yield from verify_run(runner, run)
     yield from _collected(runner)
-    trials = [
-        layout.shared.run(trial.id) for tuned in study.tuned.values() for trial in tuned.trials().values()
-    ]
-    chained = {path.with_suffix("") for path in layout.root.rglob("*.sha256")}
-    chained |= {path for path in trials if path.exists()}  # of what is shared, what this study uses
-    for path in sorted(chained - {layout.run(id) for id in study.runs} - {layout.runs, layout.records}):
+    trials = [layout.run(trial.id) for tuned in study.tuned.values() for trial in tuned.trials().values()]
+    used = (path for path in (*trials, layout.audit, layout.audit_full) if path.exists())
+    chained = {*used, *(path.with_suffix("") for path in layout.root.rglob("*.sha256"))}
+    for path in sorted(chained - {layout.runs, layout.records}):
         yield from _checked(path, lambda each=path: _link(each))
 
 
@@ -124,7 +122,7 @@ def _choice(runner: Runner, tuned: Tuned) -> str:
     metric = tuned.task.metric
     values = {each["factor"]: each["value"] for each in read_json(path)["trials"]}
     for tried, trial in tuned.trials().items():
-        records = runner.layout.shared.run(trial.id)
+        records = runner.layout.run(trial.id)
         if records.exists() and final_value(records, trial.training.rounds, metric.name) != values.get(tried):
             raise InputError(f"factor {tried:g} has another value in {records}; delete it and run again")
     if factor != best(values, metric):

@@ -134,7 +134,7 @@ def test_a_step_before_its_turn_names_the_missing_file(
 ):
     done = dimat(command, write_config(small))
     assert_mistake(done, f"{missing}/digits-", "no such file")
-    assert not (tmp_path / "results" / "small" / "runs").exists()
+    assert not (tmp_path / "results" / "shared" / "runs").exists()
 
 
 def test_collecting_before_training_names_the_missing_file(dimat, small, write_config):
@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
     job = start if step == "pretrain" else run
     if step == "pretrain":
         runner.layout.pretrained(start.id).unlink()
-    path = (runner.layout.shared if step == "pretrain" else runner.layout).checkpoint(job.id)
+    path = runner.layout.checkpoint(job.id)
     Checkpoint(path, job.model_dump(mode="json"), {}, 0).save(
         {"0/network/x": torch.zeros(1000)}, {"epochs": 1, "rounds": 1}
     )
@@ -213,7 +213,7 @@ def test_a_damaged_checkpoint(dimat, made, small, write_config, step, how):
 def test_the_checkpoint_of_another_experiment(dimat, made, small, write_config, step):
     runner, start, run = made
     job, other = (start, run) if step == "pretrain" else (run, start)
-    path = (runner.layout.shared if step == "pretrain" else runner.layout).checkpoint(job.id)
+    path = runner.layout.checkpoint(job.id)
     Checkpoint(path, other.model_dump(mode="json"), {}, 0).save({}, {"epochs": 1, "rounds": 1})
     if step == "pretrain":
         runner.layout.pretrained(start.id).unlink()
@@ -275,7 +275,7 @@ def test_training_that_diverges_in_its_last_step(dimat, small, write_config, tmp
         if done.returncode:
             assert_mistake(done, "agent", "learning_rate")
             return
-    (path,) = (tmp_path / "results" / "small" / "runs").glob("*/records.csv")
+    (path,) = (tmp_path / "results" / "shared" / "runs").glob("*/records.csv")
     assert numpy.isfinite(pandas.read_csv(path).value).all()
 
 

@@ -72,7 +72,7 @@ def test_no_words_are_a_call_for_help(dimat):
 
 
 WHOLE = [
-    (("audit", "x.yaml"), "--processes", ("0", "-1", "1.5", "257")),
+    (("audit",), "--processes", ("0", "-1", "1.5", "257")),
     (("bound",), "--agents", ("0", "-3", "1.5", "1001")),
     (("bound",), "--steps", ("0", "-3", "1.5", "1000000001")),
     (("bound",), "--local-steps", ("0",)),

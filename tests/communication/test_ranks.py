@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,10 +53,10 @@ def launch(tmp_path):
     """Starts a command in ``ranks`` processes; its output goes to a file."""
     started = []
 
-    def start(path, ranks=4):
+    def start(path, ranks=4, results="results"):
         output = (tmp_path / "output").open("w")
         process = subprocess.Popen(
-            [sys.executable, "-m", "support.ranks", str(ranks), "train", str(path)],
+            [sys.executable, "-m", "support.ranks", str(ranks), "train", str(path), "--results", results],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
             stdout=output,
@@ -83,7 +84,7 @@ def make_start(dimat, path):
 def records(folder):
     """All measured numbers of all runs, by run and everything else that tells them apart."""
     found = {}
-    for path in sorted((folder / "runs").glob("*/records.csv")):
+    for path in sorted(folder.glob("shared/runs/*/records.csv")):
         for row in csv.DictReader(path.open()):
             value = float(row.pop("value"))
             found[tuple(row.values())] = value
@@ -109,12 +110,12 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
     ]
     inside = write_config(methods, "inside.yaml")
     make_start(dimat, inside)
+    shutil.copytree(tmp_path / "results", tmp_path / "apart")
     assert dimat("train", inside).returncode == 0
-    apart = write_config(methods | {"name": "apart", "communication": "ranks"}, "apart.yaml")
-    process = launch(apart)
+    process = launch(write_config(methods | {"communication": "ranks"}, "apart.yaml"), results="apart")
     assert process.wait(300) == 0, output(tmp_path)
-    assert_same(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
-    assert not list((tmp_path / "results" / "apart" / "checkpoints").glob("*"))
+    assert_same(tmp_path / "results", tmp_path / "apart")
+    assert not list((tmp_path / "apart" / "shared" / "checkpoints").glob("*"))
 
 
 def wait_for(path, process, seconds=120):
@@ -134,24 +135,24 @@ def test_a_lost_rank_ends_the_job_is_named_and_the_job_resumes(
     long = STUDY | {"method": "dpsgd", "training": STUDY["training"] | {"rounds": 20}}
     inside = write_config(long, "inside.yaml")
     make_start(dimat, inside)
+    shutil.copytree(tmp_path / "results", tmp_path / "apart")
     assert dimat("train", inside).returncode == 0
 
-    communication = {"name": "ranks", "timeout": 5}
-    apart = write_config(long | {"name": "apart", "communication": communication}, "apart.yaml")
-    process = launch(apart)
-    wait_for(tmp_path / "results" / "apart" / "checkpoints" / "*.safetensors", process)
+    apart = write_config(long | {"communication": {"name": "ranks", "timeout": 5}}, "apart.yaml")
+    process = launch(apart, results="apart")
+    wait_for(tmp_path / "apart" / "shared" / "checkpoints" / "*.safetensors", process)
     os.kill(int((tmp_path / "rank-2").read_text()), getattr(signal, how))
     assert process.wait(120) != 0
     said = output(tmp_path)
     assert "rank 2" in said or "rank      : 2" in said, said
     if how == "SIGSTOP":
         assert "agent 2 (rank 2) is gone or has not answered agent" in said
-    assert not (tmp_path / "results" / "apart" / "runs").exists()
+    assert not (tmp_path / "apart" / "shared" / "runs").exists()
 
-    process = launch(apart)
+    process = launch(apart, results="apart")
     assert process.wait(120) == 0, output(tmp_path)
     assert "resumed after round" in output(tmp_path)
-    assert_same(tmp_path / "results" / "ranks", tmp_path / "results" / "apart")
+    assert_same(tmp_path / "results", tmp_path / "apart")
 
 
 def test_ranks_need_a_launcher(dimat, write_config, monkeypatch):

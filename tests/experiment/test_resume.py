@@ -198,8 +198,7 @@ def test_a_killed_job_ends_as_if_undisturbed(tmp_path, small, write_config, dima
     undisturbed = output.read_bytes()
     output.unlink()
 
-    where = runner.layout.shared if step == "pretrain" else runner.layout
-    checkpoint = where.checkpoint(start.id if step == "pretrain" else run.id)
+    checkpoint = runner.layout.checkpoint(start.id if step == "pretrain" else run.id)
     again = [step, config, "--results", "."]
     generator = random.Random()  # another moment every time
     kills = sum(kill_at_random(again, tmp_path, checkpoint, generator) for _ in range(2))

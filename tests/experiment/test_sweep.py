@@ -215,7 +215,7 @@ def test_one_run_that_diverges_does_not_stop_the_others(dimat, small, write_conf
     assert error.startswith("dimat: error: ") and "diverged" in error and "1 of 3 runs are not there" in error
     (line,) = (line for line in caplog.messages if "diverged in" in line)
     assert "train digits-plain-iid-3-ring-dpsgd" in line
-    found = {path.parent.name for path in (tmp_path / "results" / "small" / "runs").glob("*/records.csv")}
+    found = {path.parent.name for path in (tmp_path / "results" / "shared" / "runs").glob("*/records.csv")}
     assert len(found) == 2 and not any("dpsgd" in name for name in found)
     assert not (tmp_path / "results" / "small" / "records.csv").exists()
 

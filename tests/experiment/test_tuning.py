@@ -84,7 +84,8 @@ def test_a_run_takes_the_rate_that_was_chosen(tuned, dimat, write_config, tmp_pa
     assert done.returncode == 2
     assert "shared/choices" in done.stderr
     assert dimat("tune", path).returncode == 0
-    folder, chosen_in = tmp_path / "results" / "small", tmp_path / "results" / "shared" / "choices"
+    folder = tmp_path / "results" / "shared"
+    chosen_in = folder / "choices"
     choices = [json.loads(file.read_text()) for file in chosen_in.iterdir()]
     for choice in choices:
         values = {trial["factor"]: trial["value"] for trial in choice["trials"]}

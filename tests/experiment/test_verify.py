@@ -6,6 +6,7 @@ import io
 import json
 
 import pytest
+from support.faults import write_audit
 from support.jobs import only_run, only_start, open_runner
 
 from dimat.experiment.collect import collect
@@ -101,6 +102,15 @@ def test_a_checkpoint_is_kept_although_its_run_was_killed_at_its_very_end(finish
     assert dimat("train", config).returncode == 0
     assert kept.exists() and not runner.layout.checkpoint(run.id).exists()
     assert dimat("verify", config).returncode == 0
+
+
+def test_of_a_run_that_is_replaced_no_checkpoint_is_left(finished, dimat, write_config):
+    """It may have been made on another machine."""
+    runner, run, content = finished()
+    assert runner.layout.last_round(run.id).exists()
+    config = write_config(content | {"keep_checkpoints": False})
+    assert dimat("train", config, "--only", run.id).returncode == 0
+    assert not runner.layout.last_round(run.id).exists()
 
 
 @pytest.fixture
@@ -224,6 +234,16 @@ def test_an_honest_study_is_right(chain, dimat, write_config):
     kinds = {"data": 2, "partitions": 2, "starts": 2, "choice": 1, "run": 1, "collected": 3, "trials": 2}
     assert len(right) == sum(kinds.values()), done.stdout
     assert any("comes out again" in line for line in right)
+
+
+def test_the_audit_that_all_studies_share_is_looked_at(chain, dimat, write_config):
+    runner, _, content = chain
+    write_audit(runner.layout)
+    config = write_config(content)
+    assert dimat("verify", config).returncode == 0
+    runner.layout.audit.write_text("damaged")
+    done = dimat("verify", config)
+    assert done.returncode == 1 and "shared/audit.csv: damaged" in done.stdout
 
 
 def test_a_sidecar_is_a_file_that_sha256sum_reads(chain):

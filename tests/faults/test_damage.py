@@ -72,7 +72,7 @@ class File:
 
 PARTITION = "shared/partitions/{partitioned}.json"
 START = "shared/starts/{pretrained}.safetensors"
-RECORDS = "small/runs/{run}/records.csv"
+RECORDS = "shared/runs/{run}/records.csv"
 RATE = "shared/choices/{tuned}.json"
 TABLE = ("table", "--only", "comparison")
 FILES = {
@@ -85,12 +85,12 @@ FILES = {
     "checkpoint of a start": File(
         "shared/checkpoints/{pretrained}.safetensors", ("pretrain",), START, 8, "pretrain"
     ),
-    "checkpoint of a run": File("small/checkpoints/{run}.safetensors", ("train",), RECORDS, 8, "train"),
+    "checkpoint of a run": File("shared/checkpoints/{run}.safetensors", ("train",), RECORDS, 8, "train"),
     "tuned learning rate": File(RATE, ("train",), RECORDS, 8),
     "records of a trial": File("shared/runs/{trial}/records.csv", ("tune",), RATE),
     "records of a run": File(RECORDS, ("collect",), "small/records.csv"),
     "checksum of records": File(RECORDS + ".sha256", ("collect",), "small/records.csv"),
-    "provenance of a run": File("small/runs/{run}/run.json", ("collect",), "small/provenance.json"),
+    "provenance of a run": File("shared/runs/{run}/run.json", ("collect",), "small/provenance.json"),
     "records": File("small/records.csv", TABLE, "small/tables/comparison.csv", 12),
 }
 
@@ -146,7 +146,7 @@ def test_a_damaged_kept_checkpoint(made, monkeypatch, long):
     study, snapshot = made
     monkeypatch.chdir(study.folder)
     snapshot.restore()
-    (path,) = study.layout.root.glob("runs/*-dimat-*/last_round.safetensors")
+    (path,) = study.layout.shared.root.glob("runs/*-dimat-*/last_round.safetensors")
     content = path.read_bytes()
     for case in range(1000 if long else 8):
         path.write_bytes(damaged(content, random.Random(case)))

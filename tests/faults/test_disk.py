@@ -42,8 +42,8 @@ def test_a_full_disk(tmp_path_factory, disk, monkeypatch, long):
         if step == "judge":  # which reads the audit
             size += 32
             assert not change(f"size={size}k")
-            for path in model.layout.root.glob("audit.csv*"):
-                shutil.copy(path, study.layout.root)
+            for path in model.layout.shared.root.glob("audit.csv*"):
+                shutil.copy(path, study.layout.shared.root)
         while True:
             code, _, err = run(monkeypatch, step, "study.json")
             assert nothing_half_done(study)

@@ -83,4 +83,4 @@ def test_a_killed_audit_leaves_nothing(tmp_path, long):
         code, output = study("audit")
         assert code == 0, output
         contents.append(study.contents())
-    assert contents[0] == contents[1] and set(contents[0]) == {"small/audit.csv", "small/audit.csv.sha256"}
+    assert contents[0] == contents[1] and set(contents[0]) == {"shared/audit.csv", "shared/audit.csv.sha256"}

@@ -45,9 +45,9 @@ KINDS = {
     "partition": Kind("shared/partitions/*.json", (), "partition"),
     "start": Kind("shared/starts/*.safetensors", (), "pretrain"),
     "choice": Kind("shared/choices/*.json", (), "tune"),
-    "records": Kind("*/runs/*/records.csv", ("records.csv.sha256",), "train"),
-    "run": Kind("*/runs/*/run.json", (), "train"),
-    "records and run": Kind("*/runs/*/records.csv", ("records.csv.sha256", "run.json"), "train"),
+    "records": Kind("shared/runs/*/records.csv", ("records.csv.sha256",), "train"),
+    "run": Kind("shared/runs/*/run.json", (), "train"),
+    "records and run": Kind("shared/runs/*/records.csv", ("records.csv.sha256", "run.json"), "train"),
     "collected records": Kind("small/records.csv", ("records.csv.sha256",), "collect"),
 }
 OUTPUTS = {
@@ -55,13 +55,13 @@ OUTPUTS = {
     "partition": ("shared/partitions",),
     "pretrain": ("shared/starts",),
     "tune": ("shared/choices", "shared/runs"),
-    "train": ("small/runs",),
+    "train": ("shared/runs/{run}",),
     "collect": tuple(
         f"small/{name}"
         for name in ("records.csv", "records.csv.sha256", "runs.csv", "runs.csv.sha256", "provenance.json")
     ),
 }
-"""What each step makes, below the folder of results."""
+"""What each step makes, below the folder of results; of each run, what training makes."""
 
 
 def build(folder, images, edges):
@@ -94,6 +94,14 @@ def studies(tmp_path_factory):
 
 def records(folder):
     return read_checked(folder / "results" / "small" / "records.csv")
+
+
+def made_by(steps, folder):
+    """What these steps make, of what there is now: trials of choices are no runs of the study."""
+    root = folder / "results"
+    runs = [line.partition(",")[0] for line in (root / "small" / "runs.csv").read_text().splitlines()[1:]]
+    names = [name for step in steps for name in OUTPUTS[step]]
+    return [root / name.format(run=run) for name in names for run in (runs if "{run}" in name else [""])]
 
 
 def swap(folder, studies, generator):
@@ -129,10 +137,8 @@ def test_swapped_files_are_never_mixed(studies, tmp_path, monkeypatch, long):
         shutil.copytree(studies[0], folder)
         what, step = swap(folder, studies, generator)
         first = generator.randint(STEPS.index(step) + (what not in ("images", "graph")), len(STEPS))
-        for later in STEPS[first:]:
-            for name in OUTPUTS[later]:
-                path = folder / "results" / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in made_by(STEPS[first:], folder):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         monkeypatch.chdir(folder)
         outcome = "made anew"
         for each in STEPS:

@@ -30,7 +30,7 @@ def archived(request, tmp_path):
 def test_runs_are_found_by_their_ids_and_collected(archived):
     study, layout = archived
     collect(study, layout)
-    assert {path.parent.name for path in layout.root.glob("runs/*/run.json")} == set(study.runs)
+    assert {path.parent.name for path in layout.shared.root.glob("runs/*/run.json")} == set(study.runs)
     (device,) = json.loads(layout.provenance.read_text())["devices"]
     assert device == "NVIDIA H200"
     rows = tables_of(study)["progress"].rows(layout)

@@ -62,7 +62,7 @@ def entities(files):
 def copied(finished, tmp_path):
     """The same study in a folder of its own, free to be changed; its times are those of the first."""
     study, layout, config = finished
-    shutil.copytree(layout.root, tmp_path / "results" / study.name)
+    shutil.copytree(layout.results, tmp_path / "results")
     shutil.copy2(config, tmp_path / "study.yaml")
     return study, Layout(tmp_path / "results" / study.name), tmp_path / "study.yaml"
 
@@ -234,7 +234,7 @@ def test_every_file_is_said_with_its_size_and_hash(finished, files, entities):
     assert files["config/gpu-10.yaml"] == config.read_bytes()
     assert said["config/gpu-10.yaml"]["alternateName"] == "study.yaml"
     assert files["records.csv"] == layout.records.read_bytes()
-    assert sum(path.startswith("runs/") for path in files) == len(study.runs)
+    assert sum(path.startswith("shared/runs/") for path in files) == len(study.runs)
     assert {"tables/progress.csv", "tables/progress.tex", "tables/difference.csv"} <= files.keys()
     assert not any(path.endswith((".safetensors", ".sha256", ".zip")) for path in files)
 
@@ -327,7 +327,7 @@ def test_any_name_of_a_configuration_will_do(finished, files):
 
 def remove(pattern):
     def change(layout):
-        path = next(iter(sorted(layout.root.glob(pattern))))
+        path = next(iter(sorted(layout.results.glob(pattern))))
         path.unlink()
 
     return change
@@ -339,15 +339,15 @@ def damage(layout):
 
 
 def other_runs(layout):
-    made = next(iter(sorted(layout.root.glob("runs/*/run.json"))))
+    made = next(iter(sorted(layout.shared.root.glob("runs/*/run.json"))))
     write_json(made, read_json(made) | {"seconds": 1.0})
 
 
 REFUSED = {
-    "a run is missing": (remove("runs/*/run.json"), [], "run.json: no such file"),
-    "records of a run are missing": (remove("runs/*/records.csv"), [], "records.csv: no such file"),
-    "not collected": (remove("records.csv"), [], "records.csv: no such file"),
-    "no provenance": (remove("provenance.json"), [], "provenance.json: no such file"),
+    "a run is missing": (remove("shared/runs/*/run.json"), [], "run.json: no such file"),
+    "records of a run are missing": (remove("shared/runs/*/records.csv"), [], "records.csv: no such file"),
+    "not collected": (remove("gpu-10/records.csv"), [], "records.csv: no such file"),
+    "no provenance": (remove("gpu-10/provenance.json"), [], "provenance.json: no such file"),
     "nothing there": (lambda layout: shutil.rmtree(layout.root), [], "no such file"),
     "a damaged table": (damage, [], "progress.csv: damaged"),
     "collected from other runs": (other_runs, [], "was made from another"),

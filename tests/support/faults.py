@@ -93,8 +93,9 @@ class Study:
 
     def start(self, command, *options, fatal_write=0):
         """Start a command; the process is not waited for. It may be killed in a write."""
+        config = () if command == "audit" else ("study.json",)
         process = self._processes.Process(
-            target=call, args=((command, "study.json", *options), self.folder, fatal_write)
+            target=call, args=((command, *config, *options), self.folder, fatal_write)
         )
         process.start()
         return process

@@ -107,7 +107,7 @@ def begun(server, study=LONG):
     for step in ("prepare", "partition", "pretrain"):
         assert server.client(step, path).wait(120) == 0
     client = server.client("train", path)
-    checkpoints = server.folder / "results" / "small" / "checkpoints"
+    checkpoints = server.folder / "results" / "shared" / "checkpoints"
     wait_until(lambda: checkpoints.exists() and any(checkpoints.iterdir()))
     (job,) = server.jobs()
     return client, job
@@ -181,7 +181,7 @@ def test_other_threads_another_job_or_no_server_start_as_usual(server, other):
     for step in ("partition", "pretrain"):
         assert server.client(step, path).wait(120) == 0
     client = server.client("train", path, env=server.environment | other)
-    checkpoints = server.folder / "results" / "small" / "checkpoints"
+    checkpoints = server.folder / "results" / "shared" / "checkpoints"
     wait_until(lambda: checkpoints.exists() and any(checkpoints.iterdir()))
     assert not server.jobs()
     client.terminate()

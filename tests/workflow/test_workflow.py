@@ -71,7 +71,7 @@ def test_a_sweep_gives_what_the_pipeline_gives(pipeline):
 def made_by_training(root):
     """Data, partitions, starts, runs and what joins them, by name."""
     files = [root / "small" / "runs.csv", root / "small" / "records.csv"]
-    for folder in ("shared/data", "shared/partitions", "shared/starts", "small/runs"):
+    for folder in ("shared/data", "shared/partitions", "shared/starts", "shared/runs"):
         files += [path for path in (root / folder).rglob("*") if path.is_file()]
     return {
         path.relative_to(root).as_posix(): read_about(path)["networks"]
@@ -235,7 +235,8 @@ def catalogue(tmp_path_factory):
         content = STUDY | {"name": f"paper-small-{name.lower()}", "method": method}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     pipeline.configure(STUDY | {"name": "another", "data": "digits"})
-    assert pipeline.planned("paper-small")["pretrain"] == 1
+    planned = pipeline.planned("paper-small")
+    assert (planned["pretrain"], planned["train"], planned["audit"], planned["claims"]) == (1, 2, 1, 2)
     built = pipeline("--until", "collect", "--keep-going", "paper-small")
     assert built.returncode == 0, built.stdout + built.stderr
     return pipeline
@@ -253,18 +254,23 @@ def test_studies_of_a_catalogue_are_one_plan_that_makes_once_what_they_share(cat
         "prepare",
         "partition",
         "pretrain",
+        "train",
     }
-    assert [len(list((results / f"paper-small-{name}" / "runs").iterdir())) for name in "ab"] == [1, 2]
+    assert len(list((results / "shared" / "runs").iterdir())) == 2
     planned = catalogue.planned("paper-small")
     assert not planned.keys() & {"prepare", "partition", "pretrain", "train", "collect"}
-    assert planned["pdf"] == planned["audit"] == planned["claims"] == 2
+    assert planned["pdf"] == planned["claims"] == 2 and planned["audit"] == 1
 
 
 def test_what_one_study_has_made_another_does_not_make_anew(catalogue):
-    """Also where it asks by itself, and would have another configuration make it."""
-    file = "config/paper-small/B.yaml"
-    again = catalogue.planned("--configfile", file)
-    assert "pdf" in again and not again.keys() & {"prepare", "partition", "pretrain", "train", "collect"}
+    """Also where it asks by itself, and would have another configuration make it, or in another way."""
+    made = {"prepare", "partition", "pretrain", "train"}
+    again = catalogue.planned("--configfile", "config/paper-small/B.yaml")
+    assert "pdf" in again and not again.keys() & {*made, "collect"}
+    ranks = STUDY | {"name": "ranks", "method": "dimat", "communication": "ranks", "threads": 2}
+    (catalogue.folder / "ranks.yaml").write_text(yaml.safe_dump(ranks))
+    again = catalogue.planned("--configfile", "ranks.yaml")
+    assert again["collect"] == 1 and not again.keys() & made
 
 
 def test_a_study_that_is_removed_takes_nothing_from_others(catalogue):
@@ -272,8 +278,8 @@ def test_a_study_that_is_removed_takes_nothing_from_others(catalogue):
     shutil.move(catalogue.folder / "results" / "paper-small-a", kept)
     planned = catalogue.planned("paper-small")
     shutil.move(kept, catalogue.folder / "results" / "paper-small-a")
-    assert planned["train"] == planned["collect"] == 1
-    assert not planned.keys() & {"prepare", "partition", "pretrain"}
+    assert planned["collect"] == 1
+    assert not planned.keys() & {"prepare", "partition", "pretrain", "train"}
 
 
 def test_a_mistake_in_a_catalogue_is_one_line_and_code_2(catalogue):

@@ -112,11 +112,6 @@ def with_checksums(*paths):
     return [part for path in paths for part in (path, f"{path}.sha256")]
 
 
-def run_of(wildcards):
-    """The run that wildcards name."""
-    return own(wildcards).runs[wildcards.id]
-
-
 class Written:
     """Text that a job has written, as a report shows it: read when the report is made."""
 
@@ -161,8 +156,8 @@ def short(name, experiment_of, study_of):
 
 
 def in_ranks(wildcards):
-    """Whether agents are processes of their own."""
-    return own(wildcards).communication.name == "ranks"
+    """Whether agents of a run are processes of their own."""
+    return holder("runs")(wildcards).communication.name == "ranks"
 
 
 def for_ranks(value):
@@ -173,16 +168,17 @@ def for_ranks(value):
 # Slurm starts agents that are processes as tasks of one job, which Snakemake calls mpi.
 resources_of_ranks = dict(
     mpi=for_ranks(lambda wildcards: "srun"),
-    tasks=for_ranks(lambda wildcards: run_of(wildcards).agents),
+    tasks=for_ranks(lambda wildcards: shared("runs")(wildcards).agents),
     tasks_per_gpu=for_ranks(lambda wildcards: 1),
-    gpu=lambda wildcards: (own(wildcards).device == "cuda")
-    * (run_of(wildcards).agents if in_ranks(wildcards) else 1),
+    gpu=lambda wildcards: (holder("runs")(wildcards).device == "cuda")
+    * (shared("runs")(wildcards).agents if in_ranks(wildcards) else 1),
 )
 
 
-def launcher(wildcards):
-    """How a run is started: by itself, or in a process for each agent."""
-    return f"ranks {run_of(wildcards).agents}" if in_ranks(wildcards) else "dimat"
+def launcher(wildcards, output):
+    """How a run is started: by itself, or in a process for each agent; see `asked`."""
+    agents = shared("runs")(wildcards).agents
+    return f"ranks {agents}" if in_ranks(wildcards) else "dimat"
 
 
 FORK_SERVER = PROJECT / "workflow" / "fork_server"

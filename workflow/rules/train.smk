@@ -73,7 +73,7 @@ rule tune:
 # One job is one whole run: all rounds of one method on one graph and partition with one seed.
 rule train:
     input:
-        lambda wildcards: needed_by(run_of(wildcards)),
+        lambda wildcards: needed_by(shared("runs")(wildcards)),
     output:
         records=layout.run("{id}"),
         checksum=f"{layout.run('{id}')}.sha256",
@@ -82,13 +82,15 @@ rule train:
         layout.log("train", "{id}"),
     group:
         lambda wildcards: (
-            None if in_ranks(wildcards) else short("train", run_of, own)(wildcards)
+            None
+            if in_ranks(wildcards)
+            else short("train", shared("runs"), holder("runs"))(wildcards)
         )
-    threads: lambda wildcards: own(wildcards).threads
+    threads: lambda wildcards: holder("runs")(wildcards).threads
     resources:
-        **(resources_of(run_of, own) | resources_of_ranks),
+        **(resources_of(shared("runs"), holder("runs")) | resources_of_ranks),
     params:
-        study=str(layout.study),
+        study=asked("runs"),
         launcher=launcher,
     shell:
         "exec {params.launcher} train {params.study} --only {wildcards.id} 2> {log}"
@@ -96,12 +98,8 @@ rule train:
 
 rule collect:
     input:
-        lambda wildcards: [
-            layout_of(own(wildcards)).run(id) for id in own(wildcards).runs
-        ],
-        lambda wildcards: [
-            layout_of(own(wildcards)).run_provenance(id) for id in own(wildcards).runs
-        ],
+        lambda wildcards: [layout.run(id) for id in own(wildcards).runs],
+        lambda wildcards: [layout.run_provenance(id) for id in own(wildcards).runs],
     output:
         with_checksums(layout.runs, layout.records),
         layout.provenance,

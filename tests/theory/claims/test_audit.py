@@ -3,7 +3,6 @@
 import csv
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy
 import pytest
@@ -20,8 +19,6 @@ from theory.claims.checks import CHECKS, IDS, OF_STUDIES
 from theory.commands import commands
 from theory.report import COLUMNS, as_table, audit_csv, summary
 from theory.rows import Row
-
-QUICK = Path(__file__).parents[3] / "config" / "quick.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +178,8 @@ def test_commands(tmp_path, rows, monkeypatch):
         return rows
 
     monkeypatch.setattr(audit_module, "audited", same)
-    done = CliRunner().invoke(commands, ["audit", str(QUICK), "--results", str(tmp_path), "--processes", "2"])
+    done = CliRunner().invoke(commands, ["audit", "--results", str(tmp_path), "--processes", "2"])
     assert done.exit_code == 0, done.output
-    assert {path.name for path in (tmp_path / "quick").iterdir()} == {"audit.csv", "audit.csv.sha256"}
-    assert (tmp_path / "quick" / "audit.csv").read_text() == audit_csv(rows)
+    assert {path.name for path in (tmp_path / "shared").iterdir()} == {"audit.csv", "audit.csv.sha256"}
+    assert (tmp_path / "shared" / "audit.csv").read_text() == audit_csv(rows)
     assert done.stdout == "" and "rejected" in done.stderr

@@ -138,7 +138,8 @@ def test_pipeline_judges_a_study(dimat, small, write_config, tmp_path):
     assert len(list((results / "holonomy").glob("*.csv"))) == 2
     without = dimat("judge", config)
     assert without.returncode == 2 and "audit.csv: no such file" in without.stderr
-    write_checked(results / "audit.csv", as_frame(list(gap_rows())).to_csv(index=False).encode())
+    audit = tmp_path / "results" / "shared" / "audit.csv"
+    write_checked(audit, as_frame(list(gap_rows())).to_csv(index=False).encode())
     done = dimat("judge", config)
     assert done.returncode == 0, done.stderr
     table = pandas.read_csv(results / "claims.csv", keep_default_na=False).set_index("id")
@@ -147,6 +148,6 @@ def test_pipeline_judges_a_study(dimat, small, write_config, tmp_path):
     assert table.verdict["tighter-gap"] == "refuted" and table.verdict["rate-sgd"] == "undecidable here"
     audited = dimat("claim", "bytes", "--study", config)
     assert audited.returncode == 0 and "verdict: holds (3 checks: 3 holds)" in audited.stdout
-    write_checked(results / "audit.csv", b"check,statement\n")
+    write_checked(audit, b"check,statement\n")
     damaged = dimat("judge", config)
     assert damaged.returncode == 2 and "audit.csv: damaged" in damaged.stderr
