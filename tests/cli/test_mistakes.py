@@ -10,7 +10,7 @@ import yaml
 from support.small import SMALL, command
 
 READING = ("prepare", "partition", "pretrain", "tune", "train", "collect", "verify", "ids")
-ABOVE = ("audit", "holonomy", "judge", "figure", "table", "page", "pdf")
+ABOVE = ("holonomy", "judge", "figure", "table", "page", "pdf")
 NUMBERS = (
     "",
     "x",
