@@ -174,8 +174,8 @@ def of_lines(rows: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric) ->
         other = rival_of(own, lines, here, runs, metric)
         if other is not None:
             names, values = (quoted(own), quoted(other)), (lines[own], lines[other])
-            compared = (runs[here.run[here.rival == rival].iloc[0]] for rival in (own, other))
-            pair = Pair.of(*names, *values, _rank(*compared, metric))
+            first, second = (runs[here.run[here.rival == rival].iloc[0]] for rival in (own, other))
+            pair = Pair.of(*names, *values, _rank(first, second, metric))
             if pair is not None and pair.last > 0:
                 pairs[where] = pair
     return of_pairs(pairs, metric, first=1) if pairs else of_one(alone, metric)

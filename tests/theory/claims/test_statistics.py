@@ -106,7 +106,7 @@ def test_no_test_set_moves_a_difference_more_than_the_bound_says(ours, theirs):
 
 
 def test_the_bound_is_attained():
-    """Where one is right on all that the other is right on, and where no example is right for both."""
+    """Where no example is right for both, and where none is wrong for both."""
     ours, theirs = numpy.repeat([1.0, 0.0], [30, 70]), numpy.repeat([0.0, 1.0, 0.0], [30, 20, 50])
     shares = [numpy.array([each.mean()]) for each in (ours, theirs)]
     assert variance_bound(*shares, 100) == pytest.approx((ours - theirs).var() / 100)
