@@ -20,7 +20,7 @@ DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Pair:
+class Compared:
     """DIMAT and a rival in one ``setting``: their labels, and their scores (seeds, rounds)."""
 
     setting: tuple[object, ...]
@@ -79,7 +79,7 @@ def _rows(runs: DataFrame, records: DataFrame, primaries: Mapping[str, Primary])
                 yield pair.row(CHECK_OF[stage], when, round, decides, own)
 
 
-def pairs(runs: DataFrame, scores: DataFrame) -> Iterator[Pair]:
+def pairs(runs: DataFrame, scores: DataFrame) -> Iterator[Compared]:
     """Each way in which DIMAT averages against each rival, in each setting.
 
     Rivals average and train as DIMAT does if they can be had so. Of DIMAT with several optimizers, the
@@ -91,7 +91,7 @@ def pairs(runs: DataFrame, scores: DataFrame) -> Iterator[Pair]:
         for averaging, own in here[here.published].groupby("averaging", sort=False):
             for rival in rivals(here[here.method != Dimat.title], str(averaging)):
                 first = trained_like(rival, own, runs)
-                yield Pair(setting, first, rival, by_seed(scores, first), by_seed(scores, rival))
+                yield Compared(setting, first, rival, by_seed(scores, first), by_seed(scores, rival))
 
 
 def right_after_merges(runs: DataFrame, records: DataFrame) -> DataFrame:
