@@ -56,7 +56,7 @@ def _lines(id: str, claim: Claim, study: Path | None, results: Path) -> Iterator
     if len(shown) > MOST_ROWS:
         yield f"and {len(shown) - MOST_ROWS} more; dimat audit and dimat judge write all of them"
     yield f"\nverdict: {judgement.verdict} ({judgement.numbers})"
-    if judgement.primary:
+    if judgement.primary and not judgement.rows.empty:
         yield filled(f"primary: {judgement.primary}", 2)
     if judgement.rows.empty:
         yield "  it rests on what a study measures: name one that has been run with --study"
