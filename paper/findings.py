@@ -1,4 +1,7 @@
-"""What came out, in sentences: means over seeds with their 95 % intervals, and differences paired by seed."""
+"""What came out, in sentences: means over seeds with their 95 % intervals, and differences paired by seed.
+
+Where differences of several settings are counted, their intervals are corrected for the number of these.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,6 +17,9 @@ from dimat.tasks.task import Metric
 from paper.comparisons import by_experiment, distinct, unmatched
 from paper.intervals import half_width
 from paper.metrics import opening
+from theory.claims.claim import primaries
+from theory.claims.holm import LEVEL, risks
+from theory.claims.paired import p_value
 
 Values = pandas.Series | numpy.ndarray
 """One for each seed."""
@@ -27,15 +33,19 @@ class Pair:
     other: str
     ours: pandas.DataFrame
     theirs: pandas.DataFrame
+    rank: str = ""
+    """Whether it decides a claim, in a sentence."""
 
     @classmethod
-    def of(cls, own: str, other: str, ours: pandas.DataFrame, theirs: pandas.DataFrame) -> Self | None:
+    def of(
+        cls, own: str, other: str, ours: pandas.DataFrame, theirs: pandas.DataFrame, rank: str = ""
+    ) -> Self | None:
         """The pair on the seeds and rounds that both have; `None` if there are none."""
         ours, theirs = ours.dropna(axis="columns"), theirs.dropna(axis="columns")
         seeds, rounds = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
         if seeds.empty or rounds.empty:
             return None
-        return cls(own, other, ours.loc[seeds, rounds], theirs.loc[seeds, rounds])
+        return cls(own, other, ours.loc[seeds, rounds], theirs.loc[seeds, rounds], rank)
 
     @property
     def last(self) -> int:
@@ -46,16 +56,16 @@ class Pair:
         """Ours minus theirs, by seed."""
         return self.ours[round] - self.theirs[round]
 
-    def sides(self, round: int, metric: Metric) -> int:
+    def sides(self, round: int, metric: Metric, risk: float) -> int:
         """1 if ours is better, -1 if worse, beyond the interval if there is one; else 0."""
         found = self.differences(round)
-        gain, half = metric.gain(float(found.mean())), half_width(found.to_numpy())
+        gain, half = metric.gain(float(found.mean())), half_width(found.to_numpy(), risk)
         return 0 if abs(gain) <= half or gain == 0 else (1 if gain > 0 else -1)
 
-    def said(self, round: int, metric: Metric) -> str:
+    def said(self, round: int, metric: Metric, risk: float) -> str:
         """Both, and their difference."""
         ours, theirs = reached(self.ours[round], metric), reached(self.theirs[round], metric)
-        return f"{ours} against {theirs} (difference {apart(self.differences(round), metric)})"
+        return f"{ours} against {theirs} (difference {apart(self.differences(round), metric, risk)})"
 
 
 def reached(values: Values, metric: Metric) -> str:
@@ -64,15 +74,15 @@ def reached(values: Values, metric: Metric) -> str:
     return _with_interval(values, metric, sign="", unit=unit)
 
 
-def apart(differences: Values, metric: Metric) -> str:
+def apart(differences: Values, metric: Metric, risk: float = LEVEL) -> str:
     """The mean difference and its interval: +0.1 [-0.4, +0.6]."""
-    return _with_interval(differences, metric, sign="+", unit="")
+    return _with_interval(differences, metric, sign="+", unit="", risk=risk)
 
 
-def _with_interval(values: Values, metric: Metric, sign: str, unit: str) -> str:
+def _with_interval(values: Values, metric: Metric, sign: str, unit: str, risk: float = LEVEL) -> str:
     form = f"{sign}.1f" if metric.unit == "%" else f"{sign}.3g"
     found = numpy.asarray(values, float)
-    mean, half = found.mean(), half_width(found)
+    mean, half = found.mean(), half_width(found, risk)
     interval = f" [{mean - half:{form}}, {mean + half:{form}}]" if len(found) > 1 else ""
     return f"{mean:{form}}{unit}{interval}"
 
@@ -162,10 +172,23 @@ def of_lines(rows: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric) ->
         own = reference(lines, here, runs, metric)
         alone[where] = own, lines[own]
         other = rival_of(own, lines, here, runs, metric)
-        pair = None if other is None else Pair.of(quoted(own), quoted(other), lines[own], lines[other])
-        if pair is not None and pair.last > 0:
-            pairs[where] = pair
+        if other is not None:
+            names, values = (quoted(own), quoted(other)), (lines[own], lines[other])
+            first, second = (runs[here.run[here.rival == rival].iloc[0]] for rival in (own, other))
+            pair = Pair.of(*names, *values, _rank(first, second, metric))
+            if pair is not None and pair.last > 0:
+                pairs[where] = pair
     return of_pairs(pairs, metric, first=1) if pairs else of_one(alone, metric)
+
+
+def _rank(own: Run, other: Run, metric: Metric) -> str:
+    """Which claims, on how well DIMAT does, their comparison decides, as a further sentence."""
+    if not _is_dimat(own) or metric != own.task.metric:
+        return ""
+    parameters = own.parameters(), other.parameters()
+    claims = [id for id, primary in primaries().items() if primary.joins(*parameters)]
+    said = f"primary for {' and '.join(claims)}" if claims else "secondary"
+    return f" This comparison is {said}."
 
 
 def of_pairs(pairs: Mapping[str, Pair], metric: Metric, first: int) -> str:
@@ -181,22 +204,34 @@ def of_pairs(pairs: Mapping[str, Pair], metric: Metric, first: int) -> str:
     if len(found) == 1:
         (pair,) = found.values()
         times = distinct([first, pair.last])
-        said = [f"{merge_said(time)} {pair.said(time, metric)}" for time in times]
-        return f"{own} against {other}: {'; '.join(said)}. {seeds}"
+        said = [f"{merge_said(time)} {pair.said(time, metric, LEVEL)}" for time in times]
+        return f"{own} against {other}: {'; '.join(said)}. {seeds}{pair.rank}"
     several = all(len(pair.ours) > 1 for pair in found.values())
     beyond = " (where the interval of the difference leaves out 0)" if several else ""
-    counts = []
-    for title, round in {merge_said(first): first, "after the last": None}.items():
-        sides = [pair.sides(pair.last if round is None else round, metric) for pair in found.values()]
-        counts.append(f"{title} better in {sides.count(1)} and worse in {sides.count(-1)}")
-    counts = counts if max(pair.last for pair in found.values()) > first else counts[:1]
+    if several:
+        seeds = f"{seeds[:-1]}; those of differences are corrected for {len(found)} settings (Holm)."
+    lasts = {where: pair.last for where, pair in found.items()}
     most = max(found, key=lambda where: abs(float(found[where].differences(first).mean())))
-    times = distinct([first, found[most].last])
-    said = [f"{merge_said(time)} {found[most].said(time, metric)}" for time in times]
+    counts: list[str] = []
+    of_most: dict[int, float] = {}
+    for title, rounds in {merge_said(first): dict.fromkeys(found, first), "after the last": lasts}.items():
+        risk = _risks(found, rounds) if several else dict.fromkeys(found, LEVEL)
+        sides = [pair.sides(rounds[where], metric, risk[where]) for where, pair in found.items()]
+        counts.append(f"{title} better in {sides.count(1)} and worse in {sides.count(-1)}")
+        of_most.setdefault(rounds[most], risk[most])
+    counts = counts if max(lasts.values()) > first else counts[:1]
+    said = [f"{merge_said(time)} {found[most].said(time, metric, risk)}" for time, risk in of_most.items()]
+    ranks = "".join(distinct(pair.rank for pair in found.values()))
     return (
         f"{own} against {other} in {len(found)} settings: {', '.join(counts)}{beyond}. Where they differ "
-        f"most ({most}): {'; '.join(said)}. {seeds}"
+        f"most ({most}): {'; '.join(said)}. {seeds}{ranks}"
     )
+
+
+def _risks(pairs: Mapping[str, Pair], rounds: Mapping[str, int]) -> dict[str, float]:
+    """Of missing the difference in each setting after one of its ``rounds``, by Holm's correction."""
+    p = [p_value(pair.differences(rounds[where]).to_numpy()) for where, pair in pairs.items()]
+    return dict(zip(pairs, risks(numpy.array(p)).tolist(), strict=True))
 
 
 def of_one(lines: Mapping[str, tuple[str, pandas.DataFrame]], metric: Metric) -> str:

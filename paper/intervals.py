@@ -6,6 +6,8 @@ import numpy
 import pandas
 from scipy import stats
 
+from theory.claims.holm import LEVEL
+
 
 def spread(values: pandas.Series) -> str:
     """Mean and sample standard deviation."""
@@ -31,19 +33,19 @@ def starred(differences: pandas.Series) -> str:
     return paired(differences) + star
 
 
-def half_width(differences: numpy.ndarray) -> float:
+def half_width(differences: numpy.ndarray, risk: float = LEVEL) -> float:
     """Half the width of the interval; not a number for one difference."""
     count = len(differences)
     if count < 2:
         return float("nan")
-    return float(half_widths(differences.std(ddof=1), count))
+    return float(half_widths(differences.std(ddof=1), count, risk))
 
 
-def half_widths(deviations: Any, counts: Any) -> Any:
-    """Half the widths of 95 % t-intervals of means of ``counts`` values with sample standard ``deviations``.
+def half_widths(deviations: Any, counts: Any, risk: float = LEVEL) -> Any:
+    """Half the widths of t-intervals of means of ``counts`` values with sample standard ``deviations``.
 
-    Where there is one value there is no interval, and not a number.
+    They miss with probability ``risk``. Where there is one value there is no interval, and not a number.
     """
     counts = numpy.asarray(counts, float)
     free = numpy.where(counts > 1, counts - 1, numpy.nan)
-    return stats.t.ppf(0.975, free) * deviations / counts**0.5
+    return stats.t.ppf(1 - risk / 2, free) * deviations / counts**0.5

@@ -77,16 +77,18 @@ def holonomy(config: Config, only: Only = None, results: Results = DEFAULT_RESUL
 def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Judge every claim, from the audit and from the study's records and networks.
 
-    Writes claims.csv, a record for each claim, and evidence.csv, the study's own rows of the audit.
+    Writes claims.csv, a record for each claim, and evidence.csv, the study's own rows of the audit. A claim
+    on how well agents do is decided by the comparison that it names in advance, its primary one. Intervals
+    of differences over seeds are corrected for their number (Holm); fewer than 6 seeds decide nothing.
     """
     from theory.claims.evidence import evidence
     from theory.claims.judgement import claims_table, judgements
     from theory.gap.first_merges import first_merges
-    from theory.report import as_frame, read_audit, table_csv
+    from theory.report import EVIDENCE, as_frame, read_audit, table_csv
 
     study, layout = open_study(config, results)
     audited = read_audit(layout.audit)
-    own = as_frame(evidence(study, layout))
+    own = as_frame(evidence(study, layout), EVIDENCE)
     made_from = [layout.audit, layout.runs, layout.records, *map(layout.holonomy, first_merges(study))]
     files.write_checked(layout.evidence, table_csv(own).encode(), made_from, made_by(*PACKAGES))
     table = claims_table(judgements([audited, own]))

@@ -17,9 +17,17 @@ COLUMNS = (
 )
 
 
-def as_frame(rows: list[Row]) -> DataFrame:
+EVIDENCE = (
+    *COLUMNS,
+    *("comparison", "p", "p_holm", "low_with_test_error", "high_with_test_error", "with_test_error"),
+)
+"""Those of what a study says; the last six of paired differences alone (see `theory.claims.paired`)."""
+
+
+def as_frame(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> DataFrame:
     """One line for each check and control, as text."""
-    return DataFrame([[_text(getattr(row, name)) for name in COLUMNS] for row in rows], columns=COLUMNS)
+    found = [[_text(getattr(row, name, None)) for name in columns] for row in rows]
+    return DataFrame(found, columns=list(columns))
 
 
 def _text(value: object) -> str:

@@ -15,7 +15,9 @@ from dimat.experiment.sources import read_made
 from dimat.io.files import read_checked, write_checked, write_json
 
 FACTS = ("found.data", "found.learning_rate")
-"""Columns of runs that are no parameters: what was read, and the learning rate, chosen or given."""
+"""Columns of runs that are no parameters: what was read, and the learning rate, chosen or given.
+
+So are those of the primary metric, with the number of examples of the test set."""
 
 
 @dataclass(frozen=True)

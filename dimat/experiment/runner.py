@@ -256,7 +256,7 @@ class Runner:
             "experiment": run.model_dump(mode="json"),
             "method": method.model_dump(mode="json"),
             "learning_rate": method.rate(run.training),
-            "metric": run.task.metric._asdict(),
+            "metric": run.task.metric._asdict() | {"examples": len(data.test_labels)},
             "data": {"description": data.description, "source": data.source},
             "graph": self._describe_graph(run),
             "communication": self.study.communication.model_dump(mode="json"),

@@ -14,7 +14,7 @@ class Classification(Objective):
     """Name the class of an image: cross-entropy in training, share of right answers in the end."""
 
     name: Literal["classification"] = "classification"
-    metric: ClassVar[Metric] = Metric("test_accuracy", "test accuracy", "%", 100.0, "higher")
+    metric: ClassVar[Metric] = Metric("test_accuracy", "test accuracy", "%", 100.0, share=True)
 
     @override
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ class Metric(NamedTuple):
     unit: str = ""
     scale: float = 1.0
     better: Literal["higher", "lower"] = "higher"
+    share: bool = False
+    """Whether it is a share of the test examples, such as that of right answers."""
 
     def gain(self, value: float) -> float:
         """``value`` with the sign that makes more of it better."""

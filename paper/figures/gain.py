@@ -1,6 +1,7 @@
 """What the first merge gains by matching, against how much of the disagreement matching leaves."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
-from paper.comparisons import distinct, with_unmatched
+from paper.comparisons import distinct, like, with_unmatched
 from paper.figures.audit import FirstMergesFigure, first_merges_of, legend_of, with_varying
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ class GainFigure(FirstMergesFigure):
         return (
             "What matching is worth at the first merge, against how much of the disagreement, the mean "
             "squared distance of agents from their mean, it leaves. A point is one run, minus the run that "
-            "averages without matching and is alike in all else, the seed among it."
+            "averages without matching and is alike in all else, the seed among it, of which there are "
+            f"{self._seeds()}. Marked as primary: the comparison that decides the claim initial-gain."
         )
+
+    def _seeds(self) -> str:
+        counts = Counter(like(self.study.runs[own], seed=0).id for own, *_ in self.pairs()).values()
+        return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
     @override
     def draw(self, layout: Layout) -> "Figure":
@@ -47,6 +53,7 @@ class GainFigure(FirstMergesFigure):
         from paper.measured import by_round, read_shown
         from paper.metrics import unit_of_differences
         from paper.panels import labels_in_figures, panel_grid
+        from theory.claims.claim import primaries
         from theory.gap.holonomy import ALL
 
         measured = self.measured(layout)
@@ -59,6 +66,11 @@ class GainFigure(FirstMergesFigure):
         points["gain"] = first.loc[points.run].to_numpy() - first.loc[points.other].to_numpy()
         points["left"] = left.loc[points["merge"]].to_numpy()
         points = points.join(labels_in_figures(of_runs), on="run")
+        compared = primaries()["initial-gain"]
+        points["mark"] = [
+            " (primary)" if compared.joins(dict(of_runs.loc[own]), dict(of_runs.loc[other])) else ""
+            for own, other in zip(points.run, points.other, strict=True)
+        ]
         points["where"] = with_varying(points, points.partition)
         ways, places = distinct(points.rival), distinct(points["where"])
         graphs = list(points.groupby("graph", sort=False))
@@ -67,11 +79,11 @@ class GainFigure(FirstMergesFigure):
         looks = dict(zip(series, point_looks(wanted), strict=True))
         panels, figure = panel_grid(len(graphs), columns=3, height=2.7, sharex=True, sharey=True)
         for panel, (graph, here) in zip(panels, graphs, strict=True):
-            for (place, way), found in here.groupby(["where", "rival"], sort=False):
+            for (place, way, mark), found in here.groupby(["where", "rival", "mark"], sort=False):
                 look = looks[str(place), str(way)] | {
                     "markersize": 5,
                     "alpha": 0.7,
-                    "label": f"{place}, {way}",
+                    "label": f"{place}, {way}{mark}",
                 }
                 panel.plot(found.left, found.gain, **look)
             panel.axhline(0, color="black", linewidth=1)

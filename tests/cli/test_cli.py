@@ -73,6 +73,8 @@ def test_all_steps_from_configuration_to_records(dimat_process, small, write_con
     # three agents; the start, four merges, and the three trainings in between
     assert len(accuracies) == 3 * (1 + 4 + 3)
     assert accuracies.between(0, 1).all()
+    runs = pandas.read_csv(tmp_path / "results" / "small" / "runs.csv")
+    assert set(runs["metric.examples"]) == {small["data"]["test_limit"]} and runs["metric.share"].all()
 
 
 # In this process.

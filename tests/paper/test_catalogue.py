@@ -64,13 +64,14 @@ def test_bands_are_intervals_over_seeds_and_the_dashed_level_is_the_mean_start(t
     assert f"DIMAT against WA: after the first merge 51.1 % [{low:.1f}, {high:.1f}] against 31.1 %" in told
     assert "(difference +20.0 [+20.0, +20.0]); after merge 3" in told
     assert "bands their 95 % t-intervals (n = 3 seeds)" in told
-    assert told.endswith("(difference +0.0 [+0.0, +0.0]). Brackets are 95 % intervals over 3 seeds.")
+    assert "(difference +0.0 [+0.0, +0.0]). Brackets are 95 % intervals over 3 seeds. " in told
+    assert told.endswith("This comparison is primary for final-gain and initial-gain.")
 
 
 def test_one_seed_has_no_interval(tmp_path):
     (panel,), told = drawn(write_study(tmp_path, reaches, **PAIR | {"seeds": 1}), "progress")
     assert not panel.collections
-    assert "[" not in told and told.endswith("One seed, so no intervals.")
+    assert "[" not in told and "One seed, so no intervals." in told
 
 
 def test_starts_that_differ_have_each_a_level(tmp_path):
@@ -91,6 +92,27 @@ def test_several_settings_are_counted(tmp_path):
     assert "DIMAT against WA in 4 settings: after the first merge better in 2 and worse in 0, " in told
     assert "after the last better in 0 and worse in 2 (where the interval of the difference leaves" in told
     assert "Where they differ most (ring, IID): after the first merge 51.3 %" in told
+    assert "over 3 seeds; those of differences are corrected for 4 settings (Holm). This comparison" in told
+
+
+def test_chance_is_counted_once_for_all_settings(tmp_path):
+    """A gain of 3 +- 2.5 points in one of four settings: by itself beyond its interval, in four not."""
+    gains = {"ring": (0.02, 0.03, 0.04), "complete": (0.03, -0.03, 0.0)}
+    keys = PAIR | {"graph": ["ring", "complete"], "partition": ["iid", "classes"], "agents": 4}
+
+    def reached(run, round, agent):
+        gain = gains[run.graph.name if run.partition.name == "iid" else "complete"][run.seed]
+        return 0.5 + gain * (run.method.name == "dimat") * (round > 0)
+
+    _, told = drawn(write_study(tmp_path, reached, **keys), "progress")
+    assert "after the first merge better in 0 and worse in 0, after the last better in 0" in told
+    half = stats.t.ppf(1 - 0.05 / 4 / 2, 2) / math.sqrt(3)
+    assert f"(difference +3.0 [{3 - half:+.1f}, {3 + half:+.1f}])" in told
+    keys |= {"graph": "ring", "partition": "iid", "calibration": {"repair": "none"}}
+    _, alone = drawn(write_study(tmp_path / "alone", reached, **keys), "progress")
+    half = stats.t.ppf(0.975, 2) / math.sqrt(3)
+    assert f"(difference +3.0 [{3 - half:+.1f}, {3 + half:+.1f}])" in alone
+    assert alone.endswith("This comparison is secondary.")
 
 
 def test_without_a_rival_a_line_is_spoken_of_alone(tmp_path):
@@ -113,6 +135,7 @@ def test_training_loss_is_better_where_it_is_lower(tmp_path):
     assert panel.get_yscale() == "log" and panel.get_ylabel() == "training loss"
     assert list(panel.lines[0].get_ydata()) == pytest.approx([0.11, 0.011, 0.0011, 0.00011])
     assert "DIMAT against WA: after the first merge 0.011 [0.00852, 0.0135] against 0.11 [" in told
+    assert "This comparison" not in told  # claims are in the metric of the task
     settings = PAIR | {"partition": ["iid", "classes"], "measures": "training_loss"}
     _, told = drawn(write_study(tmp_path, reaches, losses, **settings), "training-loss")
     assert "after the first merge better in 2 and worse in 0, after the last better in 2" in told

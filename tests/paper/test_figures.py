@@ -6,7 +6,7 @@ import docutils.core
 import docutils.nodes
 import pytest
 from matplotlib import pyplot
-from support.made_up import write_study
+from support.made_up import write_finished, write_study
 
 from dimat.errors import InputError
 from dimat.experiment.reading import parse_study
@@ -116,6 +116,23 @@ def test_graphs_are_drawn_with_their_directions_and_spectral_gaps(tmp_path):
         "one peer exponential, 4 agents\ntime-varying, spectral gap 1.000",
     ]
     assert [len(panel.patches) for panel in panels] == [0, 4, 8]  # arrows
+
+
+def test_the_comparison_that_decides_is_marked(tmp_path):
+    repairs = [{"images": "pooled"}, {"images": "pooled", "repair": "none"}]
+    keys = {"method": ["dimat", "wa"], "calibration": repairs, "seeds": list(range(6))}
+    study, layout = write_finished(tmp_path, training={"rounds": 2}, **keys)
+    figure = figures_of(study)["audit-gain"]
+    labels = figure.draw(layout).axes[0].get_legend_handles_labels()[1]
+    pyplot.close("all")
+    assert labels == ["IID, DIMAT, recalibrated (primary)", "IID, DIMAT, no repair"]
+    assert "the seed among it, of which there are 6." in figure.caption()
+    claims = tables_of(study)["claims"].rows(layout).set_index("id").primary
+    shown = (
+        r"WA - DIMAT at the (first|last) merge, .*, in points, n = 6 seeds: -?[\d.]+ \[-?[\d.]+, -?[\d.]+\]"
+    )
+    assert [id for id, text in claims.items() if re.fullmatch(shown, text)] == ["final-gain", "initial-gain"]
+    assert set(claims.drop(["final-gain", "initial-gain"])) == {""}
 
 
 @pytest.mark.parametrize("ending", style.FORMATS)

@@ -58,7 +58,7 @@ def made(run):
         "experiment": run.model_dump(mode="json"),
         "data": {"description": f"{getattr(run.data, 'title', None) or run.data.name}, made up"},
         "learning_rate": run.method.rate(run.training),
-        "metric": run.task.metric._asdict(),
+        "metric": run.task.metric._asdict() | {"examples": 360},
     }
 
 
@@ -87,9 +87,10 @@ def judge(study, layout):
     """claims.csv, as `dimat judge` makes it."""
     from theory.claims.evidence import evidence
     from theory.claims.judgement import claims_table, judgements
-    from theory.report import as_frame, read_audit, table_csv
+    from theory.report import EVIDENCE, as_frame, read_audit, table_csv
 
-    table = claims_table(judgements([read_audit(layout.audit), as_frame(evidence(study, layout))]))
+    own = as_frame(evidence(study, layout), EVIDENCE)
+    table = claims_table(judgements([read_audit(layout.audit), own]))
     write_checked(layout.claims, table_csv(table).encode())
 
 

@@ -7,6 +7,7 @@ import pandas
 from dimat.experiment.reading import parse_study
 
 METRIC = {"name": "score", "title": "score", "unit": "%", "scale": "100.0", "better": "higher"}
+METRIC |= {"share": "true", "examples": "400"}
 
 
 def a_run(method, seed, metric=METRIC, **changed):

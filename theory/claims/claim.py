@@ -11,6 +11,7 @@ from dimat.experiment.reading import describe
 from dimat.spec import Spec
 from theory.bounds.derivations import DERIVATIONS
 from theory.claims.checks import IDS
+from theory.claims.primary import CHECK_OF, Primary
 
 
 class Claim(Spec):
@@ -25,6 +26,8 @@ class Claim(Spec):
     assumptions: tuple[str, ...]
     checks: tuple[str, ...]
     """The ids of the checks that it rests on; see `theory.claims.checks`."""
+    primary: Primary | None = None
+    """The comparison that decides it, if a check is of paired differences over seeds."""
     derivations: tuple[str, ...] = ()
     """The derived bounds that bear on it, by key."""
     conditions: str = ""
@@ -40,6 +43,15 @@ def register() -> dict[str, Claim]:
     return {path.name.removesuffix(".yaml"): claim_of(path.read_text("utf-8"), path.name) for path in paths}
 
 
+def primaries() -> dict[str, Primary]:
+    """The comparison that decides, for each check of paired differences."""
+    found: dict[str, Primary] = {}
+    for id, claim in register().items():
+        if (own := claim.primary) is not None and found.setdefault(own.check, own) != own:
+            raise InputError(f"{id}.yaml: primary: expected that of the other claim on {own.check}")
+    return found
+
+
 def claim_of(text: str, name: str) -> Claim:
     """A claim from the ``text`` of a file; `InputError` for a check or a derivation that there is not."""
     try:
@@ -52,4 +64,9 @@ def claim_of(text: str, name: str) -> Claim:
     for key, (found, expected) in known.items():
         if unknown := [each for each in found if each not in expected]:
             raise InputError(f"{name}: {key}: {unknown[0]!r} is none; expected one of {', '.join(expected)}")
+    paired = [check for check in claim.checks if check in CHECK_OF.values()]
+    decided = [] if claim.primary is None else [claim.primary.check]
+    if paired != decided:
+        of, wanted = (" and ".join(each) or "nothing" for each in (decided, paired))
+        raise InputError(f"{name}: primary: decides {of}; expected one that decides {wanted}, as checks say")
     return claim

@@ -3,6 +3,7 @@
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.experiment.records import read_records, read_runs
+from theory.claims.claim import primaries
 from theory.claims.communication import communication_rows
 from theory.claims.gains import gain_rows
 from theory.gap.first_merges import first_merges
@@ -16,6 +17,6 @@ def evidence(study: Study, layout: Layout) -> list[Row]:
     runs, records = read_runs(layout.runs), read_records(layout.records)
     return [
         *measured_gap_rows(runs, holonomy),
-        *gain_rows(runs, records),
+        *gain_rows(runs, records, primaries()),
         *communication_rows(runs, records, holonomy),
     ]

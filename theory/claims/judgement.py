@@ -7,13 +7,14 @@ from typing import Literal
 import pandas
 
 from theory.claims.claim import Claim, register
+from theory.report import EVIDENCE
 
 Verdict = Literal["holds", "holds under conditions", "refuted", "undecidable here"]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a claim, and the ``rows`` of the audit (`theory.report.COLUMNS`) that give it."""
+    """The verdict on a claim, and the ``rows`` of the audit (`theory.report.EVIDENCE`) that bear on it."""
 
     id: str
     claim: Claim
@@ -22,8 +23,13 @@ class Judgement:
     @classmethod
     def of(cls, id: str, claim: Claim, audit: pandas.DataFrame) -> "Judgement":
         """By the rows of an ``audit`` that the claim rests on; controls do not count."""
-        own = audit.check.isin(claim.checks)
-        return cls(id, claim, audit[own & audit.verdict.isin(["holds", "violated", "undecided"])])
+        rows = audit[audit.check.isin(claim.checks)].reindex(columns=list(EVIDENCE)).astype(object).fillna("")
+        return cls(id, claim, rows[_words(rows.verdict).isin(["holds", "violated", "undecided"])])
+
+    @property
+    def deciding(self) -> pandas.DataFrame:
+        """The rows that give the verdict: of a claim with a primary comparison, those of this."""
+        return self.rows if self.claim.primary is None else self.rows[self.rows.comparison == "primary"]
 
     @property
     def verdict(self) -> Verdict:
@@ -31,7 +37,7 @@ class Judgement:
 
         Without rows, or if none is decided, nothing can be said here.
         """
-        found = set(self.rows.verdict)
+        found = set(_words(self.deciding.verdict))
         if self.claim.kind == "theorem":
             if "violated" in found:
                 return "refuted"
@@ -48,8 +54,8 @@ class Judgement:
     def settings(self) -> dict[str, str]:
         """What was found in each setting of a study: violated if any row is, else holds if any does."""
         found = {}
-        for setting, rows in self.rows.groupby("problem", sort=False):
-            verdicts = set(rows.verdict)
+        for setting, rows in self.deciding.groupby("problem", sort=False):
+            verdicts = set(_words(rows.verdict))
             ranked = (name for name in ("violated", "holds", "undecided") if name in verdicts)
             found[str(setting)] = next(ranked)
         return found
@@ -67,19 +73,54 @@ class Judgement:
                 named = [f"({setting})" for setting, found in by_setting.items() if found == verdict]
                 if named:
                     words.append(f"{lead}: {', '.join(named)}.")
+        words.append(self.with_test_error)
         return " ".join(" ".join(filter(None, words)).split())
 
     @property
+    def with_test_error(self) -> str:
+        """What the verdict becomes if the error of the finite test set counts; empty if it is not known."""
+        known = self.deciding[self.deciding.with_test_error != ""]
+        if known.empty:
+            return ""
+        verdicts = self.rows.verdict.mask(self.rows.with_test_error != "", self.rows.with_test_error)
+        other = Judgement(self.id, self.claim, self.rows.assign(verdict=verdicts)).verdict
+        moved = sum(_words(known.verdict) != _words(known.with_test_error))
+        said = "the verdict stays" if other == self.verdict else f"the verdict would be {other!r}"
+        return (
+            f"With the error of the test set, at most so large, {said}: {moved} of {len(known)} primary "
+            "checks would become undecided."
+        )
+
+    @property
+    def primary(self) -> str:
+        """The comparison that decides, if there is one, with its numbers: how far the rival is behind."""
+        if self.claim.primary is None:
+            return ""
+        rows = self.deciding
+        if rows.empty:
+            return f"{self.claim.primary.said()}: not in this study"
+        words = [f"{row.problem}; {row.graph}; {row.agents} agents" for row in rows.itertuples()]
+        places = without_common_parts(words) if len(rows) > 1 else [""]
+        found = [
+            f"{row.measured} [{row.low}, {row.high}]" + f" ({place})" * bool(place)
+            for place, row in zip(places, rows.itertuples(), strict=True)
+        ]
+        unit = rows.quantity.iloc[0].rpartition(", ")[2]
+        seeds = " or ".join(sorted(set(rows.seeds), key=int))
+        return f"{self.claim.primary.said()}, in {unit}, n = {seeds} seeds: {', '.join(found)}"
+
+    @property
     def numbers(self) -> str:
-        """How many checks bear on it, and how they came out."""
-        counts = self.rows.verdict.value_counts()
-        found = ", ".join(f"{count} {name}" for name, count in counts.items())
-        return f"{len(self.rows)} checks: {found}" if found else "no checks"
+        """How many checks bear on it, and how they came out: the primary ones, then the others."""
+        if self.rows.empty:
+            return "no checks"
+        kinds = [(kind or "checks", rows) for kind, rows in self.rows.groupby("comparison", sort=False)]
+        return "; ".join(f"{len(rows)} {kind}: {_counted(rows.verdict)}" for kind, rows in kinds)
 
     @property
     def counterexample(self) -> str:
         """Of what is violated, the row with the fewest agents, in a line; of several, the furthest off."""
-        violated = self.rows[self.rows.verdict == "violated"]
+        violated = self.deciding[self.deciding.verdict == "violated"]
         if violated.empty:
             return ""
         agents, low, bound = (pandas.to_numeric(violated[name]) for name in ("agents", "low", "bound"))
@@ -88,6 +129,15 @@ class Judgement:
         interval = f" [{row.low}, {row.high}]" if row.seeds else ""
         what = ", ".join(filter(None, [row.statement, row.problem, f"{row.graph} of {row.agents}"]))
         return f"{what}: {row.quantity} {row.measured}{interval}, against {row.bound}"
+
+
+def _words(verdicts: pandas.Series) -> pandas.Series:
+    """Verdicts without the reason that stands behind a colon."""
+    return verdicts.str.partition(":")[0] if len(verdicts) else verdicts
+
+
+def _counted(verdicts: pandas.Series) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.value_counts().items())
 
 
 def without_common_parts(settings: list[str]) -> list[str]:
@@ -113,6 +163,7 @@ def claims_table(judgements: Iterator[Judgement]) -> pandas.DataFrame:
             "where": each.claim.where,
             "assumptions": "; ".join(each.claim.assumptions),
             "verdict": each.verdict,
+            "primary": each.primary,
             "checks": each.numbers,
             "counterexample": each.counterexample,
             "conditions": each.conditions,

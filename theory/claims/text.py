@@ -16,9 +16,12 @@ from theory.claims.checks import CHECKS
 from theory.claims.claim import Claim, register
 from theory.claims.evidence import evidence
 from theory.claims.judgement import Judgement
-from theory.report import as_frame
+from theory.report import EVIDENCE, as_frame
 
-SHOWN = ("check", "statement", "problem", "graph", "agents", "measured", "low", "high", "bound", "verdict")
+SHOWN = (
+    *("check", "comparison", "statement", "problem", "graph", "agents", "seeds", "measured", "low", "high"),
+    *("bound", "p", "p_holm", "verdict", "low_with_test_error", "high_with_test_error", "with_test_error"),
+)
 MOST_ROWS = 60
 
 
@@ -38,11 +41,14 @@ def claim_text(id: str, study: Path | None, results: Path) -> str:
 def _lines(id: str, claim: Claim, study: Path | None, results: Path) -> Iterator[str]:
     yield f"{id}\n{filled(claim.statement, 2)}\n  said: {claim.where}"
     yield from (filled(f"assuming: {each}", 2) for each in claim.assumptions)
+    if claim.primary:
+        yield filled(f"decided by: {claim.primary.said()}", 2)
     for key in claim.derivations:
         yield f"\n{derivation_text(DERIVATIONS[key])}"
     rows = as_frame(list(rows_of(claim.checks, quick())))
     if study is not None:
-        rows = pandas.concat([rows, as_frame(evidence(*open_study(study, results)))], ignore_index=True)
+        own = as_frame(evidence(*open_study(study, results)), EVIDENCE)
+        rows = pandas.concat([rows, own], ignore_index=True)
     judgement = Judgement.of(id, claim, rows)
     shown = judgement.rows[[name for name in SHOWN if (judgement.rows[name] != "").any()]]
     if len(shown):
@@ -50,6 +56,8 @@ def _lines(id: str, claim: Claim, study: Path | None, results: Path) -> Iterator
     if len(shown) > MOST_ROWS:
         yield f"and {len(shown) - MOST_ROWS} more; dimat audit and dimat judge write all of them"
     yield f"\nverdict: {judgement.verdict} ({judgement.numbers})"
+    if judgement.primary and not judgement.rows.empty:
+        yield filled(f"primary: {judgement.primary}", 2)
     if judgement.rows.empty:
         yield "  it rests on what a study measures: name one that has been run with --study"
     if judgement.counterexample:

@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from dimat.errors import InputError
+from theory.claims import claim as claim_module
 from theory.claims.checks import IDS
-from theory.claims.claim import claim_of, register
+from theory.claims.claim import claim_of, primaries, register
 from theory.claims.judgement import Judgement, claims_table, judgements, without_common_parts
-from theory.report import as_frame
+from theory.claims.paired import PairedRow, corrected
+from theory.report import EVIDENCE, as_frame
 from theory.rows import Row
 
 
@@ -73,6 +75,47 @@ def test_words_do_not_change_a_verdict():
         assert judged(kind, *rows, checks=[check], statement="mean", instead="mean").verdict == before
 
 
+PRIMARY = {"rival": "wa", "when": "first merge", "alike": ["averaging"], "repair": "recalibrate"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, r"primary: decides nothing; expected one that decides initial-gain"),
+        (
+            {"primary": PRIMARY, "checks": ["rate"]},
+            r"primary: decides initial-gain; expected one that",
+        ),
+        ({"primary": PRIMARY | {"when": "last merge"}}, r"primary: decides final-gain; expected one that de"),
+        ({"primary": PRIMARY | {"when": "soon"}}, r"primary\.when: 'soon' .* 'first round' or 'last merge'"),
+        ({"primary": PRIMARY | {"rival": "dimat"}}, r"primary\.rival: 'dimat' .*: expected another method "),
+        ({"primary": PRIMARY | {"rival": "sgp"}}, r"primary: .* expected first round or last merge, as its"),
+        (
+            {"primary": PRIMARY | {"alike": ["model"]}},
+            r"primary\.alike\.0: 'model' .* or 'tuning'",
+        ),
+        ({"primary": PRIMARY | {"repair": "it"}}, r"primary\.repair: 'it' is not valid"),
+        ({"primary": {"rival": "wa"}}, r"primary\.when: missing"),
+        ({"primary": PRIMARY | {"who": 1}}, r"primary: 'who' is an unknown key; expected one of rival, when"),
+    ],
+)
+def test_a_wrong_primary_comparison_is_one_line(fields, message):
+    with pytest.raises(InputError, match=rf"^a\.yaml: {message}[^\n]*$"):
+        a_claim(**{"kind": "measurement", "checks": ["initial-gain"]} | fields)
+
+
+def test_claims_on_one_check_name_the_same_comparison(monkeypatch):
+    claims = [
+        a_claim(kind="measurement", checks=["initial-gain"], primary=PRIMARY | {"repair": repair})
+        for repair in ("none", "recalibrate")
+    ]
+    monkeypatch.setattr(claim_module, "register", lambda: dict(zip("ab", claims, strict=True)))
+    with pytest.raises(InputError, match=r"^b\.yaml: primary: expected that of the other claim on init"):
+        primaries()
+    monkeypatch.setattr(claim_module, "register", lambda: {"a": claims[0], "b": claims[0]})
+    assert primaries() == {"initial-gain": claims[0].primary}
+
+
 # Verdicts.
 
 
@@ -120,6 +163,49 @@ def test_controls_and_other_checks_do_not_bear_on_a_claim():
     assert judged("theorem", *rows, checks=["convergence.gossip"]).verdict == "holds"
     assert judged("theorem", *rows, checks=["convergence.adam"]).verdict == "refuted"
     assert judged("theorem", *rows, checks=["mean"]).verdict == "undecidable here"
+
+
+def paired(means, primary, examples=0.0, seeds=6, partition="IID"):
+    """A row of seeds whose differences from their mean are 1 and -1."""
+    said = ("initial-gain", "ahead of WA", "rival - DIMAT, points", "ring", 5, None)
+    spread = numpy.resize([1.0, -1.0], seeds)
+    return PairedRow(
+        *(*said, means, means, means, 0.0),
+        **{"seeds": seeds, "problem": f"d; {partition}", "differences": tuple(means + spread)},
+        **{"primary": primary, "variance_of_test_set": examples},
+    )
+
+
+def test_the_primary_comparison_decides_and_the_others_are_told():
+    rows = [paired(-9.0, True), paired(-0.1, True, partition="classes"), paired(9.0, False)]
+    rows = list(corrected(rows))
+    claim = a_claim(kind="measurement", checks=["initial-gain"], primary=PRIMARY)
+    judgement = Judgement.of("a", claim, as_frame([*rows, a_row("holds")], EVIDENCE))
+    assert judgement.verdict == "holds under conditions" and judgement.counterexample == ""
+    assert judgement.numbers == "2 primary: 1 holds, 1 undecided; 1 secondary: 1 violated"
+    said = "WA - DIMAT at the first merge, alike in averaging (repair: recalibrate)"
+    assert judgement.primary.startswith(f"{said}, in points, n = 6 seeds: -9 [")
+    assert "] (IID), -0.1 [" in judgement.primary
+    assert "the verdict stays: 0 of 2 primary checks would become undecided." in judgement.conditions
+    none = Judgement.of("a", claim, as_frame(rows[2:], EVIDENCE))
+    assert (none.verdict, none.primary) == ("undecidable here", f"{said}: not in this study")
+
+
+@pytest.mark.parametrize(("mean", "verdict"), [(-9.0, "holds"), (9.0, "refuted")])
+def test_a_verdict_says_whether_it_survives_the_error_of_the_test_set(mean, verdict):
+    claim = a_claim(kind="measurement", checks=["initial-gain"], primary=PRIMARY)
+    for error, said in ((1.0, "the verdict stays: 0"), (100.0, "the verdict would be 'undecidable here': 1")):
+        rows = list(corrected([paired(mean, True, error)]))
+        judgement = Judgement.of("a", claim, as_frame(rows, EVIDENCE))
+        assert judgement.verdict == verdict
+        assert f"{said} of 1 primary checks would become undecided." in judgement.conditions
+
+
+def test_few_seeds_are_the_reason_that_is_given():
+    claim = a_claim(kind="measurement", checks=["initial-gain"], primary=PRIMARY)
+    judgement = Judgement.of("a", claim, as_frame(list(corrected([paired(-9.0, True, seeds=5)])), EVIDENCE))
+    assert judgement.verdict == "undecidable here"
+    assert judgement.numbers == "1 primary: 1 undecided: 5 seeds, 6 wanted"
 
 
 def test_the_smallest_counterexample_is_named():
