@@ -52,9 +52,8 @@ def labelled(runs: pandas.DataFrame) -> pandas.DataFrame:
 
 def _said(runs: pandas.DataFrame, *names: str) -> pandas.Series:
     """The words of some parameters, where a run has them."""
-    found = [
-        " ".join(said(name, row[name]) for name in names if row.get(name)) for row in runs.to_dict("records")
-    ]
+    rows = runs.reindex(columns=list(names), fill_value="").to_dict("records")
+    found = [" ".join(said(name, row[name]) for name in names if row[name]) for row in rows]
     return pandas.Series(found, index=runs.index, dtype=object)
 
 
@@ -87,7 +86,10 @@ def _completed(runs: pandas.DataFrame, base: pandas.Series, more: dict[str, list
 
     What a base says already is not said again, but where it then could not tell runs apart.
     """
-    rows = list(zip(base, runs.to_dict("records"), strict=True))
+    used = list(dict.fromkeys(name for names in more.values() for name in names))
+    rows = (
+        list(zip(base, runs[used].to_dict("records"), strict=True)) if used else [(each, {}) for each in base]
+    )
     words = [[said(name, row[name]) for name in more.get(label, ()) if row[name]] for label, row in rows]
     short = [_joined(label, new) for (label, _), new in zip(rows, words, strict=True)]
     meanings: dict[str, set[tuple[str, ...]]] = {}
@@ -127,9 +129,10 @@ def _below(name: str, other: str) -> bool:
 
 def _check(runs: pandas.DataFrame, labels: pandas.DataFrame) -> None:
     """`InputError` if runs with equal labels differ in more than the seed, or not even in that."""
+    varying = [name for name in parameters_of(runs) if runs[name].nunique() > 1]
     for names, cell in labels.groupby([*SETTING, "rival"], sort=False):
         rows = runs.loc[cell.index]
-        differing = [name for name in parameters_of(runs) if rows[name].nunique() > 1]
+        differing = [name for name in varying if rows[name].nunique() > 1]
         if differing or rows["seed"].duplicated().any():
             what = differing[0] if differing else "nothing"
             raise InputError(

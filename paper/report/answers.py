@@ -1,0 +1,124 @@
+"""The first page: each question with its answer, computed from records."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+import numpy
+import pandas
+from pydantic import Field, ValidationError, field_validator
+
+from dimat.errors import InputError
+from dimat.experiment.cells import labelled
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.experiment.reading import describe
+from dimat.spec import Spec
+from paper.comparisons import alike
+from paper.findings import setting_said
+from paper.intervals import half_width, paired
+from paper.measured import by_round, read_shown, summaries
+from paper.report.contrasts import pairs_where, runs_of
+from paper.report.entries import as_text, package_yaml
+
+TIMES = {"first merge": "at the first merge", "area": "over the rounds", "final": "at the end"}
+"""Summaries of runs that the first page shows, and what they are called there."""
+
+
+class Question(Spec):
+    """A question of questions.yaml, which says what its keys mean."""
+
+    question: str
+    contrast: Literal["matching", "holding", "mean-model"]
+    study: str
+    where: dict[str, str] = Field(default_factory=dict)
+
+    _text = field_validator("where", mode="before")(as_text)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found: a row for each setting, with the difference at each of `TIMES`.
+
+    ``verdicts`` has a word for each time, over all settings. Without ``rows``, it was not measured.
+    """
+
+    verdicts: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+
+@cache
+def questions() -> tuple[Question, ...]:
+    """All questions; `InputError` names one that is wrong."""
+    found = []
+    for place, content in enumerate(package_yaml("questions.yaml")):
+        try:
+            found.append(Question.model_validate(content, strict=False))
+        except ValidationError as error:
+            raise InputError(f"questions.yaml: {place}: {describe(error)}") from None
+    return tuple(found)
+
+
+def answered(question: Question, study: Study, layout: Layout) -> Answer:
+    """The answer from a study's records; without rows if it has no such runs."""
+    pairs = pairs_where(study, question.contrast, question.where)
+    if not pairs:
+        return Answer()
+    runs, records = read_shown(layout, runs_of(study, pairs))
+    found = summaries(by_round(runs, records))[list(TIMES)]
+    if question.contrast == "mean-model":
+        metrics = study.runs[pairs[0][0]].task.metric
+        whole = summaries(by_round(runs, records, metrics._replace(name=f"mean_model_{metrics.name}")))
+        pairs = [(f"mean {own}", other) for own, other in pairs]
+        found = pandas.concat([whole[list(TIMES)].rename("mean {}".format), found])
+    labels = labelled(runs)
+    groups = alike(runs_of(study, [(own.removeprefix("mean "),) * 2 for own, _ in pairs]))
+    others = dict(pairs)
+    rows, sides = [], []
+    for ids in groups.values():
+        own = [f"mean {id}" if question.contrast == "mean-model" else id for id in ids]
+        apart = found.loc[own].to_numpy() - found.loc[[others[id] for id in own]].to_numpy()
+        differences = pandas.DataFrame(apart, columns=list(TIMES))
+        metric = study.runs[ids[0]].task.metric
+        sides.append([_side(differences[time].to_numpy(), metric.gain(1.0)) for time in TIMES])
+        label = labels.loc[ids[0]]
+        rows.append(_place(label, labels) | {"n": str(len(ids))} | {t: paired(differences[t]) for t in TIMES})
+    verdicts = {time: _verdict([each[place] for each in sides]) for place, time in enumerate(TIMES)}
+    return Answer(verdicts, rows)
+
+
+def _place(label: pandas.Series, labels: pandas.DataFrame) -> dict[str, str]:
+    """The setting in words: data, network and number of agents; graph and partition, and how agents match."""
+    how = label.rival.partition(", ")[2] if labels.rival.nunique() > 2 else ""
+    words = [setting_said(label.graph, label.partition), how]
+    return {
+        "data": label["data"].partition(",")[0],
+        "model": label.model,
+        "agents": f"{label.agents} agents",
+        "place": ", ".join(filter(None, words)),
+    }
+
+
+def _side(differences: numpy.ndarray, sign: float) -> int | None:
+    """1 if better beyond the interval, -1 if worse, 0 if neither; `None` for one seed."""
+    if len(differences) < 2:
+        return None
+    mean, half = float(differences.mean()), half_width(differences)
+    return 0 if abs(mean) <= half or mean == 0 else int(numpy.sign(mean * sign))
+
+
+def _verdict(sides: Iterable[int | None]) -> str:
+    """A word for several settings."""
+    known = [side for side in sides if side is not None]
+    if not known:
+        return "one seed"
+    better, worse = known.count(1), known.count(-1)
+    if better == len(known):
+        return "yes"
+    if worse == len(known):
+        return "worse"
+    if not better and not worse:
+        return "undecided"
+    counts = {"better": better, "worse": worse, "undecided": known.count(0)}
+    return ", ".join(f"{word} in {count}" for word, count in counts.items() if count)
