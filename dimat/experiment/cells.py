@@ -10,6 +10,7 @@ import pandas
 
 from dimat.errors import InputError
 from dimat.experiment.words import said
+from dimat.merging.matching.weight import Weight
 from dimat.methods import known_methods
 
 SETTING = ["data", "model", "agents", "partition", "graph", "protocol"]
@@ -72,13 +73,23 @@ def _rivals(runs: pandas.DataFrame, titles: pandas.Series) -> pandas.Series:
     elsewhere = [name for name in parameters_of(runs) if name.partition(".")[0] in ANYWHERE]
     found = []
     for _, rows in runs.groupby("protocol", sort=False):
-        shared = _varying(rows, elsewhere)
+        how = [name for name in elsewhere if _below(name, "calibration") and name != "calibration.repair"]
+        differing = {*_varying(rows, set(elsewhere) - set(how)), *_varying(_looking(rows), how)}
+        shared = [name for name in elsewhere if name in differing]
         if "tuning.factors" in rows and set(rows["tuning.factors"].eq("")) == {True, False}:
             shared.append("tuning.factors")  # some are tuned, some are not
         own = {title: _varying(alike, of_methods) for title, alike in rows.groupby(titles[rows.index])}
         more = {title: list(dict.fromkeys([*names, *shared])) for title, names in own.items()}
         found.append(_completed(rows, titles[rows.index], more))
     return pandas.concat(found).reindex(runs.index)
+
+
+def _looking(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """Those of ``runs`` in which agents look at images: to repair, or to match."""
+    if "calibration.repair" not in runs:
+        return runs
+    matcher = runs.get("matching.matcher.name", pandas.Series("", runs.index))
+    return runs[(runs["calibration.repair"] != "none") | ~matcher.isin(["", Weight().name])]
 
 
 def _completed(runs: pandas.DataFrame, base: pandas.Series, more: dict[str, list[str]]) -> pandas.Series:

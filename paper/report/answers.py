@@ -30,7 +30,7 @@ class Question(Spec):
     """A question of questions.yaml, which says what its keys mean."""
 
     question: str
-    contrast: Literal["matching", "holding", "mean-model"]
+    contrast: Literal["matching", "published", "holding", "mean-model"]
     study: str
     where: dict[str, str] = Field(default_factory=dict)
 
@@ -121,4 +121,4 @@ def _verdict(sides: Iterable[int | None]) -> str:
     if not better and not worse:
         return "undecided"
     counts = {"better": better, "worse": worse, "undecided": known.count(0)}
-    return ", ".join(f"{word} in {count}" for word, count in counts.items() if count)
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)

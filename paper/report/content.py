@@ -30,7 +30,7 @@ def content_of(gathered: Gathered) -> Content:
     words = {
         **words_of([gathered.studies[stem] for stem in parts]),
         "entries": len(entries()),
-        "measured": sum(each.study is None or each.study in parts for each in entries().values()),
+        "measured": sum(not each.study or gathered.study_of(each) in parts for each in entries().values()),
         "runs": sum(len(gathered.studies[stem].runs) for stem in parts),
         "devices": " and ".join(_devices(parts.values())),
         "level": "95 %",
@@ -47,7 +47,7 @@ def content_of(gathered: Gathered) -> Content:
         "entries": [_entry(gathered, id, entry) for id, entry in entries().items()],
         "verdicts": list(map(_verdict, _judged(gathered))),
         "bounds": [_bound(key) for key in DERIVATIONS],
-        "more": [_shown(each) for each in pictures_of(gathered) if not each.in_body],
+        "more": [_shown(each, gathered) for each in pictures_of(gathered) if not each.in_body],
         "appendix": [asdict(table) for part in parts.values() for table in part.appendix],
         "status": _as_table(_status(gathered)),
         "costs": _as_table(_costs(gathered)),
@@ -63,11 +63,21 @@ def pictures_of(gathered: Gathered) -> list[Picture]:
 
 def files_of(gathered: Gathered) -> dict[str, bytes]:
     """The pictures by the names that the template has for them."""
-    return {_shown(each)["path"]: each.svg for each in pictures_of(gathered)}
+    return {path_of(each): each.svg for each in pictures_of(gathered)}
 
 
-def _shown(picture: Picture) -> dict[str, str]:
-    return {"entry": picture.entry, "path": f"{picture.entry}-{picture.id}.svg", "caption": picture.caption}
+def path_of(picture: Picture) -> str:
+    """What the template calls a picture."""
+    return f"{picture.entry}-{picture.id}.svg"
+
+
+def _shown(picture: Picture, gathered: Gathered) -> dict[str, str]:
+    """A picture's file and caption, which does not say what is the same in all captions."""
+    labels = distinct(
+        run.data.label() for stem in gathered.parts for run in gathered.studies[stem].runs.values()
+    )
+    caption = picture.caption.replace(f"({labels[0]}, ", "(") if len(labels) == 1 else picture.caption
+    return {"entry": picture.entry, "path": path_of(picture), "caption": caption}
 
 
 def _as_table(rows: Iterable[dict[str, str]]) -> Content:
@@ -117,18 +127,19 @@ def said(question: Question) -> str:
 
 def _entry(gathered: Gathered, id: str, entry: Entry) -> Content:
     """What the body shows of an entry."""
-    part = gathered.parts.get(entry.study or "")
+    stem = gathered.study_of(entry)
+    part = gathered.parts.get(stem)
     figures, tables = (part.figures, [asdict(e) for e in part.tables if e.entry == id]) if part else ([], [])
-    if entry.study is None:
+    if not entry.study:
         known = by_id([RatesTable], next(iter(gathered.studies.values())))
         tables = [_as_table_of(each, id, name) for name, each in known.items() if each.kind in entry.tables]
     return {
         "id": id,
         "title": entry.title,
         "question": entry.question,
-        "figures": [_shown(each) for each in figures if each.entry == id and each.in_body],
+        "figures": [_shown(each, gathered) for each in figures if each.entry == id and each.in_body],
         "tables": tables,
-        "waiting": "" if part or entry.study is None else gathered.left_for(entry.study),
+        "waiting": "" if part or not entry.study else gathered.left_for(stem),
     }
 
 
@@ -165,20 +176,18 @@ def _bound(key: str) -> Content:
 
 def _status(gathered: Gathered) -> Iterator[dict[str, str]]:
     for id, entry in entries().items():
-        part = gathered.parts.get(entry.study or "")
-        if entry.study is None:
+        part = gathered.parts.get(entry.study_in(gathered.studies))
+        left = gathered.left.get(entry.study_in(gathered.studies))
+        full = gathered.full.get(entry.study_in(gathered.full))
+        if not entry.study:
             here = "derived, nothing is trained"
         elif part:
             here = f"measured: {part.provenance['runs']} runs on {' and '.join(_devices([part]))}"
-        elif entry.study in gathered.studies:
-            here = f"waiting: {gathered.left[entry.study].all}"
         else:
-            here = "not in this catalogue"
-        full = gathered.full.get(entry.study or "")
+            here = f"waiting: {left.all}" if left else "not in this catalogue"
         yield {
             "entry": id,
             "title": entry.title,
-            "question": entry.question,
             f"here ({gathered.name})": here,
             "at full size": full.all if full else "",
         }

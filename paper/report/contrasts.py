@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from dimat.experiment.config import Study
 from dimat.experiment.runs import Run
+from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import FirstMeeting
 from dimat.methods.dimat import Dimat
-from paper.comparisons import by_experiment, like, with_unmatched
+from paper.comparisons import by_experiment, like, unmatched, with_unmatched
 from paper.report.entries import is_where
 
 HELD = Matching(rematch=FirstMeeting())
@@ -37,6 +38,18 @@ def matching(study: Study) -> list[tuple[str, str]]:
     return [(own, other) for own, other in with_unmatched(study) if study.runs[own].matching == Matching()]
 
 
+def published(study: Study) -> list[tuple[str, str]]:
+    """Runs of DIMAT as published, with those that average without matching, and recalibrate nothing."""
+    known = by_experiment(study.runs)
+    pairs = (
+        (id, like(unmatched(run), calibration=Calibration(repair="none")).id)
+        for id, run in study.runs.items()
+        if isinstance(run.method, Dimat) and run.matching == Matching() and run.tuning is None
+        if run.calibration and run.calibration.repair == "recalibrate"
+    )
+    return [(own, known[other]) for own, other in pairs if other in known]
+
+
 def mean_model(study: Study) -> list[tuple[str, str]]:
     """Runs that measure the mean of all networks, each with itself."""
     runs = study.runs.items()
@@ -45,6 +58,7 @@ def mean_model(study: Study) -> list[tuple[str, str]]:
 
 CONTRASTS = {
     "matching": Contrast("matching", "averaging alone", matching),
+    "published": Contrast("DIMAT", "averaging without recalibration", published),
     "holding": Contrast("matching once", "matching in every round", holding),
     "mean-model": Contrast("the mean of all networks", "the agents", mean_model),
 }

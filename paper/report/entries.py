@@ -1,9 +1,9 @@
 """The entries of the catalogue: what each shows of which study, and the question that it answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cache
 from importlib.resources import files as package_files
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -12,7 +12,7 @@ from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.reading import describe
 from dimat.experiment.runs import Run
-from dimat.spec import Spec
+from dimat.spec import OneOrMany, Spec
 from paper.figures import figures_of, known_figures
 from paper.shown import PaperFigure, PaperTable, by_id
 from paper.tables import report_tables
@@ -28,7 +28,7 @@ class Entry(Spec):
 
     title: str
     question: str
-    study: str | None = None
+    study: Annotated[tuple[str, ...], OneOrMany()] = ()
     figures: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     where: dict[str, str] = Field(default_factory=dict)
@@ -43,6 +43,10 @@ class Entry(Spec):
             if kind not in known:
                 raise ValueError(f"expected kinds among {', '.join(known)}")
         return kinds
+
+    def study_in(self, stems: Container[str]) -> str:
+        """The file that it shows, of those that a catalogue has; empty if it has none."""
+        return next((stem for stem in self.study if stem in stems), "")
 
     def figures_in(self, study: Study) -> dict[str, PaperFigure]:
         """All figures of its kinds, by id."""

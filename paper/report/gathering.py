@@ -9,6 +9,7 @@ from dimat.errors import InputError
 from dimat.experiment.catalogue import read_studies, study_files
 from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import PROJECT
+from paper.report.entries import Entry
 from paper.report.studies import Left, left_of, part_of
 
 FULL = PROJECT / "config" / "paper"
@@ -34,7 +35,9 @@ class Gathered:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
             sizes = {file.stem: pool.submit(_at_full_size, file) for file in full}
-            found = {stem: pool.submit(part_of, stem, self.studies[stem], layouts[stem]) for stem in by_size}
+            found = {
+                stem: pool.submit(part_of, stem, self.studies[stem], layouts[stem], stems) for stem in by_size
+            }
             left = {stem: pool.submit(left_of, stem, self.studies[stem], layouts[stem]) for stem in by_size}
             self.parts = {stem: part for stem in stems if (part := found[stem].result())}
             self.left: dict[str, Left] = {stem: left[stem].result() for stem in stems}
@@ -52,6 +55,10 @@ class Gathered:
             path for stem in self.parts for path in (self._layouts[stem].runs, self._layouts[stem].records)
         ]
         return [self.audit, *joined]
+
+    def study_of(self, entry: Entry) -> str:
+        """The file that an entry shows, here or else at full size."""
+        return entry.study_in(self.studies) or entry.study_in(self.full)
 
     def left_for(self, stem: str, question: int | None = None) -> str:
         """What a study, or a question to it, waits for: here, or else at full size."""

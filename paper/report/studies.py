@@ -1,6 +1,6 @@
 """What one study gives to the paper over all of them: what is shown of it, and what the rest would take."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,14 +96,14 @@ def _asked(stem: str, study: Study) -> Iterator[tuple[int, list[tuple[str, str]]
             yield place, pairs
 
 
-def part_of(stem: str, study: Study, layout: Layout) -> Part | None:
-    """All that the paper shows of a study; `None` if it is not finished."""
+def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> Part | None:
+    """All that the paper over the studies ``stems`` shows of one; `None` if it is not finished."""
     if not finished(study, layout):
         return None
     _join(study, layout)
     figures, tables = [], []
     for id, entry in entries().items():
-        if entry.study == stem:
+        if entry.study_in(stems) == stem:
             figures += [
                 _picture(id, name, entry.in_body(each), each, layout)
                 for name, each in entry.figures_in(study).items()

@@ -9,7 +9,9 @@ import yaml
 from support.made_up import write_archived
 
 from dimat.experiment.reading import read_study
+from paper.report.answers import questions
 from paper.report.content import content_of
+from paper.report.contrasts import pairs_where
 from paper.report.entries import entries
 from paper.report.gathering import Gathered
 from paper.report.typesetting import sources
@@ -70,7 +72,7 @@ def test_what_is_not_there_is_said_with_runs_and_hours(gathered):
     held = answers["Does matching once, and holding, beat matching in every round?"]
     assert not held["rows"]
     assert re.fullmatch(r"not measured yet: \d+ runs, [\d.]+ hours on one H200 \(three\)", held["waiting"])
-    assert "(config/paper)" in answers["In a VGG-16?"]["waiting"]
+    assert "(config/paper)" in answers["As published, in a VGG-16?"]["waiting"]
 
 
 def test_other_records_give_other_numbers(catalogue, tmp_path, gathered):
@@ -108,17 +110,27 @@ def test_files_that_the_checklist_names_are_there():
 
 
 def test_every_study_of_the_catalogue_has_an_entry():
-    known = {entry.study for entry in entries().values()}
-    assert {file.stem for file in (ROOT / "config" / "paper").glob("*.yaml")} == known - {None}
+    known = {stem for entry in entries().values() for stem in entry.study}
+    for folder in ("paper", "paper-small", "paper-digits"):
+        assert {file.stem for file in (ROOT / "config" / folder).glob("*.yaml")} <= known
 
 
-def test_entries_show_something_of_their_study_in_the_body(gathered):
+@pytest.mark.parametrize("folder", ["paper", "paper-small"])
+def test_entries_show_something_of_their_study_in_the_body(folder):
+    stems = {file.stem: file for file in (ROOT / "config" / folder).glob("*.yaml")}
     for id, entry in entries().items():
-        if entry.study is None:
-            continue
-        study = read_study(ROOT / "config" / "paper" / f"{entry.study}.yaml")
-        figures = entry.figures_in(study)
-        assert any(map(entry.in_body, figures.values())) or entry.tables_in(study), id
+        if stem := entry.study_in(stems):
+            study = read_study(stems[stem])
+            figures = entry.figures_in(study)
+            assert any(map(entry.in_body, figures.values())) or entry.tables_in(study), id
+
+
+@pytest.mark.parametrize("folder", ["paper", "paper-small"])
+def test_questions_have_runs_in_their_catalogue(folder):
+    for question in questions():
+        study = read_study(ROOT / "config" / folder / f"{question.study}.yaml")
+        pairs = pairs_where(study, question.contrast, question.where)
+        assert pairs and all(study.runs[own].seed == study.runs[other].seed for own, other in pairs), question
 
 
 def test_the_whole_is_typeset_the_same_twice(gathered):

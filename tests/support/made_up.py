@@ -73,7 +73,7 @@ def write_archived(folder, study, reached=None):
     for partitioned in study.partitioned.values():
         write_partition(layout.partitioned(partitioned.id), partitioned)
     for id in study.prepared:
-        shapes = {"train_images": [1000, 3, 8, 8], "test_images": [200, 3, 8, 8]}
+        shapes = {"train_images": [1000, 3, 32, 32], "test_images": [200, 3, 32, 32]}
         write_json(layout.data_outline(id), {"about": {}, "shapes": shapes})
     for id in study.pretrained:
         write_json(layout.start_outline(id), {"about": {}, "network_bytes": MODEL})
