@@ -25,13 +25,10 @@ def rerun(runner: Runner, run: Run) -> str:
     recorded = read_checked(runner.layout.run(run.id))
     made = read_made(run, runner.layout)
     with _beside(runner, run) as other:
-        for make, item in (
-            (other.prepare, run.partitioned.prepared),
-            (other.partition, run.partitioned),
-            (other.pretrain, run.pretrained),
-            (other.train, run),
-        ):
-            make(item)
+        other.prepare(run.partitioned.prepared)
+        other.partition(run.partitioned)
+        other.pretrain(run.pretrained)
+        other.train(run)
         difference = first_difference(recorded, read_checked(other.layout.run(run.id)))
         again = read_json(other.layout.run_provenance(run.id))
     if difference is None:

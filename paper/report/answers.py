@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy
 import pandas
@@ -66,30 +66,27 @@ def answered(question: Question, study: Study, layout: Layout) -> Answer:
     if not pairs:
         return Answer()
     runs, records = read_shown(layout, runs_of(study, pairs))
-    found = summaries(by_round(runs, records))[list(TIMES)]
-    if question.contrast == "mean-model":
-        metrics = study.runs[pairs[0][0]].task.metric
-        whole = summaries(by_round(runs, records, metrics._replace(name=f"mean_model_{metrics.name}")))
-        pairs = [(f"mean {own}", other) for own, other in pairs]
-        found = pandas.concat([whole[list(TIMES)].rename("mean {}".format), found])
-    labels = labelled(runs)
-    groups = alike(runs_of(study, [(own.removeprefix("mean "),) * 2 for own, _ in pairs]))
-    others = dict(pairs)
+    ours = theirs = summaries(by_round(runs, records))[list(TIMES)]
+    if question.contrast == "mean-model":  # of one run, two metrics
+        metric = study.runs[pairs[0][0]].task.metric
+        named = metric._replace(name=f"mean_model_{metric.name}")
+        ours = summaries(by_round(runs, records, named))[list(TIMES)]
+    labels, others = labelled(runs), dict(pairs)
     rows, sides = [], []
-    for ids in groups.values():
-        own = [f"mean {id}" if question.contrast == "mean-model" else id for id in ids]
-        apart = found.loc[own].to_numpy() - found.loc[[others[id] for id in own]].to_numpy()
+    for ids in alike({own: study.runs[own] for own in others}).values():
+        apart = ours.loc[ids].to_numpy() - theirs.loc[[others[id] for id in ids]].to_numpy()
         differences = pandas.DataFrame(apart, columns=list(TIMES))
-        metric = study.runs[ids[0]].task.metric
-        sides.append([_side(differences[time].to_numpy(), metric.gain(1.0)) for time in TIMES])
-        label = labels.loc[ids[0]]
-        rows.append(_place(label, labels) | {"n": str(len(ids))} | {t: paired(differences[t]) for t in TIMES})
+        sign = study.runs[ids[0]].task.metric.gain(1.0)
+        sides.append([_side(differences[time].to_numpy(), sign) for time in TIMES])
+        words = {time: paired(differences[time]) for time in TIMES}
+        rows.append(_place(labels, ids[0]) | {"n": str(len(ids))} | words)
     verdicts = {time: _verdict([each[place] for each in sides]) for place, time in enumerate(TIMES)}
     return Answer(verdicts, rows)
 
 
-def _place(label: pandas.Series, labels: pandas.DataFrame) -> dict[str, str]:
+def _place(labels: pandas.DataFrame, id: str) -> dict[str, str]:
     """The setting in words: data, network and number of agents; graph and partition, and how agents match."""
+    label = cast(Any, labels.loc[id])
     how = label.rival.partition(", ")[2] if labels.rival.nunique() > 2 else ""
     words = [setting_said(label.graph, label.partition), how]
     return {

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import sympy
 from sympy import Expr
@@ -82,7 +82,7 @@ class RatesTable(PaperTable):
 
         found = []
         for bound in DERIVATIONS.values():
-            terms, rest = shown(term.subs(alpha, STEP_SIZE) for term in bound.terms.values())
+            terms, rest = shown(cast(Expr, term.subs(alpha, STEP_SIZE)) for term in bound.terms.values())
             limits = ", ".join(f"${typst(limit)}$" for limit in bound.step_sizes.values())
             found.append([bound.title, "derived here", f"${terms}$", rest, limits])
         for rate in PUBLISHED_RATES.values():
