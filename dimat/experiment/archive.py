@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dimat.errors import InputError
 from dimat.experiment.config import Study
-from dimat.experiment.layout import RESERVED, SHARED, Layout
+from dimat.experiment.layout import RESERVED, Layout
 from dimat.experiment.outlines import data_outline, start_outline
 from dimat.experiment.sources import read_made
 from dimat.io import files
@@ -93,9 +93,9 @@ def _shared(study: Study, layout: Layout, there: list[str]) -> Iterator[tuple[Pa
         if not missing or layout.tuned(id).exists():
             yield _whole(layout.tuned(id))
         for trial in tuned.trials().values():
-            if layout.shared.run(trial.id).exists():  # none if it diverged
-                yield from _checked(layout.shared.run(trial.id))
-                yield _whole(layout.shared.run_provenance(trial.id))
+            if layout.run(trial.id).exists():  # none if it diverged
+                yield from _checked(layout.run(trial.id))
+                yield _whole(layout.run_provenance(trial.id))
     for id in study.prepared:
         if not missing or layout.prepared(id).exists():
             yield layout.data_outline(id), files.as_json(data_outline(layout, id))
@@ -178,11 +178,10 @@ def _members(path: Path) -> dict[str, bytes]:
 def _names() -> re.Pattern[str]:
     """The names of all files that archives hold, as `Layout` has them."""
     layout = Layout(Path("STUDY"))
-    checked = [layout.run("ID"), layout.shared.run("ID"), layout.audit, layout.holonomy("ID")]
+    checked = [layout.run("ID"), layout.audit, layout.holonomy("ID")]
     plain = [
         layout.study,
         layout.run_provenance("ID"),
-        layout.shared.run_provenance("ID"),
         layout.partitioned("ID"),
         layout.tuned("ID"),
         layout.data_outline("ID"),
@@ -190,8 +189,8 @@ def _names() -> re.Pattern[str]:
         layout.pretrained("ID"),
     ]
     names = [path.as_posix() for path in (*checked, *map(checksum_path, checked), *plain)]
-    reserved = "|".join(sorted(set(RESERVED) - {SHARED}))
-    parts = {"STUDY": rf"(?!(?:{reserved})/)[a-z0-9][a-z0-9_-]{{0,40}}", "ID": "[a-z0-9][a-z0-9_.-]*"}
+    study = rf"(?!(?:{'|'.join(RESERVED)})/)[a-z0-9][a-z0-9_-]{{0,40}}"
+    parts = {"STUDY": study, "ID": "[a-z0-9][a-z0-9_.-]*"}
     pattern = "|".join(map(re.escape, names))
     for word, allowed in parts.items():
         pattern = pattern.replace(word, allowed)

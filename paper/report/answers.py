@@ -21,6 +21,8 @@ from paper.intervals import half_width, paired
 from paper.measured import by_round, read_shown, summaries
 from paper.report.contrasts import pairs_where, runs_of
 from paper.report.entries import as_text, package_yaml
+from theory.claims.holm import LEVEL, risks
+from theory.claims.paired import p_value
 
 TIMES = {"first merge": "at the first merge", "area": "over the rounds", "final": "at the end"}
 """Summaries of runs that the first page shows, and what they are called there."""
@@ -72,16 +74,30 @@ def answered(question: Question, study: Study, layout: Layout) -> Answer:
         named = metric._replace(name=f"mean_model_{metric.name}")
         ours = summaries(by_round(runs, records, named))[list(TIMES)]
     labels, others = labelled(runs), dict(pairs)
-    rows, sides = [], []
-    for ids in alike({own: study.runs[own] for own in others}).values():
-        apart = ours.loc[ids].to_numpy() - theirs.loc[[others[id] for id in ids]].to_numpy()
-        differences = pandas.DataFrame(apart, columns=list(TIMES))
-        sign = study.runs[ids[0]].task.metric.gain(1.0)
-        sides.append([_side(differences[time].to_numpy(), sign) for time in TIMES])
-        words = {time: paired(differences[time]) for time in TIMES}
-        rows.append(_place(labels, ids[0]) | {"n": str(len(ids))} | words)
-    verdicts = {time: _verdict([each[place] for each in sides]) for place, time in enumerate(TIMES)}
+    cells = alike({own: study.runs[own] for own in others}).values()
+    found = [
+        pandas.DataFrame(
+            ours.loc[ids].to_numpy() - theirs.loc[[others[id] for id in ids]].to_numpy()
+        ).set_axis(list(TIMES), axis=1)
+        for ids in cells
+    ]
+    rows = [_place(labels, ids[0]) | {"n": str(len(ids))} for ids in cells]
+    sign, verdicts = study.runs[pairs[0][0]].task.metric.gain(1.0), {}
+    for time in TIMES:
+        differences = [each[time] for each in found]
+        allowed = _risks(differences)
+        verdicts[time] = _verdict(list(map(_side, differences, allowed, [sign] * len(found))))
+        for row, each, risk in zip(rows, differences, allowed, strict=True):
+            row[time] = paired(each, risk)
     return Answer(verdicts, rows)
+
+
+def _risks(differences: list[pandas.Series]) -> list[float]:
+    """Of missing the mean difference in each setting, by Holm's correction for their number."""
+    several = [len(each) > 1 for each in differences]
+    p = [p_value(each.to_numpy()) for each, known in zip(differences, several, strict=True) if known]
+    found = iter(risks(numpy.array(p)).tolist())
+    return [next(found) if known else LEVEL for known in several]
 
 
 def _place(labels: pandas.DataFrame, id: str) -> dict[str, str]:
@@ -97,11 +113,11 @@ def _place(labels: pandas.DataFrame, id: str) -> dict[str, str]:
     }
 
 
-def _side(differences: numpy.ndarray, sign: float) -> int | None:
+def _side(differences: pandas.Series, risk: float, sign: float) -> int | None:
     """1 if better beyond the interval, -1 if worse, 0 if neither; `None` for one seed."""
     if len(differences) < 2:
         return None
-    mean, half = float(differences.mean()), half_width(differences)
+    mean, half = float(differences.mean()), half_width(differences.to_numpy(), risk)
     return 0 if abs(mean) <= half or mean == 0 else int(numpy.sign(mean * sign))
 
 

@@ -17,7 +17,9 @@ from paper.shown import by_id
 from paper.tables.rates import RatesTable
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.typst import typst as typst_of
+from theory.claims.holm import LEVEL
 from theory.claims.judgement import Judgement, judgements
+from theory.claims.primary import SEEDS
 from theory.report import read_audit
 
 Content = dict[str, Any]
@@ -33,7 +35,8 @@ def content_of(gathered: Gathered) -> Content:
         "measured": sum(not each.study or gathered.study_of(each) in parts for each in entries().values()),
         "runs": sum(len(gathered.studies[stem].runs) for stem in parts),
         "devices": " and ".join(_devices(parts.values())),
-        "level": "95 %",
+        "level": f"{100 * (1 - LEVEL):g} %",
+        "wanted": SEEDS,
         "gpu": GPU,
         "power": POWER_FROM,
     }
@@ -155,6 +158,7 @@ def _judged(gathered: Gathered) -> Iterator[Judgement]:
 def _verdict(judged: Judgement) -> Content:
     """A claim, its verdict, in how many settings it was found, and what else there is to say."""
     claim = judged.claim
+    said = [claim.conditions, claim.instead, judged.with_test_error]
     words = list(judged.settings().values()) if claim.kind == "measurement" else []
     return {
         "id": judged.id,
@@ -163,7 +167,8 @@ def _verdict(judged: Judgement) -> Content:
         "verdict": judged.verdict,
         "checks": judged.numbers,
         "settings": ", ".join(f"{words.count(word)} {word}" for word in distinct(words)),
-        "conditions": " ".join(" ".join(filter(None, [claim.conditions, claim.instead])).split()),
+        "primary": judged.primary,
+        "conditions": " ".join(" ".join(filter(None, said)).split()),
         "counterexample": judged.counterexample,
     }
 

@@ -1,6 +1,6 @@
 """What the runs of a study cost: hours and energy by device, and operations as counted."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,18 +41,12 @@ def costs_of(study: Study, layout: Layout) -> dict[str, Cost]:
         return operations(work)
 
     found = {id: Cost(counted(start)) for id, start in study.pretrained.items()}
-    for place, run in _timed(study, layout):
-        if place.run_provenance(run.id).exists():  # a trial that diverged has none
-            found[run.id] = _recorded(counted(run), read_json(place.run_provenance(run.id)))
+    trials = [trial for tuned in study.tuned.values() for trial in tuned.trials().values()]
+    for run in (*study.runs.values(), *trials):
+        made = layout.run_provenance(run.id)
+        if made.exists():  # a trial that diverged has none
+            found[run.id] = _recorded(counted(run), read_json(made))
     return found
-
-
-def _timed(study: Study, layout: Layout) -> Iterator[tuple[Layout, Run]]:
-    for run in study.runs.values():
-        yield layout, run
-    for tuned in study.tuned.values():
-        for trial in tuned.trials().values():
-            yield layout.shared, trial
 
 
 def _recorded(counted: float, made: Mapping[str, Any]) -> Cost:

@@ -22,7 +22,7 @@ from paper.report.entries import entries
 from paper.shown import PaperFigure
 from paper.tables import tables_of
 from theory.claims.evidence import evidence
-from theory.report import as_frame
+from theory.report import EVIDENCE, as_frame
 
 GPU = "H200"
 """The device for which it is said what is not measured yet, as the table of throughputs has it."""
@@ -117,7 +117,7 @@ def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> P
         tables,
         list(_appendix(stem, study, layout)),
         {place: answered(questions()[place], study, layout) for place, _ in _asked(stem, study)},
-        as_frame(evidence(study, layout)),
+        as_frame(evidence(study, layout), EVIDENCE),
         costs_of(study, layout),
         read_json(layout.provenance),
     )
