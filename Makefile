@@ -50,7 +50,8 @@ test-faults: install
 	$(BIN)/python -m pytest -n auto --long -rP tests/faults tests/communication/test_ranks.py tests/experiment/test_resume.py
 
 test-studies: install
-	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py tests/paper/test_report.py tests/paper/test_archive.py \
+	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py \
+		tests/paper/test_report.py tests/paper/test_archive.py \
 		tests/merging/test_matching.py tests/theory/claims/test_audit.py tests/experiment/test_resources.py \
 		tests/data/test_data.py
 

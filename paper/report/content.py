@@ -31,6 +31,9 @@ def content_of(gathered: Gathered) -> Content:
     parts = gathered.parts
     words = {
         **words_of([gathered.studies[stem] for stem in parts]),
+        "data": "; ".join(
+            distinct(each["description"] for part in parts.values() for each in part.provenance["data"])
+        ),
         "entries": len(entries()),
         "measured": sum(not each.study or gathered.study_of(each) in parts for each in entries().values()),
         "runs": sum(len(gathered.studies[stem].runs) for stem in parts),

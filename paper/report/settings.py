@@ -44,7 +44,6 @@ def words_of(studies: Iterable[Study]) -> Mapping[str, Any]:
 
     optimizers = (run.training.optimizer for run in runs)
     return {
-        "data": listed(run.data.label() for run in runs),
         "networks": listed(run.model.label() for run in runs),
         "agents": listed(sorted({run.agents for run in runs})),
         "batch": listed(sorted({run.training.batch_size for run in runs})),
