@@ -1,4 +1,5 @@
 # make reproduce   set up, then run the default study: results/quick, with the paper in results/quick/dimat.pdf
+# make paper       set up, then paper/dimat.pdf, the paper over all studies, from archived records: a minute
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
 # make test-faults the tests of accidents, with all their cases: half an hour
@@ -17,7 +18,7 @@ CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 
-.PHONY: install reproduce test test-slurm test-faults test-studies test-device test-lowest docs lint clean clean-all
+.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest docs lint clean clean-all
 
 install: $(VENV)/installed
 
@@ -33,6 +34,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 reproduce: install
 	$(BIN)/snakemake --cores $(CORES)
 
+# Nothing is trained: what is drawn comes from the records in the archive.
+paper: install
+	rm -rf build/paper
+	$(BIN)/dimat unpack paper/archive/paper-small.tar.xz --results build/paper
+	$(BIN)/dimat report config/paper-small --results build/paper --output paper/dimat.pdf --processes 2
+
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
@@ -44,6 +51,7 @@ test-faults: install
 
 test-studies: install
 	$(BIN)/python -m pytest --long -v --durations 0 tests/workflow/test_studies.py tests/paper/test_any_study.py \
+		tests/paper/test_report.py tests/paper/test_archive.py \
 		tests/merging/test_matching.py tests/theory/claims/test_audit.py tests/experiment/test_resources.py \
 		tests/data/test_data.py
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.cli.arguments import DEFAULT_RESULTS, Config, Configs, Only, Results, open_study, whole
 from dimat.errors import InputError
 from dimat.experiment.catalogue import read_studies
 from dimat.experiment.layout import Layout
@@ -22,12 +22,8 @@ PACKAGES = ("dimat", "theory", "paper")
 """Whose code makes what these commands write."""
 MADE = (".svg", ".pdf", ".png", ".txt", ".csv", ".tex")
 """Endings of files of figures and tables."""
-Configs = Annotated[
+Pages = Annotated[
     list[Path], typer.Argument(help="Configuration files of the studies, in order.", show_default=False)
-]
-Planned = Annotated[
-    list[Path],
-    typer.Argument(help="Configuration files, or folders that hold some.", show_default=False),
 ]
 DeviceName = Annotated[
     str | None,
@@ -41,6 +37,8 @@ Output = Annotated[
         help="A zip or, without that ending, a folder; neither may be there yet.", show_default=False
     ),
 ]
+Folder = Annotated[Path, typer.Argument(help="A folder of configurations, such as config/paper-small.")]
+ReportFile = Annotated[Path | None, typer.Option("--output", "-o", help="The PDF.", show_default=False)]
 AgentName = Annotated[str | None, typer.Option("--agent", help="Who carried the study out: a person's name.")]
 Orcid = Annotated[str | None, typer.Option(help="The person's ORCID iD, such as 0000-0002-1825-0097.")]
 Shown = TypeVar("Shown")
@@ -54,7 +52,7 @@ def chosen(named: Mapping[str, Shown], only: str | None) -> Mapping[str, Shown]:
 
 
 @commands.command()
-def plan(paths: Planned, results: Results = DEFAULT_RESULTS, device: DeviceName = None) -> None:
+def plan(paths: Configs, results: Results = DEFAULT_RESULTS, device: DeviceName = None) -> None:
     """Print what a study will take: runs, starts, hours by method and by figure, memory and disk.
 
     Of several, or of a folder of them, a line for each, and for all: what they share is counted once. Nothing
@@ -127,7 +125,7 @@ def remove_stale(example: Path, shown: Mapping[str, object]) -> None:
 
 
 @commands.command()
-def page(configs: Configs, results: Results = DEFAULT_RESULTS) -> None:
+def page(configs: Pages, results: Results = DEFAULT_RESULTS) -> None:
     """Print the tables of finished studies as a page of Markdown: docs/results.md."""
     from paper.page import page
 
@@ -149,6 +147,30 @@ def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     made_from = [*parts, layout.provenance]
     files.write_checked(layout.pdf, typeset(study, layout), made_from, made_by(*PACKAGES))
     logging.info("%s written", layout.pdf)
+
+
+@commands.command()
+def report(
+    folder: Folder,
+    results: Results = DEFAULT_RESULTS,
+    output: ReportFile = None,
+    processes: Annotated[int, whole("Processes that share the studies.", 1, 256)] = 1,
+) -> None:
+    """Typeset one paper over all studies of a folder: results/FOLDER.pdf, or --output.
+
+    Studies whose runs are all there are joined, judged and drawn from their records; of the others it is said
+    what they would take. Nothing is trained. Records may come from an archive (dimat unpack).
+    """
+    from paper.report.gathering import Gathered
+    from paper.report.typesetting import typeset
+
+    gathered = Gathered(folder, results, processes)
+    if output is None:
+        output = Layout(results / gathered.name).report(gathered.name)
+        files.write_checked(output, typeset(gathered), gathered.reads(), made_by(*PACKAGES))
+    else:
+        files.write(output, typeset(gathered))
+    logging.info("%s written", output)
 
 
 @commands.command()

@@ -17,12 +17,12 @@ def spread(values: pandas.Series) -> str:
     return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
 
 
-def paired(differences: pandas.Series) -> str:
-    """Mean and two-sided 95 % t-interval of paired differences."""
+def paired(differences: pandas.Series, risk: float = LEVEL) -> str:
+    """Mean and two-sided t-interval of paired differences; it misses with probability ``risk``."""
     found = differences.dropna().to_numpy()
     if not len(found):
         return ""
-    mean, half = found.mean(), half_width(found)
+    mean, half = found.mean(), half_width(found, risk)
     return f"{mean:+.1f}" + (f" [{mean - half:+.1f}, {mean + half:+.1f}]" if len(found) > 1 else "")
 
 

@@ -42,6 +42,7 @@ def typeset(study: Study, layout: Layout) -> bytes:
     return typst.compile(
         {  # pyright: ignore[reportArgumentType]  # its stub knows no files by name
             "main.typ": (package / "dimat.typ").read_bytes(),
+            "common.typ": (package / "common.typ").read_bytes(),
             "content.json": json.dumps(content).encode(),
             "reference.csv": (package / "reference.csv").read_bytes(),
             **{f"{name}.svg": _made(layout, name, "svg") for name in figures},

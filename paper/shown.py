@@ -57,6 +57,11 @@ class PaperFigure(Shown):
         """The whole caption: what is shown, and what came out."""
         return " ".join(filter(None, [self.caption(), self.finding(layout)]))
 
+    def told_in_short(self, layout: Layout) -> str:
+        """The first sentence on what is shown, and what came out."""
+        first = self.caption().partition(". ")[0].rstrip(".")
+        return " ".join(filter(None, [f"{first}.", self.finding(layout)]))
+
     @abstractmethod
     def draw(self, layout: Layout) -> "Figure":
         """The drawing."""

@@ -17,6 +17,9 @@ from dimat.spec import LARGEST
 Config = Annotated[Path, typer.Argument(help="Configuration file (YAML or JSON).", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder for results; nothing is written outside it.")]
 Only = Annotated[str | None, typer.Option(help="The one to carry out; all of them by default.")]
+Configs = Annotated[
+    list[Path], typer.Argument(help="Configuration files, or folders that hold some.", show_default=False)
+]
 DEFAULT_RESULTS = Path("results")
 
 

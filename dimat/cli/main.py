@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from dimat.agents.agents import Diverged
+from dimat.cli import archive as archives
 from dimat.cli import merge as merge_files
 from dimat.cli import sweep as whole_study
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
@@ -81,11 +82,11 @@ def each(
         )
 
 
-def chosen(items: Mapping[str, Item], only: str | None) -> Mapping[str, Item]:
-    """The item ``only``, or all items."""
+def chosen(items: Mapping[str, Item], only: str | None, option: str = "--only") -> Mapping[str, Item]:
+    """The item ``only``, which an ``option`` names, or all items."""
     if only is not None and only not in items:
         raise InputError(
-            f"--only: {only!r} is not in this configuration; expected one that `dimat ids CONFIG` lists"
+            f"{option}: {only!r} is not in this configuration; expected one that `dimat ids CONFIG` lists"
         )
     return items if only is None else {only: items[only]}
 
@@ -135,17 +136,25 @@ def collect(config: Config, results: Results = DEFAULT_RESULTS) -> None:
 
 
 @app.command()
-def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+def verify(
+    config: Config,
+    only: Only = None,
+    rerun: Annotated[str | None, typer.Option(help="A run to train again.", show_default=False)] = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
     """Check a study from its images to its tables, or the run --only; exit code 1 if anything is wrong.
 
     Each file must be made from the files that are there. Partitions, choices of learning rates, collected
     files and, where keep_checkpoints kept what it needs, the last round of each run are made again and
-    compared. What cannot be proved is said in the end.
+    compared. What cannot be proved is said in the end. With --rerun one run, which may come from an archive,
+    is trained again from its images, beside what is there, and all of its numbers are compared.
     """
-    from dimat.experiment.verify import NOT_PROVED, verify_run, verify_study
+    from dimat.experiment.verify import NOT_PROVED, verify_again, verify_run, verify_study
 
     runner = open_runner(config, results)
-    if only is None:
+    if rerun is not None:
+        findings = verify_again(runner, chosen(runner.study.runs, rerun, "--rerun")[rerun])
+    elif only is None:
         findings = verify_study(runner)
     else:
         findings = verify_run(runner, chosen(runner.study.runs, only)[only])
@@ -153,7 +162,7 @@ def verify(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS
     for what, right, found in findings:
         wrong += right is False
         typer.echo(f"{ {True: 'right', False: 'WRONG', None: 'not proved'}[right] }: {what}: {found}")
-    for what in NOT_PROVED:
+    for what in NOT_PROVED if rerun is None else ():
         typer.echo(f"not proved: {what}")
     if wrong:
         typer.echo(f"{wrong} wrong", err=True)
@@ -185,7 +194,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    own = (merge_files.commands, whole_study.commands)
+    own = (merge_files.commands, whole_study.commands, archives.commands)
     for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):
             known = getattr(app, kind)

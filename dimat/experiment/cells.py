@@ -10,6 +10,7 @@ import pandas
 
 from dimat.errors import InputError
 from dimat.experiment.words import said
+from dimat.merging.matching.weight import Weight
 from dimat.methods import known_methods
 
 SETTING = ["data", "model", "agents", "partition", "graph", "protocol"]
@@ -52,9 +53,8 @@ def labelled(runs: pandas.DataFrame) -> pandas.DataFrame:
 
 def _said(runs: pandas.DataFrame, *names: str) -> pandas.Series:
     """The words of some parameters, where a run has them."""
-    found = [
-        " ".join(said(name, row[name]) for name in names if row.get(name)) for row in runs.to_dict("records")
-    ]
+    rows = runs.reindex(columns=list(names), fill_value="").to_dict("records")
+    found = [" ".join(said(name, row[name]) for name in names if row[name]) for row in rows]
     return pandas.Series(found, index=runs.index, dtype=object)
 
 
@@ -73,7 +73,9 @@ def _rivals(runs: pandas.DataFrame, titles: pandas.Series) -> pandas.Series:
     elsewhere = [name for name in parameters_of(runs) if name.partition(".")[0] in ANYWHERE]
     found = []
     for _, rows in runs.groupby("protocol", sort=False):
-        shared = _varying(rows, elsewhere)
+        how = [name for name in elsewhere if _below(name, "calibration") and name != "calibration.repair"]
+        differing = {*_varying(rows, set(elsewhere) - set(how)), *_varying(_looking(rows), how)}
+        shared = [name for name in elsewhere if name in differing]
         if "tuning.factors" in rows and set(rows["tuning.factors"].eq("")) == {True, False}:
             shared.append("tuning.factors")  # some are tuned, some are not
         own = {title: _varying(alike, of_methods) for title, alike in rows.groupby(titles[rows.index])}
@@ -82,12 +84,23 @@ def _rivals(runs: pandas.DataFrame, titles: pandas.Series) -> pandas.Series:
     return pandas.concat(found).reindex(runs.index)
 
 
+def _looking(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """Those of ``runs`` in which agents look at images: to repair, or to match."""
+    if "calibration.repair" not in runs:
+        return runs
+    matcher = runs.get("matching.matcher.name", pandas.Series("", runs.index))
+    return runs[(runs["calibration.repair"] != "none") | ~matcher.isin(["", Weight().name])]
+
+
 def _completed(runs: pandas.DataFrame, base: pandas.Series, more: dict[str, list[str]]) -> pandas.Series:
     """Each ``base`` with the words of the parameters that are named for it in ``more``.
 
     What a base says already is not said again, but where it then could not tell runs apart.
     """
-    rows = list(zip(base, runs.to_dict("records"), strict=True))
+    used = list(dict.fromkeys(name for names in more.values() for name in names))
+    rows = (
+        list(zip(base, runs[used].to_dict("records"), strict=True)) if used else [(each, {}) for each in base]
+    )
     words = [[said(name, row[name]) for name in more.get(label, ()) if row[name]] for label, row in rows]
     short = [_joined(label, new) for (label, _), new in zip(rows, words, strict=True)]
     meanings: dict[str, set[tuple[str, ...]]] = {}
@@ -127,9 +140,10 @@ def _below(name: str, other: str) -> bool:
 
 def _check(runs: pandas.DataFrame, labels: pandas.DataFrame) -> None:
     """`InputError` if runs with equal labels differ in more than the seed, or not even in that."""
+    varying = [name for name in parameters_of(runs) if runs[name].nunique() > 1]
     for names, cell in labels.groupby([*SETTING, "rival"], sort=False):
         rows = runs.loc[cell.index]
-        differing = [name for name in parameters_of(runs) if rows[name].nunique() > 1]
+        differing = [name for name in varying if rows[name].nunique() > 1]
         if differing or rows["seed"].duplicated().any():
             what = differing[0] if differing else "nothing"
             raise InputError(

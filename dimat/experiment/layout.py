@@ -89,6 +89,10 @@ class Layout:
         """The paper."""
         return self.root / "dimat.pdf"
 
+    def report(self, catalogue: str) -> Path:
+        """The paper over all studies of a folder of configurations."""
+        return self.results / f"{catalogue}.pdf"
+
     def prepared(self, id: str) -> Path:
         """A decoded data set."""
         return self.shared.root / "data" / f"{id}.safetensors"
@@ -100,6 +104,14 @@ class Layout:
     def pretrained(self, id: str) -> Path:
         """The networks of agents trained apart."""
         return self.shared.root / "starts" / f"{id}.safetensors"
+
+    def data_outline(self, id: str) -> Path:
+        """What an archive keeps of a data set."""
+        return self.prepared(id).with_suffix(".json")
+
+    def start_outline(self, id: str) -> Path:
+        """What an archive keeps of a start."""
+        return self.pretrained(id).with_suffix(".json")
 
     def tuned(self, id: str) -> Path:
         """Which learning rate was chosen, and what was tried."""

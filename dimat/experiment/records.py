@@ -10,6 +10,7 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,13 +99,18 @@ def read_records(path: Path) -> "pandas.DataFrame":
 
     The part is the agent on whose part of the test set something was measured, mostly none.
     """
+    return _records(files.read_checked(path))
+
+
+@lru_cache(maxsize=1)
+def _records(content: bytes) -> "pandas.DataFrame":
+    """Read once, as all figures and tables of a study ask for them; nobody changes what is returned."""
     import pandas
 
-    content = io.BytesIO(files.read_checked(path))
     text = dict.fromkeys(("run", "stage", "layer", "metric"), str)
     types = text | {"round": int, "agent": "Int64", "value": float, "part": "Int64"}
     numbers = {"agent": [""], "part": [""]}
-    found = pandas.read_csv(content, dtype=types, keep_default_na=False, na_values=numbers)
+    found = pandas.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False, na_values=numbers)
     if "part" not in found:
         found["part"] = pandas.array([None] * len(found), dtype="Int64")
     return found

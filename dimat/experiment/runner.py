@@ -8,7 +8,7 @@ randomness depends on no history, and a checkpoint holds all other state.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,14 @@ from dimat.randomness import Randomness
 from dimat.tasks.images import ImageTask
 
 log = logging.getLogger("dimat")
+
+
+def machines_said(made: Mapping[str, Any]) -> str:
+    """What a run was carried out with, as its ``run.json`` says it."""
+    return "; ".join(
+        f"torch {each['versions']['torch']}, {each['device']}, threads {each['threads']}"
+        for each in made["made_on"]
+    )
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ class Runner:
         values: dict[float, float | None] = {}
         records: dict[float, str | None] = {}
         metric = tuned.task.metric
-        trials = self._in_one_program(keep_checkpoints=False)
+        trials = self.in_one_program(keep_checkpoints=False)
         for factor, trial in tuned.trials().items():
             path = self.layout.run(trial.id)
             try:
@@ -280,20 +288,15 @@ class Runner:
         made = read_json(self.layout.run_provenance(run.id))
         last = run.training.rounds
         checkpoint = self._checkpoint(run, self.layout.last_round(run.id))
-        method, agents, communicator, progress = self._in_one_program()._open(run, checkpoint)
+        method, agents, communicator, progress = self.in_one_program()._open(run, checkpoint)
         measurements = progress["measurements"]
         for round, stage, diagnostics in method.rounds(agents, communicator, run.merging, last, last):
             measurements += self._measured(run, agents, communicator, round, stage, diagnostics)
         difference = first_difference(stored, records_csv(run.id, measurements))
-        if difference is None:
-            return None
-        where = "; ".join(
-            f"torch {each['versions']['torch']}, {each['device']}, threads {each['threads']}"
-            for each in made["made_on"]
-        )
-        return f"{difference} (recorded with {where})"
+        return None if difference is None else f"{difference} (recorded with {machines_said(made)})"
 
-    def _in_one_program(self, **changes: Any) -> "Runner":
+    def in_one_program(self, **changes: Any) -> "Runner":
+        """The same with all agents in this process, and with ``changes`` of the study."""
         study = self.study.model_copy(update={"communication": InProcessOptions(), **changes})
         return replace(self, study=study)
 

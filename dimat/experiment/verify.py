@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dimat.data import ImageSet
 from dimat.errors import InputError
+from dimat.experiment.again import rerun
 from dimat.experiment.collect import collected
 from dimat.experiment.provenance import code
 from dimat.experiment.records import final_value
@@ -78,6 +79,17 @@ def verify_run(runner: Runner, run: Run) -> Iterator[Finding]:
         )
         return
     yield from _checked(path, lambda: _last_round(runner, run))
+
+
+def verify_again(runner: Runner, run: Run) -> Iterator[Finding]:
+    """One run: what was said of it, and all of it carried out again."""
+    yield from _checked(runner.layout.run_provenance(run.id), lambda: _read(runner, run))
+    yield from _checked(runner.layout.run(run.id), lambda: rerun(runner, run))
+
+
+def _read(runner: Runner, run: Run) -> str:
+    read_made(run, runner.layout)
+    return "made from what is there"
 
 
 def _checked(path: Path, check: Callable[[], str]) -> Iterator[Finding]:

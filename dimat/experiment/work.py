@@ -1,7 +1,7 @@
 """How much there is to compute in a start or a run, counted as the runner and the methods do it."""
 
 from collections import Counter
-from collections.abc import Hashable, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -58,11 +58,15 @@ def images_of(data: AnyDataSet) -> Images:
 
 def images_read(path: Path) -> Images:
     """Those of a prepared data set, of whose file only the head is read."""
-    shapes = shapes_in(path)
     try:
-        (train, channels, height, width), (test, *_) = shapes["train_images"], shapes["test_images"]
+        return images_in(shapes_in(path))
     except (KeyError, ValueError):
         raise InputError(f"{path}: not a prepared data set; delete it and run again") from None
+
+
+def images_in(shapes: Mapping[str, Sequence[int]]) -> Images:
+    """Those of a data set whose tensors have these ``shapes``."""
+    (train, channels, height, width), (test, *_) = shapes["train_images"], shapes["test_images"]
     return Images(train, test, channels, max(height, width))
 
 

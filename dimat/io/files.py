@@ -147,10 +147,15 @@ def checksum_path(path: Path) -> Path:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write ``value`` and a checksum over it as indented JSON with sorted keys."""
+    """Write `as_json` of ``value``."""
+    write(path, as_json(value))
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """``value`` and a checksum over it as indented JSON with sorted keys."""
     content = json.loads(json.dumps(value))  # as it will be read
     content["sha256"] = _json_checksum(content)
-    write(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:

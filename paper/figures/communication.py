@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
+from dimat.experiment.outlines import start_file, start_outline
 from dimat.experiment.runs import Run
 from paper.comparisons import distinct, numbered
 from paper.shown import PaperFigure
@@ -61,7 +62,7 @@ class CommunicationFigure(PaperFigure):
 
     @override
     def reads(self, layout: Layout) -> list[Path]:
-        return [*super().reads(layout), layout.pretrained(self._first.pretrained.id)]
+        return [*super().reads(layout), start_file(layout, self._first.pretrained.id)]
 
     @override
     def caption(self) -> str:
@@ -174,12 +175,11 @@ class CommunicationFigure(PaperFigure):
         """
         import pandas
 
-        from dimat.io.files import nbytes_in
         from paper.findings import setting_said
         from paper.measured import read_shown
 
         runs, records = read_shown(layout, self.runs)
-        size = nbytes_in(self.reads(layout)[-1], "0/network/")
+        size = start_outline(layout, self._first.pretrained.id)["network_bytes"]
         rows = records[(records.metric == "bytes_sent_models") & (records.stage == "merged")]
         sent = dict(rows.groupby(["run", "round"]).value.sum().items())
         counted, formula = {}, {}

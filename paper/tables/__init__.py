@@ -7,7 +7,9 @@ from paper.tables.audit import AuditTable
 from paper.tables.claims import ClaimsTable
 from paper.tables.comparison import ComparisonTable
 from paper.tables.difference import DifferenceTable
+from paper.tables.final import FinalTable
 from paper.tables.progress import ProgressTable
+from paper.tables.rates import RatesTable
 from paper.tables.reference import ReferenceTable
 from paper.tables.schedules import SchedulesTable
 
@@ -21,7 +23,9 @@ known_tables: tuple[type[PaperTable], ...] = (
     AuditTable,
     ClaimsTable,
 )
-"""All kinds of tables, in the order of the paper."""
+"""All kinds of tables of a study, in the order of its paper."""
+report_tables: tuple[type[PaperTable], ...] = (RatesTable, FinalTable, *known_tables)
+"""All kinds that the paper over several studies can show."""
 
 
 def tables_of(study: Study) -> dict[str, PaperTable]:

@@ -262,3 +262,12 @@ def test_a_key_without_a_part_pairs_what_differs_there():
     for one, other in itertools.combinations(without(runs), 2):
         assert one != other
     assert all(json.loads(agents) == 3 for agents in runs["agents"])
+
+
+def test_how_agents_look_at_images_is_said_only_of_those_who_do():
+    looks = {"calibration": {"images": "pooled", "limit": 50, "precision": "bfloat16"}}
+    without_images = {"calibration": {"repair": "none"}}
+    labels = check(rows_of(looks, *({"method": name} | without_images for name in ("wa", "wm"))))
+    assert list(labels.rival) == [
+        "DIMAT, activations matched, recalibrated", "WA, no repair", "WM, weights matched, no repair"
+    ]  # fmt: skip

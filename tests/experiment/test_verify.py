@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 
 import pytest
 from support.faults import write_audit
@@ -111,6 +112,29 @@ def test_of_a_run_that_is_replaced_no_checkpoint_is_left(finished, dimat, write_
     config = write_config(content | {"keep_checkpoints": False})
     assert dimat("train", config, "--only", run.id).returncode == 0
     assert not runner.layout.last_round(run.id).exists()
+
+
+def test_a_run_is_trained_again_from_its_images(chain, dimat, write_config, tmp_path):
+    """As one does who has an archive: the images and the networks are not there."""
+    runner, run, content = chain
+    for folder in ("data", "starts"):
+        shutil.rmtree(runner.layout.shared.root / folder)
+    before = sorted(tmp_path.rglob("*"))
+    done = dimat("verify", config := write_config(content), "--rerun", run.id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    numbers = len(read_checked(runner.layout.run(run.id)).splitlines()) - 1
+    assert done.stdout.splitlines()[-1].endswith(
+        f"trained again from its images, all {numbers} numbers come out"
+    )
+    assert sorted(path for path in tmp_path.rglob("*") if path != config) == before
+    path = runner.layout.run(run.id)
+    first, *rest = read_checked(path).decode().splitlines()
+    value = float(rest[5].rpartition(",")[2])
+    write_checked(path, "\n".join([first, *rest]).replace(rest[5], f"{rest[5]}1").encode() + b"\n")
+    done = dimat("verify", config, "--rerun", run.id)
+    assert done.returncode == 1 and f"{value} comes out (recorded with torch " in done.stdout
+    done = dimat("verify", config, "--rerun", "other")
+    assert done.returncode == 2 and done.stderr.startswith("dimat: error: --rerun: 'other' is not in this")
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from support.faults import write_audit
 from dimat.experiment.collect import row_of
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
-from dimat.experiment.records import COLUMNS_WITH_PARTS, csv_of
+from dimat.experiment.records import COLUMNS_WITH_PARTS, Measurement, csv_of, records_csv
+from dimat.experiment.sources import sources_of
 from dimat.io.files import write_checked, write_json, write_tensors
 
 METRIC = "test_accuracy"
@@ -32,23 +33,24 @@ def write_study(folder, reached, more=lambda run: (), **keys):
     """
     study = parse_study(BASE | keys, "study")
     layout = Layout(folder / study.name)
-
-    def records(run):
-        for round in range(run.training.rounds + 1):
-            stage = "merged" if round else "start"
-            for agent in range(run.agents):
-                yield round, stage, agent, "", METRIC, reached(run, round, agent)
-        yield 1, "trained", 0, "", METRIC, 0.999  # not right after a merge
-        yield 1, "merged", "", "", "disagreement", 1.0  # of no agent
-        yield from more(run)
-
     rows = [row_of(made(run)) for run in study.runs.values()]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write_checked(layout.runs, csv_of([columns, *([row.get(name, "") for name in columns] for row in rows)]))
-    found = [(id, *row) for id, run in study.runs.items() for row in records(run)]
+    found = [(id, *row) for id, run in study.runs.items() for row in records_of(run, reached, more)]
     columns = COLUMNS_WITH_PARTS[: max(map(len, found))]
     write_checked(layout.records, csv_of([columns, *((*row, "")[: len(columns)] for row in found)]))
     return study, layout
+
+
+def records_of(run, reached, more):
+    """The rows of a run whose agents reach ``reached(run, round, agent)``, with ``more`` of them."""
+    for round in range(run.training.rounds + 1):
+        stage = "merged" if round else "start"
+        for agent in range(run.agents):
+            yield round, stage, agent, "", METRIC, reached(run, round, agent)
+    yield 1, "trained", 0, "", METRIC, 0.999  # not right after a merge
+    yield 1, "merged", "", "", "disagreement", 1.0  # of no agent
+    yield from more(run)
 
 
 def made(run):
@@ -56,10 +58,49 @@ def made(run):
     return {
         "run": run.id,
         "experiment": run.model_dump(mode="json"),
-        "data": {"description": f"{getattr(run.data, 'title', None) or run.data.name}, made up"},
+        "data": {
+            "description": f"{getattr(run.data, 'title', None) or run.data.name}, made up",
+            "source": {},
+        },
         "learning_rate": run.method.rate(run.training),
         "metric": run.task.metric._asdict() | {"examples": 360},
     }
+
+
+def write_archived(folder, study, reached=None):
+    """A finished ``study`` as an archive leaves it: its runs one by one, no images and no networks."""
+    layout = Layout(folder / study.name)
+    for partitioned in study.partitioned.values():
+        write_partition(layout.partitioned(partitioned.id), partitioned)
+    for id in study.prepared:
+        shapes = {"train_images": [1000, 3, 32, 32], "test_images": [200, 3, 32, 32]}
+        write_json(layout.data_outline(id), {"about": {}, "shapes": shapes})
+    for id in study.pretrained:
+        write_json(layout.start_outline(id), {"about": {}, "network_bytes": MODEL})
+    for id in study.tuned:
+        write_json(layout.tuned(id), {"id": id, "factor": 1.0, "trials": []})
+    write_holonomy(study, layout)
+    write_audit(layout)
+    machine = {"device": "cpu (made up)", "threads": 1, "versions": {"dimat": "0.1.0", "commit": None}}
+    for id, run in study.runs.items():
+        rows = [Measurement(*_row(row)) for row in records_of(run, reached or accuracy, measured)]
+        records = records_csv(id, rows)
+        write_checked(layout.run(id), records)
+        about = {
+            "records": hashlib.sha256(records).hexdigest(),
+            "made_on": [machine],
+            "seconds": 60.0,
+            "resumed": 0,
+        }
+        about |= {"peak_memory_bytes": 2**28, "made_from": sources_of(run, layout)}
+        write_json(layout.run_provenance(id), made(run) | about)
+    return layout
+
+
+def _row(row):
+    """A row as `Measurement` has it: nobody is `None`."""
+    round, stage, agent, *rest = row
+    return round, stage, None if agent == "" else agent, *rest
 
 
 def write_finished(folder, **keys):

@@ -20,18 +20,25 @@ def shown_of(study):
     ]
 
 
+def records_of(study):
+    """What the paper over several studies takes of each."""
+    place = layout_of(study)
+    return [place.runs, place.records, place.provenance, place.claims]
+
+
+def in_catalogue(name, wanted):
+    """What is wanted of each study of a folder."""
+    try:
+        of_folder = studies.of_folder(CATALOGUES[name])
+        return [path for each in of_folder for path in wanted(each)]
+    except InputError as error:
+        print(f"dimat: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def whole_catalogue(name):
-    """An input function: what all studies of a folder end with."""
-
-    def wanted(wildcards):
-        try:
-            of_folder = studies.of_folder(CATALOGUES[name])
-            return [path for each in of_folder for path in shown_of(each)]
-        except InputError as error:
-            print(f"dimat: error: {error}", file=sys.stderr)
-            sys.exit(2)
-
-    return wanted
+    """An input function: what all studies of a folder end with, and the paper over all of them."""
+    return lambda wildcards: [*in_catalogue(name, shown_of), layout.report(name)]
 
 
 def own(wildcards):

@@ -91,3 +91,26 @@ rule pdf:
         content=lambda wildcards: own(wildcards).content,
     shell:
         "dimat pdf {params.study} 2> {log}"
+
+
+# The paper over all studies of a folder draws by itself what it shows.
+rule report_pdf:
+    input:
+        lambda wildcards: in_catalogue(wildcards.catalogue, records_of),
+        template=str(PROJECT / "paper" / "report" / "report.typ"),
+    output:
+        report(
+            layout.report("{catalogue}"),
+            caption="../report/paper.rst",
+            category="Paper",
+        ),
+        f"{layout.report('{catalogue}')}.sha256",
+    log:
+        layout.shared.log("report", "{catalogue}"),
+    localrule: True
+    threads: workflow.cores
+    params:
+        folder=lambda wildcards: str(CATALOGUES[wildcards.catalogue]),
+        code=drawn_by,
+    shell:
+        "dimat report {params.folder} --processes {threads} 2> {log}"

@@ -1,0 +1,87 @@
+"""The entries of the catalogue: what each shows of which study, and the question that it answers."""
+
+from collections.abc import Container, Iterator, Mapping
+from functools import cache
+from importlib.resources import files as package_files
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from dimat.errors import InputError
+from dimat.experiment.config import Study
+from dimat.experiment.reading import describe
+from dimat.experiment.runs import Run
+from dimat.spec import OneOrMany, Spec
+from paper.figures import figures_of, known_figures
+from paper.shown import PaperFigure, PaperTable, by_id
+from paper.tables import report_tables
+
+
+def as_text(where: object) -> object:
+    """Values of keys as `Run.parameters` has them."""
+    return {key: str(value) for key, value in where.items()} if isinstance(where, Mapping) else where
+
+
+class Entry(Spec):
+    """An entry of entries.yaml, which says what its keys mean."""
+
+    title: str
+    question: str
+    study: Annotated[tuple[str, ...], OneOrMany()] = ()
+    figures: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    where: dict[str, str] = Field(default_factory=dict)
+
+    _text = field_validator("where", mode="before")(as_text)
+
+    @field_validator("figures", "tables")
+    @classmethod
+    def _known(cls, kinds: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        known = [each.kind for each in (known_figures if info.field_name == "figures" else report_tables)]
+        for kind in kinds:
+            if kind not in known:
+                raise ValueError(f"expected kinds among {', '.join(known)}")
+        return kinds
+
+    def study_in(self, stems: Container[str]) -> str:
+        """The file that it shows, of those that a catalogue has; empty if it has none."""
+        return next((stem for stem in self.study if stem in stems), "")
+
+    def figures_in(self, study: Study) -> dict[str, PaperFigure]:
+        """All figures of its kinds, by id."""
+        return {id: each for id, each in figures_of(study).items() if each.kind in self.figures}
+
+    def in_body(self, figure: PaperFigure) -> bool:
+        """Whether a figure has a run that is as `where` says."""
+        runs = getattr(figure, "runs", {}).values()
+        return not self.where or any(is_where(run, self.where) for run in runs)
+
+    def tables_in(self, study: Study) -> dict[str, PaperTable]:
+        """All tables of its kinds, by id."""
+        return by_id([each for each in report_tables if each.kind in self.tables], study)
+
+
+def is_where(run: Run, where: Mapping[str, str]) -> bool:
+    """Whether a run has all these values, by keys of the configuration."""
+    parameters = run.parameters()
+    return all(parameters.get(key) == value for key, value in where.items())
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """All entries by id, in the order of the paper; `InputError` names one that is wrong."""
+    return dict(_read(Entry, "entries.yaml"))
+
+
+def _read(kind: type[Any], name: str) -> Iterator[tuple[str, Any]]:
+    for id, content in package_yaml(name).items():
+        try:
+            yield id, kind.model_validate(content, strict=False)
+        except ValidationError as error:
+            raise InputError(f"{name}: {id}: {describe(error)}") from None
+
+
+def package_yaml(name: str) -> dict[str, Any]:
+    """A file of this folder."""
+    return yaml.safe_load((package_files("paper") / "report" / name).read_text("utf-8"))

@@ -1,0 +1,75 @@
+"""All studies of a folder: parts of those that are finished, and what the others take."""
+
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from dimat.errors import InputError
+from dimat.experiment.catalogue import read_studies, study_files
+from dimat.experiment.layout import Layout
+from dimat.experiment.provenance import PROJECT
+from paper.report.entries import Entry
+from paper.report.studies import Left, left_of, part_of
+
+FULL = PROJECT / "config" / "paper"
+"""The catalogue at full size, in a checkout of the project."""
+
+
+class Gathered:
+    """What was found of a ``folder`` of studies, in so many ``processes``.
+
+    ``parts`` and ``left`` are by the names of files, as is ``full``, of the catalogue at full size.
+    `InputError` if no study is finished, or none has an audit.
+    """
+
+    def __init__(self, folder: Path, results: Path, processes: int) -> None:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; expected one that holds configurations")
+        self.name = folder.resolve().name
+        stems = [file.stem for file in study_files(folder)]
+        self.studies = dict(zip(stems, read_studies([folder]), strict=True))
+        self._layouts = layouts = {stem: Layout(results / study.name) for stem, study in self.studies.items()}
+        full = study_files(FULL) if FULL.is_dir() and folder.resolve() != FULL else []
+        by_size = sorted(self.studies, key=lambda stem: -len(self.studies[stem].runs))
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            sizes = {file.stem: pool.submit(_at_full_size, file) for file in full}
+            found = {
+                stem: pool.submit(part_of, stem, self.studies[stem], layouts[stem], stems) for stem in by_size
+            }
+            left = {stem: pool.submit(left_of, stem, self.studies[stem], layouts[stem]) for stem in by_size}
+            self.parts = {stem: part for stem in stems if (part := found[stem].result())}
+            self.left: dict[str, Left] = {stem: left[stem].result() for stem in stems}
+            self.full: dict[str, Left] = {stem: each.result() for stem, each in sizes.items()}
+        if not self.parts:
+            raise InputError(f"{folder}: no study is finished in {results}; expected one")
+        audits = [layout.audit for layout in layouts.values() if layout.audit.exists()]
+        if not audits:
+            raise InputError(f"{layouts[stems[0]].audit}: no such file; dimat audit makes it")
+        self.audit = audits[0]
+
+    def reads(self) -> list[Path]:
+        """The files that the paper is made from."""
+        joined = [
+            path for stem in self.parts for path in (self._layouts[stem].runs, self._layouts[stem].records)
+        ]
+        return [self.audit, *joined]
+
+    def study_of(self, entry: Entry) -> str:
+        """The file that an entry shows, here or else at full size."""
+        return entry.study_in(self.studies) or entry.study_in(self.full)
+
+    def left_for(self, stem: str, question: int | None = None) -> str:
+        """What a study, or a question to it, waits for: here, or else at full size."""
+        here = self.left.get(stem) if stem not in self.parts else None
+        for left, where in ((here, self.name), (self.full.get(stem), f"config/{FULL.name}")):
+            said = (left.all if question is None else left.by_question.get(question)) if left else None
+            if said:
+                return f"not measured yet: {said} ({where})"
+        return "not in this catalogue"
+
+
+def _at_full_size(file: Path) -> Left:
+    (study,) = read_studies([file])
+    return left_of(file.stem, study, Layout(Path("none") / study.name))

@@ -1,0 +1,140 @@
+"""Archives: what they hold is enough to draw everything anew, and unpacking them harms nothing."""
+
+import io
+import shutil
+import tarfile
+
+import pytest
+from support.faults import write_audit
+from support.jobs import open_runner
+
+from dimat.experiment.layout import Layout
+from dimat.io.files import read_json
+
+CONTENT = {"tuning": {"factors": [0.5, 1.0]}, "method": ["dimat", "wa"], "seeds": [0, 1]}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small tuned study with its audit and what was measured of first merges, in a folder of results."""
+    from support.small import SMALL
+
+    from theory.gap.first_merges import first_merges
+
+    folder = tmp_path_factory.mktemp("trained")
+    runner = open_runner(SMALL | CONTENT, folder / "results")
+    for start in runner.study.pretrained.values():
+        runner.pretrain(start)
+    for tuned in runner.study.tuned.values():
+        runner.tune(tuned)
+    for run in runner.study.runs.values():
+        runner.train(run)
+    write_audit(runner.layout)
+    assert first_merges(runner.study)
+    return folder / "results", runner.study
+
+
+@pytest.fixture
+def packed(trained, tmp_path, small, write_config, dimat):
+    """Packs a copy of the trained study; returns its folder of results, the configuration, and `dimat`."""
+    shutil.copytree(trained[0], tmp_path / "results")
+    config = write_config(small | CONTENT)
+    assert dimat("holonomy", config).returncode == 0
+    done = dimat("archive", config, "--output", "one.tar.xz")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "small: 4 of 4 runs"
+    return tmp_path / "results", config, dimat
+
+
+def test_everything_is_drawn_anew_from_an_archive(packed, tmp_path, monkeypatch):
+    results, config, dimat = packed
+    done = dimat("unpack", "one.tar.xz", "--results", "again")
+    assert done.returncode == 0 and "new" not in done.stderr
+    assert not list((tmp_path / "again").rglob("*.safetensors"))
+    for command in ("collect", "judge", "figure", "table", "pdf"):
+        for folder in ("results", "again"):
+            done = dimat(command, config, "--results", folder)
+            assert done.returncode == 0, done.stderr
+    made = [
+        path for path in (results / "small").rglob("*") if path.suffix in (".csv", ".svg", ".tex", ".pdf")
+    ]
+    assert len(made) > 20
+    for path in made:
+        assert (tmp_path / "again" / path.relative_to(results)).read_bytes() == path.read_bytes(), path
+    start = next(iter((tmp_path / "again" / "shared" / "starts").iterdir()))
+    assert read_json(start)["about"]["networks"] and read_json(start)["network_bytes"] > 0
+
+
+def test_the_same_records_give_the_same_bytes_also_from_what_was_unpacked(packed, tmp_path):
+    _, config, dimat = packed
+    dimat("unpack", "one.tar.xz", "--results", "again")
+    assert dimat("archive", config, "--output", "two.tar.xz", "--results", "again").returncode == 0
+    assert (tmp_path / "two.tar.xz").read_bytes() == (tmp_path / "one.tar.xz").read_bytes()
+    with tarfile.open(tmp_path / "one.tar.xz") as archive:
+        members = archive.getmembers()
+    assert [each.name for each in members] == sorted(each.name for each in members)
+    assert {(each.mtime, each.uid, each.uname, each.mode) for each in members} == {(0, 0, "", 0o644)}
+
+
+def test_what_is_there_is_not_overwritten(packed, tmp_path):
+    results, _, dimat = packed
+    study = Layout(results / "small").study
+    run = next(results.rglob("run.json"))
+    run.write_text("{}")
+    done = dimat("unpack", "one.tar.xz")
+    assert (
+        done.returncode == 2
+        and done.stderr.count("\n") == 1
+        and str(run.relative_to(tmp_path)) in done.stderr
+    )
+    assert run.read_text() == "{}" and not study.exists()
+
+
+def test_an_unfinished_study_goes_on_elsewhere(packed, tmp_path, trained):
+    results, config, dimat = packed
+    (missing,) = [id for id, run in trained[1].runs.items() if run.seed == 1 and run.method.name == "wa"]
+    layout = Layout(results / "small")
+    expected = layout.run(missing).read_bytes()
+    shutil.rmtree(layout.run(missing).parent)
+    done = dimat("archive", config, "--output", "part.tar.xz")
+    assert done.returncode == 2 and "small 3 of 4 runs" in done.stderr
+    assert dimat("archive", config, "--output", "part.tar.xz", "--all").stdout.startswith(
+        "small: 3 of 4 runs\n"
+    )
+    assert dimat("unpack", "part.tar.xz", "--results", "elsewhere").returncode == 0
+    done = dimat("sweep", config, "--results", "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert Layout(tmp_path / "elsewhere" / "small").run(missing).read_bytes() == expected
+
+
+def evil(name="small/study.json", **changes):
+    """An archive with one member."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:xz") as archive:
+        member = tarfile.TarInfo(name)
+        for key, value in changes.items():
+            setattr(member, key, value)
+        archive.addfile(member)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        evil("../study.json"),
+        evil("/small/study.json"),
+        evil("small/runs/../../run.json"),
+        evil("small/other.txt"),
+        evil("gpus/study.json"),
+        evil(type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        evil(type=tarfile.FIFOTYPE),
+        evil()[:-40],
+        b"no archive",
+        b"",
+    ],
+)
+def test_other_archives_are_refused_in_one_line(content, dimat, tmp_path):
+    (tmp_path / "evil.tar.xz").write_bytes(content)
+    done = dimat("unpack", "evil.tar.xz")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "evil.tar.xz" in done.stderr
+    assert not (tmp_path / "results").exists()
