@@ -28,7 +28,7 @@ Content = dict[str, Any]
 
 def content_of(gathered: Gathered) -> Content:
     """All that the template shows; pictures by the names of `files_of`."""
-    parts = gathered.parts
+    parts, judged = gathered.parts, _judged(gathered)
     words = {
         **words_of([gathered.studies[stem] for stem in parts]),
         "data": "; ".join(
@@ -51,7 +51,8 @@ def content_of(gathered: Gathered) -> Content:
         "answers": _answers(gathered),
         "settings": _as_table({"study": stem, **setting_row(gathered.studies[stem])} for stem in parts),
         "entries": [_entry(gathered, id, entry) for id, entry in entries().items()],
-        "verdicts": list(map(_verdict, _judged(gathered))),
+        "verdicts": list(map(_verdict, judged)),
+        "primary": _as_table(_primary(judged)),
         "bounds": [_bound(key) for key in DERIVATIONS],
         "more": [_shown(each, gathered) for each in pictures_of(gathered) if not each.in_body],
         "appendix": [asdict(table) for part in parts.values() for table in part.appendix],
@@ -154,8 +155,28 @@ def _as_table_of(table: Any, entry: str, name: str) -> Content:
     return {"entry": entry, "id": name, "head": head, "body": body, "caption": table.caption()}
 
 
-def _judged(gathered: Gathered) -> Iterator[Judgement]:
-    return judgements([read_audit(gathered.audit), *(part.evidence for part in gathered.parts.values())])
+SAME = ["check", "statement", "problem", "graph", "agents", "quantity", "measured"]
+"""Columns in which the evidence of two studies agrees that have the same runs."""
+
+
+def _judged(gathered: Gathered) -> list[Judgement]:
+    """Every claim, by the audit and the evidence of all studies; what several have counts once."""
+    evidence = pandas.concat([part.evidence for part in gathered.parts.values()])
+    return list(judgements([read_audit(gathered.audit), evidence.drop_duplicates(SAME)]))
+
+
+def _primary(judged: Iterable[Judgement]) -> Iterator[dict[str, str]]:
+    """What the primary comparisons found, setting by setting."""
+    for each in judged:
+        for row in each.deciding.itertuples() if each.claim.primary else ():
+            yield {
+                "claim": each.id,
+                "setting": f"{row.problem}; {row.graph} of {row.agents}",
+                "what": str(row.quantity),
+                "n": str(row.seeds),
+                "found": f"{row.measured} [{row.low}, {row.high}]",
+                "verdict": str(row.verdict),
+            }
 
 
 def _verdict(judged: Judgement) -> Content:
@@ -170,7 +191,7 @@ def _verdict(judged: Judgement) -> Content:
         "verdict": judged.verdict,
         "checks": judged.numbers,
         "settings": ", ".join(f"{words.count(word)} {word}" for word in distinct(words)),
-        "primary": judged.primary,
+        "primary": claim.primary.said() if claim.primary else "",
         "conditions": " ".join(" ".join(filter(None, said)).split()),
         "counterexample": judged.counterexample,
     }

@@ -82,7 +82,7 @@ def test_other_records_give_other_numbers(catalogue, tmp_path, gathered):
         write_archived(tmp_path, read_study(config / f"{stem}.yaml"), worse)
     before, after = (content_of(each) for each in (gathered, Gathered(config, tmp_path, 1)))
     assert by_question(after)["With an agent's own images?"]["verdicts"] == ["worse", "worse", "worse"]
-    for key in ("answers", "verdicts", "appendix", "entries", "more"):
+    for key in ("answers", "primary", "appendix", "entries", "more"):
         assert before[key] != after[key] or not before[key], key
     for key in ("settings", "status", "costs", "checklist", "bounds"):
         assert before[key] == after[key], key
