@@ -12,7 +12,7 @@ from paper.report.cost import POWER_FROM, total
 from paper.report.entries import Entry, entries, package_yaml
 from paper.report.gathering import Gathered
 from paper.report.settings import setting_row, words_of
-from paper.report.studies import GPU, Part, Picture, text_of
+from paper.report.studies import GPU, Contribution, Picture, text_of
 from paper.shown import by_id
 from paper.tables.rates import RatesTable
 from theory.bounds.derivations import DERIVATIONS
@@ -92,7 +92,7 @@ def _as_table(rows: Iterable[dict[str, str]]) -> Content:
     return {"head": head, "body": body}
 
 
-def _devices(parts: Iterable[Part]) -> list[str]:
+def _devices(parts: Iterable[Contribution]) -> list[str]:
     return distinct(device for part in parts for device in part.provenance["devices"])
 
 

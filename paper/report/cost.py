@@ -23,7 +23,7 @@ POWER_FROM = (
 
 
 @dataclass(frozen=True)
-class Cost:
+class Spent:
     """Of a job: seconds and watt-seconds by device; a start does not record its time."""
 
     operations: float
@@ -31,7 +31,7 @@ class Cost:
     joules: float = 0.0
 
 
-def costs_of(study: Study, layout: Layout) -> dict[str, Cost]:
+def costs_of(study: Study, layout: Layout) -> dict[str, Spent]:
     """By id, of every run, trial and start; what several studies share is in each of them."""
     images = {id: images_in(data_outline(layout, id)["shapes"]) for id in study.prepared}
 
@@ -40,7 +40,7 @@ def costs_of(study: Study, layout: Layout) -> dict[str, Cost]:
         work, _ = run_work(job, seen) if isinstance(job, Run) else start_work(job, seen)
         return operations(work)
 
-    found = {id: Cost(counted(start)) for id, start in study.pretrained.items()}
+    found = {id: Spent(counted(start)) for id, start in study.pretrained.items()}
     trials = [trial for tuned in study.tuned.values() for trial in tuned.trials().values()]
     for run in (*study.runs.values(), *trials):
         made = layout.run_provenance(run.id)
@@ -49,9 +49,9 @@ def costs_of(study: Study, layout: Layout) -> dict[str, Cost]:
     return found
 
 
-def _recorded(counted: float, made: Mapping[str, Any]) -> Cost:
+def _recorded(counted: float, made: Mapping[str, Any]) -> Spent:
     machine = made["made_on"][-1]
-    return Cost(counted, {machine["device"]: made["seconds"]}, made["seconds"] * watts(machine))
+    return Spent(counted, {machine["device"]: made["seconds"]}, made["seconds"] * watts(machine))
 
 
 def watts(machine: Mapping[str, Any]) -> float:
@@ -65,7 +65,7 @@ def operations(work: Work) -> float:
     return sum(each.operations for each in passed) + work.products + work.cubes
 
 
-def total(costs: Iterable[Cost]) -> dict[str, Any]:
+def total(costs: Iterable[Spent]) -> dict[str, Any]:
     """The sum: hours by device, operations, kilowatt-hours."""
     costs = list(costs)
     hours: dict[str, float] = {}

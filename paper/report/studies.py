@@ -17,7 +17,7 @@ from dimat.io.files import read_checked, read_json
 from paper.plan import StudyPlan, counted, in_hours
 from paper.report.answers import Answer, answered, questions
 from paper.report.contrasts import pairs_where, runs_of
-from paper.report.cost import Cost, costs_of
+from paper.report.cost import Spent, costs_of
 from paper.report.entries import entries
 from paper.shown import PaperFigure
 from paper.tables import tables_of
@@ -53,7 +53,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """What a finished study gives."""
 
     figures: list[Picture]
@@ -61,7 +61,7 @@ class Part:
     appendix: list[Table]
     answers: dict[int, Answer]
     evidence: pandas.DataFrame
-    costs: dict[str, Cost]
+    costs: dict[str, Spent]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -96,7 +96,7 @@ def _asked(stem: str, study: Study) -> Iterator[tuple[int, list[tuple[str, str]]
             yield place, pairs
 
 
-def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> Part | None:
+def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> Contribution | None:
     """All that the paper over the studies ``stems`` shows of one; `None` if it is not finished."""
     if not finished(study, layout):
         return None
@@ -112,7 +112,7 @@ def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> P
                 Table(id, name, *text_of(each.rows(layout)), each.caption())
                 for name, each in entry.tables_in(study).items()
             ]
-    return Part(
+    return Contribution(
         figures,
         tables,
         list(_appendix(stem, study, layout)),
