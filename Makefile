@@ -17,6 +17,8 @@ BIN := $(VENV)/bin
 CORES ?= all
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
+# paper-small is archived once all that is in it has run.
+CATALOGUE ?= paper-digits
 
 .PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest docs lint clean clean-all
 
@@ -37,8 +39,8 @@ reproduce: install
 # Nothing is trained: what is drawn comes from the records in the archive.
 paper: install
 	rm -rf build/paper
-	$(BIN)/dimat unpack paper/archive/paper-small.tar.xz --results build/paper
-	$(BIN)/dimat report config/paper-small --results build/paper --output paper/dimat.pdf --processes 2
+	$(BIN)/dimat unpack paper/archive/$(CATALOGUE).tar.xz --results build/paper
+	$(BIN)/dimat report config/$(CATALOGUE) --results build/paper --output paper/dimat.pdf --processes 2
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
