@@ -34,7 +34,7 @@ class Question(Spec):
     question: str
     contrast: Literal["matching", "published", "holding", "mean-model"]
     study: str
-    where: dict[str, str] = Field(default_factory=dict)
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     _text = field_validator("where", mode="before")(as_text)
 

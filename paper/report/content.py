@@ -128,7 +128,7 @@ def _answers(gathered: Gathered) -> Content:
 def said(question: Question) -> str:
     """The question, with the values of keys that it names."""
     return question.question.format_map(
-        {key.rpartition(".")[2]: value for key, value in question.where.items()}
+        {key.rpartition(".")[2]: " or ".join(values) for key, values in question.where.items()}
     )
 
 

@@ -64,7 +64,7 @@ CONTRASTS = {
 }
 
 
-def pairs_where(study: Study, contrast: str, where: Mapping[str, str]) -> list[tuple[str, str]]:
+def pairs_where(study: Study, contrast: str, where: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
     """The pairs of a contrast whose own run is as ``where`` says."""
     pairs = CONTRASTS[contrast].pairs(study)
     return [(own, other) for own, other in pairs if is_where(study.runs[own], where)]

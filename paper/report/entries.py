@@ -19,8 +19,12 @@ from paper.tables import report_tables
 
 
 def as_text(where: object) -> object:
-    """Values of keys as `Run.parameters` has them."""
-    return {key: str(value) for key, value in where.items()} if isinstance(where, Mapping) else where
+    """Values of keys as `Run.parameters` has them; of several, any will do."""
+    if not isinstance(where, Mapping):
+        return where
+    return {
+        key: tuple(map(str, value if isinstance(value, list) else [value])) for key, value in where.items()
+    }
 
 
 class Entry(Spec):
@@ -31,7 +35,7 @@ class Entry(Spec):
     study: Annotated[tuple[str, ...], OneOrMany()] = ()
     figures: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
-    where: dict[str, str] = Field(default_factory=dict)
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     _text = field_validator("where", mode="before")(as_text)
 
@@ -62,10 +66,10 @@ class Entry(Spec):
         return by_id([each for each in report_tables if each.kind in self.tables], study)
 
 
-def is_where(run: Run, where: Mapping[str, str]) -> bool:
-    """Whether a run has all these values, by keys of the configuration."""
+def is_where(run: Run, where: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a run has one of the values of every key of the configuration."""
     parameters = run.parameters()
-    return all(parameters.get(key) == value for key, value in where.items())
+    return all(parameters.get(key) in values for key, values in where.items())
 
 
 @cache

@@ -17,7 +17,8 @@ from paper.report.typesetting import sources
 from paper.tables import tables_of
 
 ROOT = Path(__file__).parents[2]
-WHOLE = ROOT / "paper" / "archive" / "paper-small.tar.xz"
+CATALOGUE = "paper-digits"
+WHOLE = ROOT / "paper" / "archive" / f"{CATALOGUE}.tar.xz"
 HELD = {"gpu-10": {"partition": "iid"}}
 """What of its configuration an archive holds."""
 
@@ -44,7 +45,7 @@ def test_runs_are_found_by_their_ids_and_collected(archived):
 
 def test_archives_are_small_and_named():
     archives = list((ROOT / "paper" / "archive").glob("*.tar.xz"))
-    assert {path.name.removesuffix(".tar.xz") for path in archives} - {"paper-small"} == set(HELD)
+    assert {path.name.removesuffix(".tar.xz") for path in archives} - {CATALOGUE} == set(HELD)
     assert sum(path.stat().st_size for path in archives) < 10e6
     text = (ROOT / "paper" / "archive" / "README.md").read_text()
     assert all(path.name in text for path in archives)
@@ -55,6 +56,6 @@ def test_the_paper_is_drawn_from_the_archived_catalogue(long, tmp_path):
     if not long:
         pytest.skip("a minute: make test-studies")
     unpack(WHOLE, tmp_path)
-    gathered = Gathered(ROOT / "config" / "paper-small", tmp_path, processes=2)
+    gathered = Gathered(ROOT / "config" / CATALOGUE, tmp_path, processes=2)
     assert gathered.parts
     assert int(typst.query(sources(gathered), "<end-of-body>", field="value", one=True)) <= 12
