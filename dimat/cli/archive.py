@@ -35,6 +35,8 @@ def archive_studies(
     write(output, packed)
     for each in held:
         said = "" if each.packed else ", left out as it is not finished"
+        if each.packed and each.measured < each.matched:
+            said += f", first merges measured of {each.measured} of {each.matched} starts (dimat holonomy)"
         typer.echo(f"{each.study}: {each.there} of {each.runs} runs{said}")
     typer.echo(f"{output}: {len(packed) / 1e6:.2f} MB")
 

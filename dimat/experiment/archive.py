@@ -29,12 +29,17 @@ DAMAGED = (tarfile.TarError, lzma.LZMAError, EOFError, OSError)
 
 @dataclass(frozen=True)
 class Held:
-    """How many ``runs`` a study has, how many are ``there``, and whether these were ``packed``."""
+    """How many ``runs`` a study has, how many are ``there``, and whether these were ``packed``.
+
+    So many of its ``matched`` starts, those of runs that match neurons, have ``measured`` first merges.
+    """
 
     study: str
     there: int
     runs: int
     packed: bool
+    measured: int
+    matched: int
 
 
 def finished(study: Study, layout: Layout) -> bool:
@@ -58,7 +63,10 @@ def pack(studies: Iterable[Study], results: Path, unfinished: bool) -> tuple[byt
         layout = Layout(results / study.name)
         there = runs_there(study, layout)
         whole = len(there) == len(study.runs)
-        held.append(Held(study.name, len(there), len(study.runs), whole or bool(unfinished and there)))
+        packed = whole or bool(unfinished and there)
+        matched = {run.pretrained.id for run in study.runs.values() if run.matching}
+        measured = sum(layout.holonomy(id).exists() for id in matched)
+        held.append(Held(study.name, len(there), len(study.runs), packed, measured, len(matched)))
         if held[-1].packed:
             found = {**dict(_of_runs(study, layout, there)), **dict(_shared(study, layout, there))}
             contents |= {path.relative_to(results).as_posix(): content for path, content in found.items()}

@@ -39,6 +39,8 @@ def packed(trained, tmp_path, small, write_config, dimat):
     """Packs a copy of the trained study; returns its folder of results, the configuration, and `dimat`."""
     shutil.copytree(trained[0], tmp_path / "results")
     config = write_config(small | CONTENT)
+    before = dimat("archive", config, "--output", "before.tar.xz")
+    assert "first merges measured of 0 of 2 starts (dimat holonomy)" in before.stdout
     assert dimat("holonomy", config).returncode == 0
     done = dimat("archive", config, "--output", "one.tar.xz")
     assert done.returncode == 0, done.stderr
