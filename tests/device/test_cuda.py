@@ -10,8 +10,8 @@ import warnings
 
 import pytest
 import torch
-from support.device_cases import CASES, OFTEN, carried_out, study_with
-from support.jobs import open_runner
+from support.device_cases import CASES, OFTEN, study_with
+from support.jobs import carried_out, open_runner
 from support.small import SMALL
 
 import dimat

@@ -6,8 +6,8 @@ from unittest import mock
 
 import pytest
 import torch
-from support.device_cases import CASES, OFTEN, carried_out, records, study_with
-from support.jobs import assert_nothing_left_over, open_runner
+from support.device_cases import CASES, OFTEN, records, study_with
+from support.jobs import assert_nothing_left_over, carried_out, open_runner
 from support.pretend_device import pretend_device
 from support.small import SMALL
 

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 from support.faults import write_audit
-from support.jobs import open_runner
+from support.jobs import carried_out
 
 from dimat.experiment.layout import Layout
 from dimat.io.files import read_json
@@ -22,13 +22,7 @@ def trained(tmp_path_factory):
     from theory.gap.first_merges import first_merges
 
     folder = tmp_path_factory.mktemp("trained")
-    runner = open_runner(SMALL | CONTENT, folder / "results")
-    for start in runner.study.pretrained.values():
-        runner.pretrain(start)
-    for tuned in runner.study.tuned.values():
-        runner.tune(tuned)
-    for run in runner.study.runs.values():
-        runner.train(run)
+    runner = carried_out(SMALL | CONTENT, folder / "results")
     write_audit(runner.layout)
     assert first_merges(runner.study)
     return folder / "results", runner.study

@@ -3,7 +3,6 @@
 import copy
 import json
 
-from support.jobs import open_runner
 from support.small import SMALL
 
 from dimat.methods import known_methods
@@ -86,18 +85,6 @@ def study_with(changes):
     content["calibration"] = {"limit": 20}
     content["training"] |= {"pretrain_epochs": 1, "rounds": 2, "batch_size": 10}
     return content | {"checkpoint_seconds": 1000} | changes
-
-
-def carried_out(content, folder):
-    """Every step of a study; the runner."""
-    runner = open_runner(content, folder)
-    for start in runner.study.pretrained.values():
-        runner.pretrain(start)
-    for tuned in runner.study.tuned.values():
-        runner.tune(tuned)
-    for run in runner.study.runs.values():
-        runner.train(run)
-    return runner
 
 
 def records(runner):

@@ -1,4 +1,4 @@
-"""The only jobs of the small study, and what they must not leave behind."""
+"""Jobs of small studies, and what they must not leave behind."""
 
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
@@ -13,6 +13,18 @@ def open_runner(content, folder):
         runner.prepare(prepared)
     for partitioned in study.partitioned.values():
         runner.partition(partitioned)
+    return runner
+
+
+def carried_out(content, folder):
+    """Every step of a study; the runner."""
+    runner = open_runner(content, folder)
+    for start in runner.study.pretrained.values():
+        runner.pretrain(start)
+    for tuned in runner.study.tuned.values():
+        runner.tune(tuned)
+    for run in runner.study.runs.values():
+        runner.train(run)
     return runner
 
 
