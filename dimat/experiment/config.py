@@ -62,7 +62,9 @@ class Experiment(Spec):
     """What is recorded beside the scores of every agent on the test set. `training_loss`: mean loss over the
     training images of all agents, at the start and after each merge. `parts`: scores on the part of the test
     set that is like each agent's training images, at the start and after the first and the last merge.
-    `mean_model`: scores of the mean of all networks, at the start and after each merge."""
+    `mean_model`: scores of the mean of all networks, at the start and after each merge. `optimum`: how far
+    every agent is from the minimizer of the mean loss of all, relative to its norm, at the start and after
+    each merge; of a convex model with weight decay, on images that are not augmented."""
     seeds: Axis[Seed] = (0, 1, 2)
     """Seeds; every random choice of a run is derived from its seed."""
 

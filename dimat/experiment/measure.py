@@ -27,11 +27,12 @@ def measure(
     diagnostics: Sequence[Diagnostic] = (),
     asked: Set[Measure] = frozenset(),
     calibration: Calibration | None = None,
+    decay: float = 0.0,
 ) -> list[Measurement]:
     """Everything that is recorded at one stage of a round, of the agents of all processes.
 
-    What is ``asked`` for is measured besides; the mean of all networks is repaired as ``calibration`` says.
-    `InputError` if the task has no such thing.
+    What is ``asked`` for is measured besides; the mean of all networks is repaired as ``calibration`` says,
+    and the optimum is that with an L2 term of factor ``decay``. `InputError` if the task has no such thing.
     """
     values: dict[tuple[int, str], float] = {}
     for row, agent in enumerate(agents.local_agents):
@@ -47,6 +48,10 @@ def measure(
     if "training_loss" in asked:
         for row, agent in enumerate(agents.local_agents):
             values[agent, "training_loss"] = _with_networks(agents, asked).training_loss(row)
+    if "optimum" in asked:
+        best = _with_networks(agents, asked).task.minimizer(decay)
+        for agent, own in zip(agents.local_agents, agents.parameters, strict=True):
+            values[agent, "distance_to_optimum"] = ((own - best).norm() / best.norm()).item()
     rows = [
         Measurement(round, stage, agent, "", metric, value)
         for (agent, metric), value in sorted(communicator.collect(values).items())

@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from dimat.spec import OneOrMany
 
-Measure = Literal["training_loss", "parts", "mean_model"]
+Measure = Literal["training_loss", "parts", "mean_model", "optimum"]
 
 
 def in_order(measures: Iterable[Measure]) -> tuple[Measure, ...]:

@@ -333,7 +333,8 @@ class Runner:
     ) -> list[Measurement]:
         """What a run records at one stage of a round."""
         asked = due(run.measures, round, stage, run.training.rounds)
-        return measure(agents, communicator, round, stage, diagnostics, asked, run.calibration)
+        decay = run.method.weight_decay_in(run.training)
+        return measure(agents, communicator, round, stage, diagnostics, asked, run.calibration, decay)
 
     def _method(self, run: Run) -> Method:
         """The method of a run, with the learning rate that was chosen for it."""
@@ -379,8 +380,7 @@ class Runner:
         training = training or start.training
         data = self.kept.load(self.layout.prepared(start.partitioned.prepared.id), device)
         path = self.layout.partitioned(start.partitioned.id)
-        task = ImageTask(
-            start.task,
+        task = start.task.task(
             start.model,
             data.images,
             Shares.load(path, data.fingerprint, len(data.images.train_labels)),

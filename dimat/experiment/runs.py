@@ -152,7 +152,9 @@ class Run(Pretrained):
         return Merging(self.matching, self.calibration)
 
     def check(self) -> None:
-        """`InputError` if the graph cannot be built, or does not suit the method."""
+        """`InputError` if the graph cannot be built or does not suit the method, or there is no optimum."""
+        if "optimum" in self.measures:
+            self._check_convex()
         if self.graph is None:
             return
         graph = f"graph: {self.graph.label()} over {self.agents} agents"
@@ -167,6 +169,18 @@ class Run(Pretrained):
                 f"{graph} has links of one direction; method {self.method.name} with these options "
                 "also sends against it, expected an undirected graph"
             )
+
+    def _check_convex(self) -> None:
+        """`InputError` unless the loss has one minimizer, whatever images are augmented to."""
+        problem = ""
+        if not self.model.convex:
+            problem = f"model: {self.model.name} has none; expected a convex model, linear"
+        elif not self.method.weight_decay_in(self.training):
+            problem = f"method: {self.method.name} has weight_decay 0; expected one above 0"
+        elif self.data.flip or self.data.crop:
+            problem = "data: images are augmented; expected flip: false, crop: 0"
+        if problem:
+            raise InputError(f"measures: optimum needs a loss with one minimizer, {problem}")
 
     def parameters(self) -> dict[str, str]:
         """Every resolved parameter as text, by its key with dots; what the method ignores is absent."""

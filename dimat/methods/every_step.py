@@ -44,6 +44,10 @@ class EveryStep(Method, Scheduled):
         return self.learning_rate
 
     @override
+    def weight_decay_in(self, training: Training) -> float:
+        return self.weight_decay
+
+    @override
     def with_rate(self, rate: float, training: Training) -> Self:
         return self.model_copy(update={"learning_rate": rate})
 

@@ -59,6 +59,10 @@ class Method(Spec):
         """The optimizer of local training."""
         return training.optimizer
 
+    def weight_decay_in(self, training: Training) -> float:
+        """The factor of the L2 term of what is minimized between merges."""
+        return self.optimizer_of(training).weight_decay
+
     @abstractmethod
     def with_rate(self, rate: float, training: Training) -> Self:
         """The same method with another learning rate; ``training`` has what it does not say."""

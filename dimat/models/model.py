@@ -16,6 +16,8 @@ class Model(Spec):
 
     smallest: ClassVar[int] = 1
     """Pixels a side of the smallest images that it takes."""
+    convex: ClassVar[bool] = False
+    """Whether the loss is convex in its parameters."""
 
     def check_size(self, height: int, width: int) -> None:
         """`InputError` if nothing would be left of images of so many pixels."""

@@ -1,12 +1,13 @@
 """Networks on labelled images, of which every agent holds a share."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from typing_extensions import override
 
 from dimat.arithmetic import Precision, arithmetic
@@ -16,6 +17,7 @@ from dimat.data.partitions import Shares
 from dimat.errors import InputError
 from dimat.models import Model
 from dimat.randomness import Randomness
+from dimat.tasks.minimizer import minimizer
 from dimat.tasks.network_task import NetworkTask, Pass, Phase
 from dimat.tasks.objective import Objective
 from dimat.tasks.parts import Parts
@@ -98,6 +100,32 @@ class ImageTask(NetworkTask):
         with arithmetic(self.device, self.precision):
             outputs = list(outputs_of(network, self.data, self.data.test_images))
             return self._parts.scores(self.objective, torch.cat(outputs))
+
+    @override
+    def minimizer(self, weight_decay: float) -> Tensor:
+        if weight_decay not in self._minimizers:
+            network = self.variables(0)
+            shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
+            sizes = [shape.numel() for shape in shapes.values()]
+            held = [self._sent(torch.from_numpy(own)) for own in self._shares.train]
+            shares = [
+                Batch(self.data.normalized(self.data.train_images[own]), self.data.train_labels[own])
+                for own in held
+            ]
+
+            def mean_loss(point: Tensor) -> Tensor:
+                parts = zip(shapes.items(), point.split(sizes), strict=True)
+                state = {name: part.view(shape) for (name, shape), part in parts}
+                losses = [self.loss(partial(functional_call, network, state), own) for own in shares]
+                return torch.stack(losses).mean()
+
+            self._minimizers[weight_decay] = minimizer(mean_loss, sum(sizes), weight_decay, self.device)
+        return self._minimizers[weight_decay]
+
+    @cached_property
+    def _minimizers(self) -> dict[float, Tensor]:
+        """Those that were asked for, by weight decay."""
+        return {}
 
     @cached_property
     def _parts(self) -> Parts:

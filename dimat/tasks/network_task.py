@@ -49,6 +49,15 @@ class NetworkTask(Task):
             f"measures: {type(self).__name__} has no training images; expected measures without training_loss"
         )
 
+    def minimizer(self, weight_decay: float) -> Tensor:
+        """The parameters (d,) at which the mean loss of agents, with the L2 term, is least; `InputError`.
+
+        An agent's loss is the mean over what it trains on between merges, without augmentation.
+        """
+        raise InputError(
+            f"measures: {type(self).__name__} has no known minimizer; expected measures without optimum"
+        )
+
     def part_scores(self, network: nn.Module) -> list[float]:
         """`metric` of a network on the part of the test set of each agent; `InputError` if it has no parts.
 

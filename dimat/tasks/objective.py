@@ -1,12 +1,15 @@
 """What networks on labelled images are asked for: a loss to train by, and scores to be judged by."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from dimat.spec import Spec
 from dimat.tasks.task import Metric
+
+if TYPE_CHECKING:
+    from dimat.tasks.images import ImageTask
 
 
 class Objective(Spec):
@@ -14,6 +17,12 @@ class Objective(Spec):
 
     metric: ClassVar[Metric]
     """The primary one of the scores."""
+
+    def task(self, *of_agents: Any, **options: Any) -> "ImageTask":
+        """What agents learn who share this objective; arguments are those of `ImageTask` after the first."""
+        from dimat.tasks.images import ImageTask  # here, as it is one of objectives
+
+        return ImageTask(self, *of_agents, **options)
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:

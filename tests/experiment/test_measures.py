@@ -197,10 +197,10 @@ def test_choices_of_learning_rates_and_starts_do_not_depend_on_them(small):
 @pytest.mark.parametrize(
     ("measures", "said"),
     [
-        (["loss"], "input should be 'training_loss', 'parts' or 'mean_model'"),
+        (["loss"], "input should be 'training_loss', 'parts', 'mean_model' or 'optimum'"),
         (["parts", "parts"], "'parts' is listed twice"),
-        (None, "input should be 'training_loss', 'parts' or 'mean_model'"),
-        ({"name": "parts"}, "input should be 'training_loss', 'parts' or 'mean_model'"),
+        (None, "input should be 'training_loss', 'parts', 'mean_model' or 'optimum'"),
+        ({"name": "parts"}, "input should be 'training_loss', 'parts', 'mean_model' or 'optimum'"),
     ],
 )
 def test_others_are_refused(small, measures, said):
