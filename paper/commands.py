@@ -9,7 +9,7 @@ import typer
 
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Configs, Only, Results, open_study, whole
 from dimat.errors import InputError
-from dimat.experiment.catalogue import read_studies
+from dimat.experiment.catalogue import read_studies, study_files
 from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import made_by
 from dimat.io import files
@@ -37,7 +37,11 @@ Output = Annotated[
         help="A zip or, without that ending, a folder; neither may be there yet.", show_default=False
     ),
 ]
-Folder = Annotated[Path, typer.Argument(help="A folder of configurations, such as config/paper-small.")]
+Folders = Annotated[
+    list[Path],
+    typer.Argument(help="Folders of configurations, such as config/paper-small.", show_default=False),
+]
+Systems = Annotated[Path, typer.Argument(help="The folder of their configurations.")]
 ReportFile = Annotated[Path | None, typer.Option("--output", "-o", help="The PDF.", show_default=False)]
 AgentName = Annotated[str | None, typer.Option("--agent", help="Who carried the study out: a person's name.")]
 Orcid = Annotated[str | None, typer.Option(help="The person's ORCID iD, such as 0000-0002-1825-0097.")]
@@ -133,6 +137,16 @@ def page(configs: Pages, results: Results = DEFAULT_RESULTS) -> None:
 
 
 @commands.command()
+def systems(folder: Systems = Path("config/systems"), results: Results = DEFAULT_RESULTS) -> None:
+    """Print what the systems beside DIMAT are, and what came out, as Markdown: docs/systems.md."""
+    from paper.systems_page import systems_page
+
+    opened = zip(study_files(folder), read_studies([folder]), strict=True)
+    found = {file.stem: (study, Layout(results / study.name)) for file, study in opened}
+    typer.echo(systems_page(found), nl=False)
+
+
+@commands.command()
 def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Typeset the paper from figures and tables that are there, with provenance, in one PDF."""
     from paper.figures import figures_of
@@ -151,12 +165,12 @@ def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
 
 @commands.command()
 def report(
-    folder: Folder,
+    folders: Folders,
     results: Results = DEFAULT_RESULTS,
     output: ReportFile = None,
     processes: Annotated[int, whole("Processes that share the studies.", 1, 256)] = 1,
 ) -> None:
-    """Typeset one paper over all studies of a folder: results/FOLDER.pdf, or --output.
+    """Typeset one paper over all studies of folders: results/FOLDER.pdf of the first, or --output.
 
     Studies whose runs are all there are joined, judged and drawn from their records; of the others it is said
     what they would take. Nothing is trained. Records may come from an archive (dimat unpack).
@@ -164,7 +178,7 @@ def report(
     from paper.report.gathering import Gathered
     from paper.report.typesetting import typeset
 
-    gathered = Gathered(folder, results, processes)
+    gathered = Gathered(folders, results, processes)
     if output is None:
         output = Layout(results / gathered.name).report(gathered.name)
         files.write_checked(output, typeset(gathered), gathered.reads(), made_by(*PACKAGES))

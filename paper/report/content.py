@@ -9,7 +9,7 @@ import pandas
 from paper.comparisons import distinct
 from paper.report.answers import TIMES, Answer, Question, questions
 from paper.report.cost import POWER_FROM, total
-from paper.report.entries import Entry, entries, package_yaml
+from paper.report.entries import Entry, System, entries, package_yaml, systems
 from paper.report.gathering import Gathered
 from paper.report.settings import setting_row, words_of
 from paper.report.studies import GPU, Contribution, Picture, text_of
@@ -29,6 +29,7 @@ Content = dict[str, Any]
 def content_of(gathered: Gathered) -> Content:
     """All that the template shows; pictures by the names of `files_of`."""
     parts, judged = gathered.parts, _judged(gathered)
+    of_catalogue = any(each.study_in(gathered.studies) for each in entries().values())
     words = {
         **words_of([gathered.studies[stem] for stem in parts]),
         "data": "; ".join(
@@ -50,7 +51,12 @@ def content_of(gathered: Gathered) -> Content:
         "times": list(TIMES.values()),
         "answers": _answers(gathered),
         "settings": _as_table({"study": stem, **setting_row(gathered.studies[stem])} for stem in parts),
-        "entries": [_entry(gathered, id, entry) for id, entry in entries().items()],
+        "entries": [_entry(gathered, id, entry) for id, entry in entries().items()] if of_catalogue else [],
+        "systems": [
+            _entry(gathered, id, each) | _about(each)
+            for id, each in systems().items()
+            if id in gathered.studies
+        ],
         "verdicts": list(map(_verdict, judged)),
         "primary": _as_table(_primary(judged)),
         "bounds": [_bound(key) for key in DERIVATIONS],
@@ -148,6 +154,11 @@ def _entry(gathered: Gathered, id: str, entry: Entry) -> Content:
         "tables": tables,
         "waiting": "" if part or not entry.study else gathered.left_for(stem),
     }
+
+
+def _about(system: System) -> Content:
+    """What there is to say of a system before anything is measured."""
+    return {key: getattr(system, key).strip() for key in ("what", "claims", "departures")}
 
 
 def _as_table_of(table: Any, entry: str, name: str) -> Content:

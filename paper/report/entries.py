@@ -1,4 +1,4 @@
-"""The entries of the catalogue: what each shows of which study, and the question that it answers."""
+"""What is shown of which study: entries of the catalogue, and the systems that DIMAT stands among."""
 
 from collections.abc import Container, Iterator, Mapping
 from functools import cache
@@ -66,6 +66,14 @@ class Entry(Spec):
         return by_id([each for each in report_tables if each.kind in self.tables], study)
 
 
+class System(Entry):
+    """A system of systems.yaml, which says what its keys mean."""
+
+    what: str
+    claims: str
+    departures: str = ""
+
+
 def is_where(run: Run, where: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether a run has one of the values of every key of the configuration."""
     parameters = run.parameters()
@@ -74,12 +82,20 @@ def is_where(run: Run, where: Mapping[str, tuple[str, ...]]) -> bool:
 
 @cache
 def entries() -> dict[str, Entry]:
-    """All entries by id, in the order of the paper; `InputError` names one that is wrong."""
-    return dict(_read(Entry, "entries.yaml"))
+    """All entries of the catalogue by id, in the order of the paper; `InputError` names one that is wrong."""
+    return dict(_read(Entry, "entries.yaml", package_yaml("entries.yaml")))
 
 
-def _read(kind: type[Any], name: str) -> Iterator[tuple[str, Any]]:
-    for id, content in package_yaml(name).items():
+@cache
+def systems() -> dict[str, System]:
+    """All systems by id, which is the name of their study's file; `InputError` names one that is wrong."""
+    content = package_yaml("systems.yaml")
+    own = {id: {"study": id, "question": "", **each} for id, each in content.items()}
+    return dict(_read(System, "systems.yaml", own))
+
+
+def _read(kind: type[Any], name: str, items: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for id, content in items.items():
         try:
             yield id, kind.model_validate(content, strict=False)
         except ValidationError as error:

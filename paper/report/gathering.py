@@ -1,7 +1,8 @@
-"""All studies of a folder: parts of those that are finished, and what the others take."""
+"""All studies of folders: parts of those that are finished, and what the others take."""
 
 import multiprocessing
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -17,20 +18,23 @@ FULL = PROJECT / "config" / "paper"
 
 
 class Gathered:
-    """What was found of a ``folder`` of studies, in so many ``processes``.
+    """What was found of ``folders`` of studies, in so many ``processes``; the first names all.
 
     ``parts`` and ``left`` are by the names of files, as is ``full``, of the catalogue at full size.
     `InputError` if no study is finished, or none has an audit.
     """
 
-    def __init__(self, folder: Path, results: Path, processes: int) -> None:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; expected one that holds configurations")
-        self.name = folder.resolve().name
-        stems = [file.stem for file in study_files(folder)]
-        self.studies = dict(zip(stems, read_studies([folder]), strict=True))
+    def __init__(self, folders: Sequence[Path], results: Path, processes: int) -> None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise InputError(f"{folder}: no such folder; expected one that holds configurations")
+        self.name = folders[0].resolve().name
+        stems = [file.stem for folder in folders for file in study_files(folder)]
+        if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
+            raise InputError(f"{folders[-1]}: {twice}.yaml is in another folder too; expected other names")
+        self.studies = dict(zip(stems, read_studies(folders), strict=True))
         self._layouts = layouts = {stem: Layout(results / study.name) for stem, study in self.studies.items()}
-        full = study_files(FULL) if FULL.is_dir() and folder.resolve() != FULL else []
+        full = study_files(FULL) if FULL.is_dir() and folders[0].resolve() != FULL else []
         by_size = sorted(self.studies, key=lambda stem: -len(self.studies[stem].runs))
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
@@ -43,7 +47,7 @@ class Gathered:
             self.left: dict[str, Left] = {stem: left[stem].result() for stem in stems}
             self.full: dict[str, Left] = {stem: each.result() for stem, each in sizes.items()}
         if not self.parts:
-            raise InputError(f"{folder}: no study is finished in {results}; expected one")
+            raise InputError(f"{folders[0]}: no study is finished in {results}; expected one")
         audits = [layout.audit for layout in layouts.values() if layout.audit.exists()]
         if not audits:
             raise InputError(f"{layouts[stems[0]].audit}: no such file; dimat audit makes it")

@@ -18,7 +18,7 @@ from paper.plan import StudyPlan, counted, in_hours
 from paper.report.answers import Answer, answered, questions
 from paper.report.contrasts import pairs_where, runs_of
 from paper.report.cost import Spent, costs_of
-from paper.report.entries import entries
+from paper.report.entries import entries, systems
 from paper.shown import PaperFigure
 from paper.tables import tables_of
 from theory.claims.evidence import evidence
@@ -102,7 +102,7 @@ def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> C
         return None
     _join(study, layout)
     figures, tables = [], []
-    for id, entry in entries().items():
+    for id, entry in (entries() | systems()).items():
         if entry.study_in(stems) == stem:
             figures += [
                 _picture(id, name, entry.in_body(each), each, layout)

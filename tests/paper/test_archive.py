@@ -56,6 +56,6 @@ def test_the_paper_is_drawn_from_the_archived_catalogue(long, tmp_path):
     if not long:
         pytest.skip("a minute: make test-studies")
     unpack(WHOLE, tmp_path)
-    gathered = Gathered(ROOT / "config" / CATALOGUE, tmp_path, processes=2)
+    gathered = Gathered([ROOT / "config" / CATALOGUE], tmp_path, processes=2)
     assert gathered.parts
     assert int(typst.query(sources(gathered), "<end-of-body>", field="value", one=True)) <= 12

@@ -1,6 +1,7 @@
 """The paper over several studies: its numbers are those of records, and what is not measured is said."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,15 @@ import typst
 import yaml
 from support.made_up import write_archived
 
+from dimat.experiment.layout import Layout
 from dimat.experiment.reading import read_study
 from paper.report.answers import questions
 from paper.report.content import content_of
 from paper.report.contrasts import pairs_where
-from paper.report.entries import entries
+from paper.report.entries import entries, systems
 from paper.report.gathering import Gathered
 from paper.report.typesetting import sources
+from paper.systems_page import systems_page
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "config" / "paper-small"
@@ -50,7 +53,8 @@ def reaches(run, round, agent, gain=0.25):
 
 @pytest.fixture(scope="module")
 def gathered(catalogue):
-    return Gathered(*catalogue, processes=1)
+    config, results = catalogue
+    return Gathered([config], results, processes=1)
 
 
 def by_question(content):
@@ -80,7 +84,7 @@ def test_other_records_give_other_numbers(catalogue, tmp_path, gathered):
     for stem in ("F9b", "F9k"):
         worse = lambda run, round, agent: reaches(run, round, agent, gain=-0.1)  # noqa: E731
         write_archived(tmp_path, read_study(config / f"{stem}.yaml"), worse)
-    before, after = (content_of(each) for each in (gathered, Gathered(config, tmp_path, 1)))
+    before, after = (content_of(each) for each in (gathered, Gathered([config], tmp_path, 1)))
     assert by_question(after)["With an agent's own images?"]["verdicts"] == ["worse", "worse", "worse"]
     for key in ("answers", "primary", "appendix", "entries", "more"):
         assert before[key] != after[key] or not before[key], key
@@ -102,6 +106,13 @@ def test_texts_hold_no_number_that_is_a_result():
     assert not [line for line in markup if re.search(r"\d", re.sub(NAMES, "", line))]
 
 
+def test_texts_on_systems_hold_no_number_that_is_a_result():
+    """Years, sizes and names of letters are facts of papers; shares and decimals would be results."""
+    for id, system in systems().items():
+        text = " ".join((system.what, system.claims, system.departures))
+        assert not re.findall(r"\d+ ?%|\d+\.\d+(?!\d*\])", re.sub(r"arXiv \d{4}\.\d{5}", "", text)), id
+
+
 def test_files_that_the_checklist_names_are_there():
     checklist = yaml.safe_load((PROSE / "checklist.yaml").read_text())
     assert len(checklist) == 15 and {each["answer"] for each in checklist} <= {"Yes", "No", "NA"}
@@ -111,6 +122,7 @@ def test_files_that_the_checklist_names_are_there():
 
 def test_every_study_of_the_catalogue_has_an_entry():
     known = {stem for entry in entries().values() for stem in entry.study}
+    assert {file.stem for file in (ROOT / "config" / "systems").glob("*.yaml")} == set(systems())
     for folder in ("paper", "paper-small", "paper-digits"):
         assert {file.stem for file in (ROOT / "config" / folder).glob("*.yaml")} <= known
 
@@ -123,6 +135,22 @@ def test_entries_show_something_of_their_study_in_the_body(folder):
             study = read_study(stems[stem])
             figures = entry.figures_in(study)
             assert any(map(entry.in_body, figures.values())) or entry.tables_in(study), id
+
+
+@pytest.mark.parametrize("id", systems())
+def test_systems_show_a_figure_and_are_in_the_report_and_on_their_page(id, tmp_path):
+    study = read_study(ROOT / "config" / "systems" / f"{id}.yaml")
+    write_archived(tmp_path / "results", study, reaches)
+    kinds = {figure.kind for figure in systems()[id].figures_in(study).values()}
+    assert kinds == set(systems()[id].figures)
+    (tmp_path / "one").mkdir()
+    shutil.copy(ROOT / "config" / "systems" / f"{id}.yaml", tmp_path / "one")
+    content = content_of(Gathered([tmp_path / "one"], tmp_path / "results", 1))
+    assert not content["entries"]
+    (shown,) = content["systems"]
+    assert shown["what"] and shown["claims"] and shown["figures"]
+    page = systems_page({id: (study, Layout(tmp_path / "results" / study.name))})
+    assert page.count("![") == len(shown["figures"]) and shown["title"] in page
 
 
 @pytest.mark.parametrize("folder", ["paper", "paper-small", "paper-digits"])
@@ -146,5 +174,5 @@ def test_the_body_of_the_whole_catalogue_has_twelve_pages(long, tmp_path):
         pytest.skip("two minutes: make test-studies")
     for file in SMALL.glob("*.yaml"):
         write_archived(tmp_path, read_study(file), reaches)
-    content = sources(Gathered(SMALL, tmp_path, processes=2))
+    content = sources(Gathered([SMALL], tmp_path, processes=2))
     assert int(typst.query(content, "<end-of-body>", field="value", one=True)) <= 12
