@@ -94,6 +94,19 @@ def systems() -> dict[str, System]:
     return dict(_read(System, "systems.yaml", own))
 
 
+def in_paper(stem: str) -> str:
+    """Where a study of a catalogue stands, in words whose order is the paper's: 02 T2, F2: a title.
+
+    ``stem`` is the name of its file, in whatever case; of another study that is all there is to say.
+    """
+    known = entries() | systems()
+    own = [id for id, entry in known.items() if entry.study[:1] and entry.study[0].lower() == stem.lower()]
+    if not own:
+        return stem
+    place = list(known).index(own[0]) + 1
+    return f"{place:02} {', '.join(own)}: {known[own[0]].title}"
+
+
 def _read(kind: type[Any], name: str, items: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for id, content in items.items():
         try:

@@ -14,7 +14,7 @@ from dimat.experiment.reading import read_study
 from paper.report.answers import questions
 from paper.report.content import content_of
 from paper.report.contrasts import pairs_where
-from paper.report.entries import entries, systems
+from paper.report.entries import entries, in_paper, systems
 from paper.report.gathering import Gathered
 from paper.report.typesetting import sources
 from paper.systems_page import systems_page
@@ -125,6 +125,12 @@ def test_every_study_of_the_catalogue_has_an_entry():
     assert {file.stem for file in (ROOT / "config" / "systems").glob("*.yaml")} == set(systems())
     for folder in ("paper", "paper-small", "paper-digits"):
         assert {file.stem for file in (ROOT / "config" / folder).glob("*.yaml")} <= known
+
+
+def test_names_of_studies_sort_as_the_paper():
+    names = [in_paper(stem) for stem in ("t2", "F3", "T4", "f9a", "F9k")]
+    assert names == sorted(names) and names[0].startswith("02 T2, F2: ")
+    assert in_paper("mine") == "mine"
 
 
 @pytest.mark.parametrize("folder", ["paper", "paper-small", "paper-digits"])

@@ -69,7 +69,7 @@ rule claims:
             layout.claims,
             caption="../report/claims.rst",
             category="Audit",
-            subcategory="{study}",
+            subcategory=section,
         ),
         evidence=layout.evidence,
         checksums=[f"{path}.sha256" for path in (layout.claims, layout.evidence)],

@@ -41,6 +41,14 @@ def whole_catalogue(name):
     return lambda wildcards: [*in_catalogue(name, shown_of), layout.report(name)]
 
 
+def section(wildcards):
+    """Where the HTML report shows a study: those of a catalogue in the order of the paper."""
+    for name in CATALOGUES:
+        if wildcards.study.startswith(f"{name}-"):
+            return f"{name}: {in_paper(wildcards.study.removeprefix(f'{name}-'))}"
+    return wildcards.study
+
+
 def own(wildcards):
     """The study that wildcards name."""
     return studies[wildcards.study]
