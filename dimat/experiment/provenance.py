@@ -37,12 +37,18 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def with_machine(made_on: list[dict[str, Any]], first: int, device: torch.device) -> list[dict[str, Any]]:
-    """The machines of a job so far, and this one from round or epoch ``first`` on, if it is another."""
+def with_machine(
+    made_on: list[dict[str, Any]], first: int, device: torch.device, seconds: float = 0.0
+) -> list[dict[str, Any]]:
+    """The machines of a job so far, and this one from round or epoch ``first`` on, if it is another.
+
+    ``seconds`` is what the job took before.
+    """
     now = machine(device)
-    if made_on and {**made_on[-1], "first": 0} == {**now, "first": 0}:
+    when = {"first": first, "after_seconds": seconds}
+    if made_on and {**made_on[-1], **when} == {**now, **when}:
         return made_on
-    return [*made_on, {"first": first, **now}]
+    return [*made_on, {**when, **now}]
 
 
 def now() -> str:

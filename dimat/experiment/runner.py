@@ -193,7 +193,7 @@ class Runner:
         method, agents, communicator, progress = self._open(run, checkpoint)
         done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"]
         began_at = progress.get("began", began_at)
-        made_on = with_machine(progress["made_on"], done + 1, agents.device)
+        made_on = with_machine(progress["made_on"], done + 1, agents.device, seconds)
         measurements: list[Measurement] = progress["measurements"]
         if done:
             resumed += 1

@@ -50,8 +50,15 @@ def costs_of(study: Study, layout: Layout) -> dict[str, Spent]:
 
 
 def _recorded(counted: float, made: Mapping[str, Any]) -> Spent:
-    machine = made["made_on"][-1]
-    return Spent(counted, {machine["device"]: made["seconds"]}, made["seconds"] * watts(machine))
+    """Each machine's seconds are those until the next one took over."""
+    machines = made["made_on"]
+    starts = [machine.get("after_seconds", 0.0) for machine in machines]
+    seconds: dict[str, float] = {}
+    joules = 0.0
+    for machine, start, end in zip(machines, starts, [*starts[1:], made["seconds"]], strict=True):
+        seconds[machine["device"]] = seconds.get(machine["device"], 0.0) + end - start
+        joules += (end - start) * watts(machine)
+    return Spent(counted, seconds, joules)
 
 
 def watts(machine: Mapping[str, Any]) -> float:

@@ -244,6 +244,8 @@ def test_a_run_resumed_with_other_threads_names_both(tmp_path, small, interrupte
         other.train(run)
     finally:
         torch.set_num_threads(1)
-    made = read_json(runner.layout.run_provenance(run.id))["made_on"]
+    provenance = read_json(runner.layout.run_provenance(run.id))
+    made = provenance["made_on"]
     assert [machine["threads"] for machine in made] == [1, 2]
     assert made[0]["first"] == 1 < made[1]["first"]
+    assert made[0]["after_seconds"] == 0 < made[1]["after_seconds"] < provenance["seconds"]
