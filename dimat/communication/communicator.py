@@ -72,6 +72,11 @@ class Communicator(ABC):
             raise ValueError("links that change do not tell which there are; expected the whole graph")
         return self._pairs(self._whole)
 
+    def neighbours(self, agent: int) -> list[int]:
+        """The agents that one of `all_edges` joins with ``agent``, in ascending order."""
+        joined = {other for edge in self.all_edges() if agent in edge for other in edge}
+        return sorted(joined - {agent})
+
     def _pairs(self, matrix: numpy.ndarray) -> list[Link]:
         return sorted({(min(i, j), max(i, j)) for i in range(self.agents) for j in self.senders(i, matrix)})
 

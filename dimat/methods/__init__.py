@@ -6,6 +6,7 @@ from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.cga import Cga
 from dimat.methods.dimat import Dimat
+from dimat.methods.dot_admm import DotAdmm
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
 from dimat.methods.gradient_tracking import GradientTracking
@@ -39,7 +40,8 @@ AnyMethod = Annotated[
     | Matcha
     | Cga
     | FinalMerge
-    | VarianceCorrected,
+    | VarianceCorrected
+    | DotAdmm,
     OneOf(),
 ]
 
