@@ -60,6 +60,7 @@ def test_audit_finds_no_violation(rows, settings, long):
         **Counter(check for setting in settings for check in ids_of(setting.bound)),
         "equivalence": 6,
         "rate": 4,
+        "dot-admm": 48,
         "spectral-gap": 82,
         "mean": 21,
     }
