@@ -17,6 +17,14 @@ def spread(values: pandas.Series) -> str:
     return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
 
 
+def of_powers(powers: pandas.Series | numpy.ndarray) -> str:
+    """The geometric mean of 10 to the ``powers``, and its t-interval if there are several."""
+    found = numpy.asarray(powers, float)
+    mean, half = found.mean(), half_width(found)
+    interval = f" [{10 ** (mean - half):.2g}, {10 ** (mean + half):.2g}]" if len(found) > 1 else ""
+    return f"{10**mean:.2g}{interval}"
+
+
 def paired(differences: pandas.Series, risk: float = LEVEL) -> str:
     """Mean and two-sided t-interval of paired differences; it misses with probability ``risk``."""
     found = differences.dropna().to_numpy()

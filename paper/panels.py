@@ -127,6 +127,12 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_major_formatter("{x:g}")
 
 
+def powers_of_ten(axis: Axis) -> None:
+    """Ticks of an axis of logarithms as what they are logarithms of."""
+    axis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.set_major_formatter(lambda power, _: f"$10^{{{power:.0f}}}$")
+
+
 def add_legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """A legend below all panels; long labels are wrapped, so that it is no wider than the figure."""
     if len(handles) > MANY:  # two columns need the whole width

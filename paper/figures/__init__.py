@@ -11,6 +11,8 @@ from paper.figures.holdings import HoldingsFigure
 from paper.figures.holonomy import HolonomyFigure
 from paper.figures.matching import MatchingFigure
 from paper.figures.mean_model import MeanModelFigure
+from paper.figures.moving import MovingFigure
+from paper.figures.optimum import OptimumFigure
 from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
@@ -23,6 +25,8 @@ known_figures: tuple[type[PaperFigure], ...] = (
     HoldingsFigure,
     ProgressFigure,
     TrainingLossFigure,
+    OptimumFigure,
+    MovingFigure,
     MeanModelFigure,
     PartsFigure,
     CostsFigure,

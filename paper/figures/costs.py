@@ -20,6 +20,9 @@ class CostsFigure(ComparisonFigure):
 
     @override
     def applies(self) -> bool:
+        """Where the optimum is measured, the distance to it has such a figure of its own."""
+        if any("optimum" in run.measures for run in self.runs.values()):
+            return False
         several_rounds = any(run.training.rounds > 1 for run in self.runs.values())
         return self.comparison.has_others and self.comparison.agents > 1 and several_rounds
 

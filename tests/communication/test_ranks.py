@@ -45,6 +45,7 @@ METHODS = [
     "matcha",
     "final_merge",
     "variance_corrected",
+    {"name": "dot_admm", "local_steps": 2},
 ]
 
 

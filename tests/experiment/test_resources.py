@@ -98,6 +98,7 @@ WAYS = {
     "dpsgd": {"method": "dpsgd"},
     "cga": {"method": "cga", "agents": 4},
     "swarm_sgd": {"method": "swarm_sgd"},
+    "dot_admm": {"method": {"name": "dot_admm", "local_steps": 1}},
     "measured": {"measures": MEASURES},
     "measured, repair on few images": {
         "measures": MEASURES, "calibration": {"repair": "repair", "images": "own", "limit": 20},

@@ -13,6 +13,7 @@ FORMS = {
     "ld_sgd": [{"local_steps": 1, "gossip_steps": 1}],
     "swarm_sgd": [{"momentum": 0.5}],
     "gradient_tracking": [{"form": "diging"}, {"form": "dsgt"}],
+    "dot_admm": [{"local_steps": 1, "normalization": "frozen", "weight_decay": 0.01}],
     "cga": [
         {"compressed": True},
         {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},

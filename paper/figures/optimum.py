@@ -1,0 +1,112 @@
+"""Distance to the optimum against gradient steps and messages: a column of two panels for each setting."""
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from dimat.experiment.layout import Layout
+from dimat.tasks.task import Metric
+from paper.comparisons import distinct, seeds_said
+from paper.figures.comparison import ComparisonFigure
+from paper.metrics import opening
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+DISTANCE = Metric("distance_to_optimum", "distance to the optimum", better="lower")
+PAID = {"steps": "gradient steps of an agent", "messages": "messages sent by an agent"}
+"""What is paid for coming closer, by column of `costs`."""
+ABREAST = 4
+"""Settings beside each other."""
+
+
+class OptimumFigure(ComparisonFigure):
+    """How close do agents come, and at what cost?"""
+
+    kind = "optimum"
+
+    @override
+    def applies(self) -> bool:
+        return all("optimum" in run.measures for run in self.runs.values())
+
+    @override
+    def caption(self) -> str:
+        return (
+            f"{opening(DISTANCE.title)}, the minimizer of the mean loss of all agents, relative to its norm "
+            f"({self.comparison.words()}), after each merge: against gradient steps above, and against "
+            "messages below, of which those over links that fail are not sent. A column for each graph and "
+            f"partition. Means over agents; lines are geometric means over seeds, "
+            f"{seeds_said(self.runs.values())}."
+        )
+
+    @override
+    def finding(self, layout: Layout) -> str:
+        from dimat.experiment.cells import labelled
+        from paper.findings import by_setting, over_seeds, quoted
+        from paper.intervals import of_powers
+        from paper.measured import read_shown
+
+        rows = self._rows(layout, labelled(read_shown(layout, self.runs)[0]))
+        settings = by_setting(rows)
+        said = []
+        for where in distinct([next(iter(settings)), list(settings)[-1]]):
+            ends = {rival: line.iloc[:, -1].dropna() for rival, line in settings[where][1].items()}
+            numbers = [
+                f"{quoted(rival)} {of_powers(ends[rival])}"
+                for rival in sorted(ends, key=lambda r: ends[r].mean())
+            ]
+            said.append(f"{opening(where)}, after the last merge: {'; '.join(numbers)}.")
+        return f"{' '.join(said)} {over_seeds(rows.groupby('rival').seed.nunique())}"
+
+    @override
+    def draw(self, layout: Layout) -> "Figure":
+        from paper.looks import looks_of
+        from paper.measured import read_shown
+        from paper.panels import (
+            add_legend,
+            draw_band,
+            labels_in_figures,
+            lines_of,
+            panel_rows,
+            plain_numbers,
+            powers_of_ten,
+            titled,
+        )
+
+        rows = self._rows(layout, labels_in_figures(read_shown(layout, self.runs)[0]))
+        settings = list(rows.groupby(["graph", "partition"], sort=False))
+        columns = min(ABREAST, len(settings))
+        panels, figure = panel_rows(2 * -(-len(settings) // columns), columns, 1.8, sharey=True)
+        looks, lines = looks_of(self.study), {}
+        for panel in panels.flat:
+            panel.set_axis_off()
+        for place, ((graph, partition), here) in enumerate(settings):
+            for half, (column, title) in enumerate(PAID.items()):
+                panel = panels[2 * (place // columns) + half, place % columns]
+                panel.set_axis_on()
+                for line, look in lines_of(here[here[column] > 0], looks):
+                    across = line.groupby("round")[column].transform("mean")  # what fails differs by seed
+                    lines[look["label"]] = draw_band(panel, across, line.value, look)
+                panel.set(xlabel=title)
+                if place % columns == 0:
+                    panel.set_ylabel(DISTANCE.title)
+                if half == 0:
+                    panel.set_title(titled(str(graph), str(partition)))
+                else:
+                    panel.set_xscale("log")
+                    plain_numbers(panel.xaxis)
+        powers_of_ten(panels[0, 0].yaxis)
+        add_legend(figure, lines)
+        return figure
+
+    def _rows(self, layout: Layout, labels: "pandas.DataFrame") -> "pandas.DataFrame":
+        """By run and round, from the first merge on: the distance as a power of 10, ``value``, and costs."""
+        import numpy
+
+        from paper.measured import costs, placed, read_shown, values_by_round
+
+        runs, records = read_shown(layout, self.runs)
+        found = costs(records).join(values_by_round(runs, records, DISTANCE)).query("round > 0").reset_index()
+        found = found.assign(value=numpy.log10(found.value))
+        return placed(labels, self.comparison.agents).merge(found, on="run")
