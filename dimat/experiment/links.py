@@ -21,7 +21,14 @@ class Links(Spec):
     """Milliseconds that each message takes whatever its size."""
     step: Annotated[float, Field(ge=0)] = 50.0
     """Milliseconds of a gradient step."""
+    delay: Annotated[float, Field(ge=0)] = 0.0
+    """Milliseconds by which a node of an agent is late on average, with a method that has nodes (`code` of
+    `coded_admm`): delays are exponential, and a step is done when the answers suffice."""
 
-    def seconds(self, steps: Number, messages: Number, size: Number) -> Number:
-        """Simulated time of gradient steps, and of messages of ``size`` bytes together; works on columns."""
-        return (steps * self.step + messages * self.latency) / 1e3 + size / (self.bandwidth * 1e6)
+    def seconds(self, steps: Number, messages: Number, size: Number, waited: Number) -> Number:
+        """Simulated time of gradient steps, and of messages of ``size`` bytes together; works on columns.
+
+        Agents have ``waited`` for nodes, in means of their delays.
+        """
+        milliseconds = steps * self.step + messages * self.latency + waited * self.delay
+        return milliseconds / 1e3 + size / (self.bandwidth * 1e6)
