@@ -107,13 +107,15 @@ def costs(
     wide = (
         rows.assign(metric=metric).groupby(["run", "round", "agent", "metric"]).value.sum().unstack("metric")
     )
-    wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes", "waited"]).fillna(0.0)
+    waited = wide["waited"] if "waited" in wide else pandas.Series(numpy.nan, wide.index)
+    wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes"]).fillna(0.0)
     found = wide.groupby(["run", "round"]).mean()
     found = pandas.DataFrame(
         {"steps": found.gradient_steps, "messages": found.messages_sent, "MiB": found.bytes / MEBIBYTE}
     )
     if links is not None:
-        seconds = links.seconds(wide.gradient_steps, wide.messages_sent, wide.bytes, wide.waited)
+        waited = waited.fillna(wide.gradient_steps * links.wait)
+        seconds = links.seconds(wide.gradient_steps, wide.messages_sent, wide.bytes, waited)
         by_round = seconds.groupby(["run", "round"])
         together = found.index.get_level_values("run").isin(list(in_turns))
         found["simulated s"] = by_round.sum().where(together, by_round.max())

@@ -30,8 +30,8 @@ class CodedAdmm(EveryStep):
     - z' = z + (x_i' - x_i) / n - (y_i' - y_i) / (n rho), so that z = mean(x_i - y_i / rho) at all times.
 
     At rest z and all x_i are the minimizer x* of the sum of all losses, and y_i is the gradient of f_i there.
-    A step that is linearised so diverges where rho + tau is too small for the curvature of a loss, as any
-    gradient step does at too large a ``learning_rate``.
+    As G_i stands for f_i in its whole neighbourhood, x_i diverges where rho + tau is below a limit: half the
+    largest curvature of a loss where tau is most of it, as in any gradient step, up to twice where rho is.
 
     At first y_i = 0, and the token collects the mean of all x_i on a lap before the first step. In a round,
     agents take as many steps on average as with other methods. Where a link has failed, the token waits.

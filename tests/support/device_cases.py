@@ -13,6 +13,10 @@ FORMS = {
     "ld_sgd": [{"local_steps": 1, "gossip_steps": 1}],
     "swarm_sgd": [{"momentum": 0.5}],
     "gradient_tracking": [{"form": "diging"}, {"form": "dsgt"}],
+    "coded_admm": [
+        {"growth": "sqrt", "weight_decay": 0.01, "normalization": "frozen"},
+        {"walk": [0, 1, 2, 1], "code": {"name": "cyclic", "nodes": 3, "stragglers": 1}},
+    ],
     "cga": [
         {"compressed": True},
         {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},
