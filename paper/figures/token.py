@@ -33,14 +33,15 @@ class TokenFigure(ComparisonFigure):
     def caption(self) -> str:
         links = self.study.links
         assert links
+        waits = f"wait for all {links.nodes} nodes of their own" if links.nodes else "wait for no nodes"
         return (
             "Distance of agents to the minimizer of the loss of all images, relative to its norm "
             f"({self.comparison.words()}), against what an agent has sent, and against simulated time: "
             f"{links.step:g} ms for a gradient step, {links.latency:g} ms and {links.bandwidth:g} MB/s for "
-            f"messages. Agents that hand on a token work one after the other; with a code, they wait until "
-            f"the answers of their nodes suffice, each {links.delay:g} ms late on average. All others work at "
-            f"once, and wait for all {links.nodes} nodes of their own. Means over agents, right after merges; "
-            f"lines are means over seeds, {seeds_said(self.runs.values())}."
+            "messages. Agents that hand on a token work one after the other; with a code, they wait until "
+            f"the answers of their nodes suffice, each {links.delay:g} ms late on average. All others work "
+            f"at once, and {waits}. Means over agents, right after merges; lines are means over seeds, "
+            f"{seeds_said(self.runs.values())}."
         )
 
     @override
@@ -101,7 +102,7 @@ def _least(rows: "pandas.DataFrame", column: str) -> float:
 
 
 def _closest(rows: "pandas.DataFrame", column: str, budget: float) -> list[str]:
-    """How close each line comes within a budget, the closest first; in between merges on a logarithmic scale."""
+    """How close each line comes within a budget, the closest first; logarithms are interpolated."""
     import numpy
 
     from paper.findings import quoted, reached
