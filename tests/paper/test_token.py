@@ -21,7 +21,7 @@ KEYS = {
 
 
 def more(run):
-    """A token halves the distance in each round; all others lower it by a fifth and send four times as much."""
+    """A token halves the distance in each round; others lower it by a fifth and send four times as much."""
     walking = run.method.name == "coded_admm"
     for round in range(4):
         for agent in (0, 1):

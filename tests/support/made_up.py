@@ -171,6 +171,8 @@ def asked(run, round):
     for agent, value in enumerate(reached):
         if "training_loss" in run.measures:
             yield round, stage, agent, "", "training_loss", 2 * (1 - value) ** 3
+        if "optimum" in run.measures:
+            yield round, stage, agent, "", "distance_to_optimum", (1 - value) ** (1 + round)
         if "parts" in run.measures and round in (0, 1, run.training.rounds):
             for part in range(run.agents):
                 own = 0.1 * (part == agent)
