@@ -1,6 +1,6 @@
 """What was measured, by run: the primary metric and its costs. Means over agents; labels are joined last."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy
 import pandas
@@ -9,6 +9,7 @@ from dimat.errors import InputError
 from dimat.experiment.layout import Layout
 from dimat.experiment.links import Links
 from dimat.experiment.records import read_records, read_runs
+from dimat.methods import known_methods
 from dimat.tasks.task import Metric
 
 MEBIBYTE = 2**20
@@ -88,23 +89,34 @@ def summaries(rounds: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame([summary(row) for _, row in rounds.iterrows()], rounds.index, SUMMARIES)
 
 
-def costs(records: pandas.DataFrame, links: Links | None = None) -> pandas.DataFrame:
+def in_turns(runs: pandas.DataFrame) -> set[str]:
+    """The ids of those of ``runs`` whose agents work one at a time."""
+    return set(runs.index[[known_methods[name].takes_turns for name in runs["method.name"]]])
+
+
+def costs(
+    records: pandas.DataFrame, links: Links | None = None, in_turns: Collection[str] = ()
+) -> pandas.DataFrame:
     """For each run and round, until right after the merge: what an agent has done and sent since the start.
 
     Columns ``steps``, ``messages`` and ``MiB``; with ``links``, ``simulated s`` are the seconds that the
-    slowest agent needs.
+    slowest agent needs, or all together where they work ``in_turns``.
     """
     rows = records[records.stage.isin(["start", "merged"]) & records.agent.notna()]
     metric = rows.metric.where(~rows.metric.str.startswith("bytes_sent_"), "bytes")
     wide = (
         rows.assign(metric=metric).groupby(["run", "round", "agent", "metric"]).value.sum().unstack("metric")
     )
+    waited = wide["waited"] if "waited" in wide else pandas.Series(numpy.nan, wide.index)
     wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes"]).fillna(0.0)
     found = wide.groupby(["run", "round"]).mean()
     found = pandas.DataFrame(
         {"steps": found.gradient_steps, "messages": found.messages_sent, "MiB": found.bytes / MEBIBYTE}
     )
     if links is not None:
-        seconds = links.seconds(wide.gradient_steps, wide.messages_sent, wide.bytes)
-        found["simulated s"] = seconds.groupby(["run", "round"]).max()
+        waited = waited.fillna(wide.gradient_steps * links.wait)
+        seconds = links.seconds(wide.gradient_steps, wide.messages_sent, wide.bytes, waited)
+        by_round = seconds.groupby(["run", "round"])
+        together = found.index.get_level_values("run").isin(list(in_turns))
+        found["simulated s"] = by_round.sum().where(together, by_round.max())
     return found

@@ -16,10 +16,14 @@ Link = tuple[int, int]
 
 @dataclass(frozen=True)
 class PerAgent:
-    """A block of each agent: a vector like its parameters, or one ``number`` (float64). Zero at first."""
+    """A block of each agent: a vector like its parameters, or one ``number`` (float64). Zero at first.
+
+    A number may be ``recorded`` under its name, wherever agents are measured.
+    """
 
     name: str
     shape: Literal["parameters", "number"] = "parameters"
+    recorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,14 @@ class State:
             raise KeyError(f"{name} is kept for each agent; expected it without a link")
         if keeper not in self.local_agents:
             raise KeyError(f"{name}: agent {keeper}, who keeps it, lives in another process")
+
+    def recorded(self, row: int) -> dict[str, float]:
+        """The numbers of an agent that are recorded and were written, by name."""
+        return {
+            name: rows[row].item()
+            for name, rows in self._of_agents.items()
+            if self._agent_block(name).recorded
+        }
 
     def reorder(self, agent: int, reorder: Reorder) -> None:
         """Let the blocks in the space of ``agent``'s parameters follow a new order of these.

@@ -66,11 +66,16 @@ class Communicator(ABC):
         """Pairs (i, j), i < j, that a link in use joins in either direction."""
         return self._pairs(self.mixing)
 
-    def all_edges(self) -> list[Link]:
-        """Pairs (i, j), i < j, that a link joins at some time, unless it fails; ValueError if not known."""
+    @property
+    def whole(self) -> numpy.ndarray:
+        """A matrix (N, N), positive for all links that there may be at some time; ValueError if not known."""
         if self._whole is None:
             raise ValueError("links that change do not tell which there are; expected the whole graph")
-        return self._pairs(self._whole)
+        return self._whole
+
+    def all_edges(self) -> list[Link]:
+        """Pairs (i, j), i < j, that a link joins at some time, unless it fails; ValueError if not known."""
+        return self._pairs(self.whole)
 
     def neighbours(self, agent: int) -> list[int]:
         """The agents that one of `all_edges` joins with ``agent``, in ascending order."""

@@ -39,6 +39,8 @@ def measure(
         for metric, value in agents.evaluate(row).items():
             values[agent, metric] = value
         values[agent, "gradient_steps"] = float(agents.steps_taken[row])
+        for metric, value in agents.state.recorded(row).items():
+            values[agent, metric] = value
         if stage == "merged":
             values[agent, "messages_sent"] = float(communicator.messages_sent[agent])
     if stage == "merged":

@@ -169,6 +169,7 @@ class Run(Pretrained):
                 f"{graph} has links of one direction; method {self.method.name} with these options "
                 "also sends against it, expected an undirected graph"
             )
+        self.method.check_graph(self.graph.mixing_matrix(self.agents))
 
     def _check_convex(self) -> None:
         """`InputError` unless the loss has one minimizer, whatever images are augmented to."""

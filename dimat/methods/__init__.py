@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.cga import Cga
+from dimat.methods.coded_admm import CodedAdmm
 from dimat.methods.dimat import Dimat
 from dimat.methods.dot_admm import DotAdmm
 from dimat.methods.dpsgd import Dpsgd
@@ -39,6 +40,7 @@ AnyMethod = Annotated[
     | QuasiGlobal
     | Matcha
     | Cga
+    | CodedAdmm
     | FinalMerge
     | VarianceCorrected
     | DotAdmm,

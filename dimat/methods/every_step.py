@@ -56,6 +56,7 @@ class EveryStep(Method, Scheduled):
         self, agents: Agents, communicator: Communicator, merging: Merging, first: int, last: int
     ) -> Iterator[Stage]:
         """What is yielded as merged is what communication in the round before gave."""
+        agents.state.declare(self.keeps)
         for round in range(first, last + 1):
             if round == last:
                 self.finish(agents, communicator)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
+import numpy
 from typing_extensions import override
 
 from dimat.agents.agents import Agents
@@ -40,6 +41,8 @@ class Method(Spec):
     """Whether each communication, once in a round or at every step, sends a model over every link, once."""
     column_stochastic: ClassVar[bool] = False
     """Whether weights need only be column-stochastic, as where links carry messages one way."""
+    takes_turns: ClassVar[bool] = False
+    """Whether one agent works at a time, so that the time of all is the sum of theirs."""
     keeps: ClassVar[tuple[Kept, ...]] = ()
     """The blocks that it keeps of each agent or link from step to step."""
 
@@ -50,6 +53,9 @@ class Method(Spec):
     def needs_undirected(self, matching: Matching | None) -> bool:
         """Whether agents also send to those whom they receive from, so that links need both directions."""
         return False
+
+    def check_graph(self, whole: numpy.ndarray) -> None:
+        """`InputError` if it cannot use the links of ``whole`` (N, N), as `Communicator.whole` has them."""
 
     @abstractmethod
     def rate(self, training: Training) -> float:

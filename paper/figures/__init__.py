@@ -17,6 +17,7 @@ from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.tightness import TightnessFigure
+from paper.figures.token import TokenFigure
 from paper.figures.training_loss import TrainingLossFigure
 from paper.shown import PaperFigure, by_id
 
@@ -31,6 +32,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     PartsFigure,
     CostsFigure,
     CommunicationFigure,
+    TokenFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,

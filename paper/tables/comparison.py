@@ -38,12 +38,12 @@ class ComparisonTable(PaperTable):
         from dimat.experiment.cells import labelled
         from paper.intervals import spread
         from paper.lines import lines
-        from paper.measured import SUMMARIES, by_round, costs, read_shown, summaries
+        from paper.measured import SUMMARIES, by_round, costs, in_turns, read_shown, summaries
         from paper.reference import beside, only
 
         compared = [each for each in comparisons(self.study) if each.has_others]
         runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
-        paid = costs(records, self.study.links).groupby("run").last()
+        paid = costs(records, self.study.links, in_turns(runs)).groupby("run").last()
         rounds = by_round(runs, records)
         known = beside(self.study, rounds)
         values = summaries(rounds).join(known).join(paid)

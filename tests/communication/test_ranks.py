@@ -40,6 +40,7 @@ METHODS = [
         **{"margin": 0.5, "weighted": True, "per_layer": True, "nesterov": True},
     },
     {"name": "swarm_sgd", "normalization": "frozen", "decay": 0.7},
+    {"name": "coded_admm", "code": {"name": "cyclic", "nodes": 4, "stragglers": 1}},
     "gradient_tracking",
     {"name": "gradient_tracking", "form": "dsgt"},
     "matcha",

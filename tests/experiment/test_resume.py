@@ -124,6 +124,7 @@ def assert_resumed(runner, interrupted):
         {"name": "quasi_global", "nesterov": True, "weight_decay": 0.001},
         {"name": "swarm_sgd", "normalization": "frozen", "decay": 0.7, "momentum": 0.9},
         {"name": "sgp", "momentum": 0.9},
+        {"name": "coded_admm", "growth": "sqrt", "code": {"name": "repetition", "nodes": 4, "stragglers": 1}},
         {"name": "cga", "compressed": True},
         {
             **{"name": "cga", "compressed": True, "scales": "layer", "own_compressed": True},

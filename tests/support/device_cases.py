@@ -14,6 +14,10 @@ FORMS = {
     "swarm_sgd": [{"momentum": 0.5}],
     "gradient_tracking": [{"form": "diging"}, {"form": "dsgt"}],
     "dot_admm": [{"local_steps": 1, "normalization": "frozen", "weight_decay": 0.01}],
+    "coded_admm": [
+        {"growth": "sqrt", "weight_decay": 0.01, "normalization": "frozen"},
+        {"walk": [0, 1, 2, 1], "code": {"name": "cyclic", "nodes": 3, "stragglers": 1}},
+    ],
     "cga": [
         {"compressed": True},
         {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},
