@@ -9,6 +9,7 @@ from dimat.methods.dimat import Dimat
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
 from dimat.methods.gradient_tracking import GradientTracking
+from dimat.methods.ist import Ist
 from dimat.methods.ld_sgd import LdSgd
 from dimat.methods.local import Local
 from dimat.methods.matcha import Matcha
@@ -39,7 +40,8 @@ AnyMethod = Annotated[
     | Matcha
     | Cga
     | FinalMerge
-    | VarianceCorrected,
+    | VarianceCorrected
+    | Ist,
     OneOf(),
 ]
 

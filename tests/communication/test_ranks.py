@@ -45,6 +45,7 @@ METHODS = [
     "matcha",
     "final_merge",
     "variance_corrected",
+    {"name": "ist", "local_steps": 1},
 ]
 
 

@@ -130,6 +130,7 @@ def assert_resumed(runner, interrupted):
             **{"margin": 0.5, "weighted": True, "per_layer": True, "nesterov": True},
         },
         "matcha",
+        {"name": "ist", "local_steps": 4},
     ],
 )
 def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):

@@ -13,6 +13,7 @@ FORMS = {
     "ld_sgd": [{"local_steps": 1, "gossip_steps": 1}],
     "swarm_sgd": [{"momentum": 0.5}],
     "gradient_tracking": [{"form": "diging"}, {"form": "dsgt"}],
+    "ist": [{"local_steps": 1, "weight_decay": 0.01}],
     "cga": [
         {"compressed": True},
         {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},
