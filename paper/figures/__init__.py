@@ -16,6 +16,7 @@ from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.training_loss import TrainingLossFigure
+from paper.figures.work import WorkFigure
 from paper.shown import PaperFigure, by_id
 
 known_figures: tuple[type[PaperFigure], ...] = (
@@ -26,6 +27,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     MeanModelFigure,
     PartsFigure,
     CostsFigure,
+    WorkFigure,
     CommunicationFigure,
     MatchingFigure,
     BoundsFigure,

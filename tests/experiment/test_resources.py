@@ -98,6 +98,7 @@ WAYS = {
     "dpsgd": {"method": "dpsgd"},
     "cga": {"method": "cga", "agents": 4},
     "swarm_sgd": {"method": "swarm_sgd"},
+    "slices": {"method": "ist"},
     "measured": {"measures": MEASURES},
     "measured, repair on few images": {
         "measures": MEASURES, "calibration": {"repair": "repair", "images": "own", "limit": 20},

@@ -8,6 +8,16 @@ from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
 from theory.bounds.rates import rate_controls, rate_rows
 from theory.bounds.settings import Setting
+from theory.bounds.subnets import (
+    contraction_of_slices_controls,
+    contraction_of_slices_rows,
+    fixed_point_controls,
+    fixed_point_rows,
+    gradient_of_slices_controls,
+    gradient_of_slices_rows,
+    vanishing_bias_controls,
+    vanishing_bias_rows,
+)
 from theory.claims.check import Check
 from theory.gap.contraction import (
     contraction_controls,
@@ -31,6 +41,10 @@ CHECKS = (
     Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), bound_rows, bound_controls),
     Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
+    Check(("subnet-fixed-point",), alone(fixed_point_rows), fixed_point_controls),
+    Check(("subnet-contraction",), alone(contraction_of_slices_rows), contraction_of_slices_controls),
+    Check(("subnet-gradients",), alone(gradient_of_slices_rows), gradient_of_slices_controls),
+    Check(("subnet-bias",), alone(vanishing_bias_rows), vanishing_bias_controls),
     Check(("spectral-gap",), alone(gap_rows), gap_controls, (gap_counterexample, sequence_counterexample)),
     Check(
         ("mean",),
