@@ -74,9 +74,9 @@ class WorkFigure(ComparisonFigure):
             means = line.groupby("round")[["value", "MiB", "Gop"]].mean()
             good = means[means.value.map(metric.gain) >= goal]
             final = line[line["round"] == means.index.max()].set_index("seed").value
-            when = (
-                f"is as good {merge_said(good.index[0])} ({paid(good.iloc[0])})" if len(good) else "never is"
-            )
+            when = "never is as good"
+            if len(good):
+                when = f"is as good {merge_said(good.index[0])} ({paid(good.iloc[0])})"
             both = end.value.sub(final).dropna()
             others.append(
                 f"{quoted(str(rival))} {when}, and ends with {reached(final, metric)} (difference "
@@ -144,7 +144,8 @@ class WorkFigure(ComparisonFigure):
         first = found.groupby("run").steps.transform("first")
         operations = first * found.before + (found.steps - first) * found.after
         found = found.assign(Gop=operations.astype(float) / GIGA, sliced=found.sliced.astype(bool))
-        return placed(labels_of(runs), self.comparison.agents).merge(found, on="run")
+        merged = found[found["round"] > 0]
+        return placed(labels_of(runs), self.comparison.agents).merge(merged, on="run")
 
 
 def paid(means: "pandas.Series") -> str:
