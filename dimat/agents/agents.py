@@ -5,7 +5,7 @@ that communicates at every step moves all of them at once, in matrix form: a row
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dimat.agents.state import State
 from dimat.errors import InputError
+from dimat.models.slices import inside
 from dimat.models.symmetry import Group, Permutations
 from dimat.randomness import Randomness
 from dimat.tasks.task import Task
@@ -55,8 +56,26 @@ class Agents(ABC):
 
     @property
     @abstractmethod
+    def shapes(self) -> dict[str, torch.Size]:
+        """Shapes of the parts of a row of parameters by name, in order: tensors of a network, or blocks."""
+
+    @property
     def sizes(self) -> list[int]:
-        """Sizes of the parts of a row of parameters, in order: tensors of a network, or blocks."""
+        """How many entries each of the parts has."""
+        return [shape.numel() for shape in self.shapes.values()]
+
+    @property
+    @abstractmethod
+    def units(self) -> list[Group]:
+        """Groups of units that parameters can do without some of: hidden channels, or single coordinates."""
+
+    def slice(self, kept: Mapping[str, Tensor]) -> Tensor:
+        """True (d,) for entries of a row of parameters that belong to no unit but those ``kept``; on the CPU.
+
+        ``kept`` are indices of units by the name of their group; of a group that it does not name, none are.
+        """
+        parts = inside(self.shapes, self.units, kept)
+        return torch.cat([part.flatten() for part in parts.values()])
 
     @abstractmethod
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:

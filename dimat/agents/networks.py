@@ -91,17 +91,19 @@ class Networks(Agents):
 
     @property
     @override
-    def sizes(self) -> list[int]:
-        return [parameter.numel() for parameter in self.models[0].parameters()]
+    def shapes(self) -> dict[str, torch.Size]:
+        return {name: parameter.shape for name, parameter in self.models[0].named_parameters()}
+
+    @property
+    @override
+    def units(self) -> list[Group]:
+        return self.symmetry
 
     def _by_name(self, vector: Tensor) -> dict[str, Tensor]:
         """Views of one agent's parameters (d,) in their shapes."""
-        parameters = dict(self.models[0].named_parameters())
-        parts = vector.split(self.sizes)
-        return {
-            name: part.view(parameter.shape)
-            for (name, parameter), part in zip(parameters.items(), parts, strict=True)
-        }
+        shapes = self.shapes
+        parts = vector.split([shape.numel() for shape in shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
     @override
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Diverged
+from dimat.models.symmetry import Group, Member
 from dimat.randomness import Randomness
 from dimat.tasks.vector_task import VectorTask
 
@@ -54,8 +55,16 @@ class Vectors(Agents):
 
     @property
     @override
-    def sizes(self) -> list[int]:
-        return list(self.task.blocks.values())
+    def shapes(self) -> dict[str, torch.Size]:
+        return {name: torch.Size([size]) for name, size in self.task.blocks.items()}
+
+    @property
+    @override
+    def units(self) -> list[Group]:
+        """Each block is a group of its coordinates."""
+        return [
+            Group(name, size, (Member(name, axis=0),), node=name) for name, size in self.task.blocks.items()
+        ]
 
     @override
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:

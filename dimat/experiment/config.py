@@ -16,7 +16,7 @@ from dimat.agents.training import Training
 from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
-from dimat.experiment.feasible import check_shares, check_size
+from dimat.experiment.feasible import check_dealt, check_shares, check_size
 from dimat.experiment.layout import RESERVED
 from dimat.experiment.links import Links
 from dimat.experiment.measures import Measures
@@ -201,12 +201,15 @@ class Study(Experiment):
         return {run.id: run for run in runs.values()}
 
     def check(self) -> None:
-        """`InputError` if data are known not to fit a model, or not to go round among the agents."""
+        """`InputError` if data are known not to fit a model, or data or channels not to go round."""
         for start in self.pretrained.values():
             check_size(start.data, start.model)
         for each in self.partitioned.values():
             data, partition = cast(Hashable, each.data), cast(Hashable, each.partition)  # as frozen specs are
             check_shares(data, partition, each.agents, each.seed)
+        for run in self.runs.values():
+            if run.method.deals_channels and run.graph:
+                check_dealt(run.data, run.model, run.graph, run.agents)
 
     @cached_property
     def tuned(self) -> dict[str, Tuned]:

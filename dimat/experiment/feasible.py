@@ -14,9 +14,12 @@ from dimat.data.image_set import first_of_each_class, share_of_each_class
 from dimat.data.partitions import AnyPartition
 from dimat.data.partitions.partition import whole
 from dimat.errors import InputError
+from dimat.experiment.network_cost import cost_of
+from dimat.methods.dealing import check_blocks
 from dimat.models import AnyModel
 from dimat.randomness import Randomness
 from dimat.tasks.images import check_holdings
+from dimat.topology import AnyGraph
 
 DEALT = 5000
 """Images up to which a partition is tried out; more would take as long as the rest of reading a study."""
@@ -27,6 +30,13 @@ def check_size(data: AnyDataSet, model: AnyModel) -> None:
     known = data.known()
     if (size := data.size or (known and known.size)) is not None:
         model.check_size(size, size)
+
+
+def check_dealt(data: AnyDataSet, model: AnyModel, graph: AnyGraph, agents: int) -> None:
+    """`InputError` if a group of the ``model`` has too few channels to deal out among neighbours."""
+    _, channels, size = data.extent
+    groups = cost_of(cast(Hashable, model), channels, data.size or size).groups  # as all frozen specs are
+    check_blocks(int(graph.neighbourhoods(agents).max()), [channels for channels, _ in groups])
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dimat.models import AnyModel
-from dimat.models.symmetry import Observed, groups_of
+from dimat.models.slices import inside
+from dimat.models.symmetry import Group, Observed, groups_of
 from dimat.models.tracing import Tracer, UnsupportedOperation
 
 
@@ -42,8 +43,7 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
         entries = output.shape[1:].numel()
         layers += 1
         features += entries * 4
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            operations += 2 * entries * module.weight[0].numel()
+        operations += operations_of(module, output)
 
     hooks = [
         module.register_forward_hook(count) for module in network.modules() if not list(module.children())
@@ -57,13 +57,55 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
     return Cost(operations, features, layers, parameters, groups)
 
 
+@cache
+def slice_operations(model: AnyModel, channels: int, size: int, parts: int) -> float:
+    """Operations of an image in the mean of so many slices, among which all hidden channels are dealt out.
+
+    They are those of the networks that slices would be if they were cut out.
+    """
+    network = with_zeros(model, channels)
+    nothing = torch.zeros(0, channels, size, size)
+    names = {module: f"{name}.weight" for name, module in network.named_modules()}
+    whole: dict[str, int] = {}
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        whole[names[module]] = operations_of(module, output)
+
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    hooks = [module.register_forward_hook(count) for module in layers]
+    with torch.no_grad():
+        network(nothing)
+    for hook in hooks:
+        hook.remove()
+    groups = traced_groups(network, nothing)
+    shapes = {name: network.get_parameter(name).shape for name in whole}
+    total = 0.0
+    for part in range(parts):
+        kept = {group.name: torch.arange(group.size).tensor_split(parts)[part] for group in groups}
+        shares = {name: tensor.double().mean() for name, tensor in inside(shapes, groups, kept).items()}
+        total += sum(whole[name] * float(share) for name, share in shares.items())
+    return total / parts
+
+
+def operations_of(module: nn.Module, output: Tensor) -> int:
+    """Operations of an image in a layer: two for each product; those of other layers are not counted."""
+    if not isinstance(module, nn.Conv2d | nn.Linear):
+        return 0
+    return 2 * output.shape[1:].numel() * module.weight[0].numel()
+
+
+def traced_groups(network: nn.Module, images: Tensor) -> list[Group]:
+    """The groups of a network in evaluation mode; `UnsupportedOperation` if they are not known."""
+    spaces = Tracer(network, images).trace()
+    return [group for space in spaces if not space.fixed for group in groups_of(space)]
+
+
 def groups_in(network: nn.Module, images: Tensor) -> tuple[tuple[int, int], ...]:
     """(channels, positions) of each group of a network; none if its symmetry is not known."""
     try:
-        spaces = Tracer(network, images).trace()
+        groups = traced_groups(network, images)
     except UnsupportedOperation:
         return ()  # a run that wants to match says so
-    groups = [group for space in spaces if not space.fixed for group in groups_of(space)]
     observed = Observed(network, groups).features(images)
     return tuple((group.size, features.shape[2:].numel()) for group, features in observed)
 

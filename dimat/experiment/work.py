@@ -1,5 +1,6 @@
 """How much there is to compute in a start or a run, counted as the runner and the methods do it."""
 
+import operator
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from dimat.data import AnyDataSet
 from dimat.data.partitions.two_phase import TwoPhase
 from dimat.errors import InputError
 from dimat.experiment.measures import Measure, due
-from dimat.experiment.network_cost import Cost, cost_of
+from dimat.experiment.network_cost import Cost, cost_of, slice_operations
 from dimat.experiment.runs import Pretrained, Run
 from dimat.io.files import shapes_in
 from dimat.merging.averaging.coefficients import Entropy
@@ -136,19 +137,44 @@ def run_work(run: Run, images: Images) -> tuple[Work, Work]:
 
 def steps_of(start: Pretrained, images: Images, equal: bool) -> Amount:
     """An epoch of all agents."""
-    cost, batch = cost_for(start, images), start.training.batch_size
-    held = images.train / (1 + isinstance(start.partition, TwoPhase))
-    share = held / start.agents
-    batches = -(-share // batch)
-    steps = start.agents * (max(1, round(share / batch)) if equal else batches)
-    seen = steps * share / batches  # the last batch of an agent's epoch is smaller
+    cost = cost_for(start, images)
+    steps, seen = epoch_of(start, images, equal)
     touched, gradients = TOUCHED, 1.0
     if isinstance(start, Run) and start.method.communicates == "step":
         neighbours = 2 * links(start) / start.agents
         touched += neighbours + 2
         if isinstance(start.method, Cga):  # gradients at the neighbours' parameters
             gradients += neighbours
+        if start.method.deals_channels and neighbours + 1 < start.agents:  # a slice for each place, at most
+            gradients += neighbours
     return gradient_steps(cost, seen * gradients, steps * gradients, steps * touched)
+
+
+def epoch_of(start: Pretrained, images: Images, equal: bool) -> tuple[float, float]:
+    """Gradient steps of all agents in an epoch, and the images that these are on."""
+    batch = start.training.batch_size
+    held = images.train / (1 + isinstance(start.partition, TwoPhase))
+    share = held / start.agents
+    batches = -(-share // batch)
+    steps = start.agents * (max(1, round(share / batch)) if equal else batches)
+    return steps, steps * share / batches  # the last batch of an agent's epoch is smaller
+
+
+def step_operations(start: Pretrained, images: Images) -> float:
+    """Operations of a gradient step of the mean agent, forward and backward.
+
+    Those of slices are counted as of networks that have nothing else, though they are computed with zeros in
+    the place of the rest.
+    """
+    operations = float(cost_for(start, images).operations)
+    if isinstance(start, Run) and start.method.deals_channels and start.graph:
+        model = cast(Hashable, start.model)
+        sizes = start.graph.neighbourhoods(start.agents).flatten().tolist()
+        slices = [slice_operations(model, images.channels, images.size, size) for size in sizes]
+        times = [1] * len(sizes) if min(sizes) == start.agents else sizes  # a slice for each place, at most
+        operations = sum(map(operator.mul, times, slices)) / len(sizes)
+    steps, seen = epoch_of(start, images, equal=False)
+    return TRAINED * operations * seen / steps
 
 
 def gradient_steps(cost: Cost, seen: float, steps: float, touched: float) -> Amount:

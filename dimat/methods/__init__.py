@@ -11,6 +11,7 @@ from dimat.methods.dot_admm import DotAdmm
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
 from dimat.methods.gradient_tracking import GradientTracking
+from dimat.methods.ist import Ist
 from dimat.methods.ld_sgd import LdSgd
 from dimat.methods.local import Local
 from dimat.methods.matcha import Matcha
@@ -43,7 +44,8 @@ AnyMethod = Annotated[
     | CodedAdmm
     | FinalMerge
     | VarianceCorrected
-    | DotAdmm,
+    | DotAdmm
+    | Ist,
     OneOf(),
 ]
 

@@ -39,6 +39,8 @@ class Method(Spec):
     """When agents exchange models: once in a round, at gradient steps, or never."""
     every_link: ClassVar[bool] = False
     """Whether each communication, once in a round or at every step, sends a model over every link, once."""
+    deals_channels: ClassVar[bool] = False
+    """Whether the hidden channels of every group are dealt out among an agent and those who send to it."""
     column_stochastic: ClassVar[bool] = False
     """Whether weights need only be column-stochastic, as where links carry messages one way."""
     takes_turns: ClassVar[bool] = False

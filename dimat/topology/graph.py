@@ -80,6 +80,10 @@ class Graph(Spec):
             )
         return graph
 
+    def neighbourhoods(self, agents: int) -> numpy.ndarray:
+        """How many are each agent and those who send to it (period, agents), where nothing fails."""
+        return numpy.stack([(matrix > 0).sum(1) for matrix in self._checked_matrices(agents)])
+
     def mixing_matrix(self, agents: int) -> numpy.ndarray:
         """The mixing matrix Pi, of shape (agents, agents), without failures.
 

@@ -19,6 +19,7 @@ from paper.figures.readings import ReadingsFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.token import TokenFigure
 from paper.figures.training_loss import TrainingLossFigure
+from paper.figures.work import WorkFigure
 from paper.shown import PaperFigure, by_id
 
 known_figures: tuple[type[PaperFigure], ...] = (
@@ -31,6 +32,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     MeanModelFigure,
     PartsFigure,
     CostsFigure,
+    WorkFigure,
     CommunicationFigure,
     TokenFigure,
     MatchingFigure,

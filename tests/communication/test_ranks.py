@@ -47,6 +47,7 @@ METHODS = [
     "final_merge",
     "variance_corrected",
     {"name": "dot_admm", "local_steps": 2},
+    {"name": "ist", "local_steps": 1},
 ]
 
 

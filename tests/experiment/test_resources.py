@@ -16,7 +16,7 @@ from benchmarks.throughput import SMALL as SAMPLES
 from benchmarks.throughput import measure
 from dimat.errors import InputError
 from dimat.experiment import slurm
-from dimat.experiment.network_cost import cost_of
+from dimat.experiment.network_cost import cost_of, slice_operations
 from dimat.experiment.reading import parse_study, read_study
 from dimat.experiment.resources import GENEROUS, expected, needs
 from dimat.experiment.throughput import (
@@ -28,7 +28,8 @@ from dimat.experiment.throughput import (
     this_device,
     write_device,
 )
-from dimat.experiment.work import TRAINED, Amount, images_of, run_work, start_work
+from dimat.experiment.work import TRAINED, Amount, images_of, run_work, start_work, step_operations
+from dimat.models import Plain, ResNet20
 
 CONFIGS = Path(__file__).parents[2] / "config"
 
@@ -61,6 +62,40 @@ def test_operations_are_those_that_torch_counts(small, model):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, 32, 32))
     assert cost_of(spec, 3, 32).operations == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("model", "smaller"),
+    [
+        (Plain(widths=(16, 32, 32)), [Plain(widths=(4, 8, 8))] * 4),
+        (Plain(widths=(5, 7)), [Plain(widths=widths) for widths in ((2, 3), (2, 2), (1, 2))]),
+        (ResNet20(width=2), [ResNet20(width=1)] * 2),
+    ],
+    ids=["equal parts", "unequal parts", "residual"],
+)
+def test_operations_of_slices_are_those_of_smaller_networks(model, smaller):
+    whole = cost_of(model, 3, 32).operations
+    assert slice_operations(model, 3, 32, 1) == whole
+    expected = sum(cost_of(each, 3, 32).operations for each in smaller) / len(smaller)
+    assert slice_operations(model, 3, 32, len(smaller)) == pytest.approx(expected)
+    assert expected < whole / len(smaller)
+
+
+@pytest.mark.parametrize("graph", ["complete", "ring", "star"])
+def test_operations_of_a_step_are_of_all_slices_that_an_agent_trains(small, graph):
+    content = small | {"method": "ist", "graph": graph, "agents": 4, "model": "plain"}
+    run = next(iter(parse_study(content, "small").runs.values()))
+    images = images_of(run.data)
+    whole = step_operations(run.pretrained, images)
+    all_of_it = cost_of(run.model, 1, 8).operations
+    shares = {size: slice_operations(run.model, 1, 8, size) / all_of_it for size in (2, 3, 4)}
+    slices = {
+        "complete": shares[4],
+        "ring": 3 * shares[3],
+        "star": (4 * shares[4] + 3 * 2 * shares[2]) / 4,
+    }
+    assert step_operations(run, images) == pytest.approx(whole * slices[graph])
+    assert whole == pytest.approx(TRAINED * all_of_it * 150 / 4 / 2)
 
 
 @pytest.fixture
@@ -99,6 +134,7 @@ WAYS = {
     "cga": {"method": "cga", "agents": 4},
     "swarm_sgd": {"method": "swarm_sgd"},
     "dot_admm": {"method": {"name": "dot_admm", "local_steps": 1}},
+    "slices": {"method": "ist"},
     "measured": {"measures": MEASURES},
     "measured, repair on few images": {
         "measures": MEASURES, "calibration": {"repair": "repair", "images": "own", "limit": 20},

@@ -18,6 +18,7 @@ FORMS = {
         {"growth": "sqrt", "weight_decay": 0.01, "normalization": "frozen"},
         {"walk": [0, 1, 2, 1], "code": {"name": "cyclic", "nodes": 3, "stragglers": 1}},
     ],
+    "ist": [{"local_steps": 1, "weight_decay": 0.01}],
     "cga": [
         {"compressed": True},
         {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},

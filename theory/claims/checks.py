@@ -9,6 +9,16 @@ from theory.bounds.dot_admm import dot_admm_controls, dot_admm_rows
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
 from theory.bounds.rates import rate_controls, rate_rows
 from theory.bounds.settings import Setting
+from theory.bounds.subnets import (
+    contraction_of_slices_controls,
+    contraction_of_slices_rows,
+    fixed_point_controls,
+    fixed_point_rows,
+    gradient_of_slices_controls,
+    gradient_of_slices_rows,
+    vanishing_bias_controls,
+    vanishing_bias_rows,
+)
 from theory.claims.check import Check
 from theory.gap.contraction import (
     contraction_controls,
@@ -33,6 +43,10 @@ CHECKS = (
     Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
     Check(("dot-admm",), alone(dot_admm_rows), dot_admm_controls),
+    Check(("subnet-fixed-point",), alone(fixed_point_rows), fixed_point_controls),
+    Check(("subnet-contraction",), alone(contraction_of_slices_rows), contraction_of_slices_controls),
+    Check(("subnet-gradients",), alone(gradient_of_slices_rows), gradient_of_slices_controls),
+    Check(("subnet-bias",), alone(vanishing_bias_rows), vanishing_bias_controls),
     Check(("spectral-gap",), alone(gap_rows), gap_controls, (gap_counterexample, sequence_counterexample)),
     Check(
         ("mean",),

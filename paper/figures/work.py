@@ -1,0 +1,154 @@
+"""The primary metric against bytes sent and operations of gradient steps, where methods train slices."""
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from dimat.experiment.layout import Layout
+from dimat.experiment.work import images_of, step_operations
+from paper.comparisons import seeds_said
+from paper.figures.comparison import ComparisonFigure
+from paper.metrics import opening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas
+    from matplotlib.figure import Figure
+
+GIGA = 1e9
+COSTS = {"MiB": "MiB sent by an agent", "Gop": "10⁹ operations of an agent's steps"}
+"""What is paid, and how axes say it."""
+
+
+class WorkFigure(ComparisonFigure):
+    """What slices of networks save: bytes and operations."""
+
+    kind = "work"
+
+    @override
+    def applies(self) -> bool:
+        sliced = any(run.method.deals_channels for run in self.runs.values())
+        return (
+            sliced and self.comparison.agents > 1 and any(r.training.rounds > 1 for r in self.runs.values())
+        )
+
+    @override
+    def caption(self) -> str:
+        return (
+            f"{opening(self.comparison.metric.title)} against bytes and operations, right after each merge "
+            f"({self.comparison.words()}): MiB that an agent has sent since the start, and operations of its "
+            "gradient steps, two for each product in a layer, three times those of the forward pass. Where "
+            "agents train slices of networks, operations are those of the slices alone, as of networks that "
+            "are smaller; here they were computed as whole networks with zeros, which saves nothing. "
+            "Evaluation and repair are not counted. Methods that send nothing are missing on the left. Means "
+            f"over agents; lines are means over seeds, {seeds_said(self.runs.values())}."
+        )
+
+    @override
+    def finding(self, layout: Layout) -> str:
+        from dimat.experiment.cells import labelled
+        from paper.findings import over_seeds, setting_said
+
+        rows = self._paid(layout, labelled)
+        settings = list(rows.groupby(["graph", "partition"], sort=False))
+        said, seeds = [], set()
+        for (graph, partition), here in settings:
+            where = f"{opening(setting_said(graph, partition))}: " if len(settings) > 1 else ""
+            for label in here[here.sliced].rival.unique():
+                said.append(where + self._against_others(str(label), here))
+                seeds.add(here[here.rival == label].seed.nunique())
+        return " ".join([*said, over_seeds(seeds)]) if said else ""
+
+    def _against_others(self, label: str, here: "pandas.DataFrame") -> str:
+        """What a line ends with and has paid, and what each other had paid when it was as good."""
+        from paper.findings import apart, merge_said, quoted, reached
+
+        metric = self.comparison.metric
+        own = here[here.rival == label]
+        last = own["round"].max()
+        end = own[own["round"] == last].set_index("seed")
+        goal = metric.gain(float(end.value.mean()))
+        others = []
+        for rival, line in here[(here.rival != label) & ~here.sliced].groupby("rival", sort=False):
+            means = line.groupby("round")[["value", "MiB", "Gop"]].mean()
+            good = means[means.value.map(metric.gain) >= goal]
+            final = line[line["round"] == means.index.max()].set_index("seed").value
+            when = "never is as good"
+            if len(good):
+                when = f"is as good {merge_said(good.index[0])} ({paid(good.iloc[0])})"
+            both = end.value.sub(final).dropna()
+            others.append(
+                f"{quoted(str(rival))} {when}, and ends with {reached(final, metric)} (difference "
+                f"{apart(both, metric)})"
+            )
+        first = f"{quoted(label)} ends with {reached(end.value, metric)} ({paid(end[['MiB', 'Gop']].mean())})"
+        return f"{'; '.join([first, *others])}."
+
+    @override
+    def draw(self, layout: Layout) -> "Figure":
+        from paper.looks import looks_of
+        from paper.panels import (
+            add_legend,
+            draw_band,
+            labels_in_figures,
+            lines_of,
+            panel_rows,
+            plain_numbers,
+            show_metric,
+            titled,
+        )
+
+        rows = self._paid(layout, labels_in_figures)
+        settings = list(rows.groupby(["graph", "partition"], sort=False))
+        axes, figure = panel_rows(len(settings), columns=len(COSTS), height=2.2)
+        looks, lines = looks_of(self.study), {}
+        for panels, ((graph, partition), here) in zip(axes, settings, strict=True):
+            for line, look in lines_of(here, looks):
+                for panel, cost in zip(panels, COSTS, strict=True):
+                    across = line.groupby("round")[cost].transform("mean")
+                    some = across > 0
+                    if some.any():
+                        style = look | {"marker": look["marker"] or "."}
+                        lines[look["label"]] = draw_band(panel, across[some], line.value[some], style)
+            for panel, axis in zip(panels, COSTS.values(), strict=True):
+                panel.set(title=titled(str(graph), str(partition)), xlabel=axis, xscale="log")
+                plain_numbers(panel.xaxis)
+        show_metric(list(axes.flat), self.comparison.metric, rows.value)
+        for panel in axes[:, 1]:
+            panel.set_ylabel("")
+        add_legend(figure, lines)
+        return figure
+
+    def _paid(
+        self, layout: Layout, labels_of: "Callable[[pandas.DataFrame], pandas.DataFrame]"
+    ) -> "pandas.DataFrame":
+        """For each run and merge: the metric as ``value``, ``MiB``, ``Gop``, and whether it is ``sliced``."""
+        import pandas
+
+        from paper.measured import costs, placed, read_shown, values_by_round
+
+        runs, records = read_shown(layout, self.runs)
+        found = costs(records).join(values_by_round(runs, records)).reset_index()
+        per_step = pandas.DataFrame(
+            {
+                id: {
+                    "before": step_operations(run.pretrained, images_of(run.data)),
+                    "after": step_operations(run, images_of(run.data)),
+                    "sliced": run.method.deals_channels,
+                }
+                for id, run in self.runs.items()
+            }
+        ).T
+        found = found.join(per_step, on="run")
+        first = found.groupby("run").steps.transform("first")
+        operations = first * found.before + (found.steps - first) * found.after
+        found = found.assign(Gop=operations.astype(float) / GIGA, sliced=found.sliced.astype(bool))
+        merged = found[found["round"] > 0]
+        return placed(labels_of(runs), self.comparison.agents).merge(merged, on="run")
+
+
+def paid(means: "pandas.Series") -> str:
+    """What an agent has paid, in words."""
+    sent = f"{means.MiB:.3g} MiB and " if means.MiB else ""
+    return f"{sent}{means.Gop:.3g} x 10⁹ operations of an agent"
