@@ -8,7 +8,7 @@ import pandas
 from dimat.errors import InputError
 from dimat.experiment.layout import Layout
 from dimat.experiment.links import Links
-from dimat.experiment.records import read_records, read_runs
+from dimat.experiment.records import read_records, read_runs, spent
 from dimat.tasks.task import Metric
 
 MEBIBYTE = 2**20
@@ -94,12 +94,7 @@ def costs(records: pandas.DataFrame, links: Links | None = None) -> pandas.DataF
     Columns ``steps``, ``messages`` and ``MiB``; with ``links``, ``simulated s`` are the seconds that the
     slowest agent needs.
     """
-    rows = records[records.stage.isin(["start", "merged"]) & records.agent.notna()]
-    metric = rows.metric.where(~rows.metric.str.startswith("bytes_sent_"), "bytes")
-    wide = (
-        rows.assign(metric=metric).groupby(["run", "round", "agent", "metric"]).value.sum().unstack("metric")
-    )
-    wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes"]).fillna(0.0)
+    wide = spent(records)
     found = wide.groupby(["run", "round"]).mean()
     found = pandas.DataFrame(
         {"steps": found.gradient_steps, "messages": found.messages_sent, "MiB": found.bytes / MEBIBYTE}

@@ -4,6 +4,7 @@ from dimat.experiment.config import Study
 from paper.figures.bounds import BoundsFigure
 from paper.figures.bytes import BytesFigure
 from paper.figures.communication import CommunicationFigure
+from paper.figures.congestion import CongestionFigure
 from paper.figures.costs import CostsFigure
 from paper.figures.gain import GainFigure
 from paper.figures.graphs import GraphsFigure
@@ -14,6 +15,7 @@ from paper.figures.mean_model import MeanModelFigure
 from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
+from paper.figures.simulated_time import SimulatedTimeFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.training_loss import TrainingLossFigure
 from paper.shown import PaperFigure, by_id
@@ -27,6 +29,8 @@ known_figures: tuple[type[PaperFigure], ...] = (
     PartsFigure,
     CostsFigure,
     CommunicationFigure,
+    CongestionFigure,
+    SimulatedTimeFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,
