@@ -81,6 +81,7 @@ def write_archived(folder, study, reached=None):
         write_json(layout.tuned(id), {"id": id, "factor": 1.0, "trials": []})
     write_holonomy(study, layout)
     write_audit(layout)
+    write_simulated(study, layout)
     machine = {"device": "cpu (made up)", "threads": 1, "versions": {"dimat": "0.1.0", "commit": None}}
     for id, run in study.runs.items():
         rows = [Measurement(*_row(row)) for row in records_of(run, reached or accuracy, measured)]
