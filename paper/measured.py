@@ -8,7 +8,7 @@ import pandas
 from dimat.errors import InputError
 from dimat.experiment.layout import Layout
 from dimat.experiment.links import Links
-from dimat.experiment.records import read_records, read_runs
+from dimat.experiment.records import read_records, read_runs, spent
 from dimat.methods import known_methods
 from dimat.tasks.task import Metric
 
@@ -102,19 +102,13 @@ def costs(
     Columns ``steps``, ``messages`` and ``MiB``; with ``links``, ``simulated s`` are the seconds that the
     slowest agent needs, or all together where they work ``in_turns``.
     """
-    rows = records[records.stage.isin(["start", "merged"]) & records.agent.notna()]
-    metric = rows.metric.where(~rows.metric.str.startswith("bytes_sent_"), "bytes")
-    wide = (
-        rows.assign(metric=metric).groupby(["run", "round", "agent", "metric"]).value.sum().unstack("metric")
-    )
-    waited = wide["waited"] if "waited" in wide else pandas.Series(numpy.nan, wide.index)
-    wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes"]).fillna(0.0)
+    wide = spent(records)
     found = wide.groupby(["run", "round"]).mean()
     found = pandas.DataFrame(
         {"steps": found.gradient_steps, "messages": found.messages_sent, "MiB": found.bytes / MEBIBYTE}
     )
     if links is not None:
-        waited = waited.fillna(wide.gradient_steps * links.wait)
+        waited = wide.waited.fillna(wide.gradient_steps * links.wait)
         seconds = links.seconds(wide.gradient_steps, wide.messages_sent, wide.bytes, waited)
         by_round = seconds.groupby(["run", "round"])
         together = found.index.get_level_values("run").isin(list(in_turns))

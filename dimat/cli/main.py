@@ -14,6 +14,7 @@ import typer
 
 from dimat.agents.agents import Diverged
 from dimat.cli import archive as archives
+from dimat.cli import congestion
 from dimat.cli import merge as merge_files
 from dimat.cli import sweep as whole_study
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
@@ -29,8 +30,9 @@ from dimat.experiment.schema import json_schema, reference
 app = typer.Typer(
     help=(
         "DIMAT replicated: partition images among agents, train and merge their networks, record.\n\n"
-        "The steps are: prepare, partition, pretrain, tune, train, collect; audit, holonomy and judge; then "
-        "figure, table and pdf. Each but audit, which is that of all studies, takes a configuration and "
+        "The steps are: prepare, partition, pretrain, tune, train, collect; policy and simulate, where "
+        "agents share a link; audit, holonomy and judge; then figure, table and pdf. Each but audit, which "
+        "is that of all studies, takes a configuration and "
         "carries out its step for everything in it that is not done yet, or for the one id given with --only."
     ),
     add_completion=False,
@@ -171,11 +173,11 @@ def verify(
 
 @app.command()
 def ids(config: Config) -> None:
-    """List the ids of all data sets, partitions, pretrained starts, tuned learning rates and runs."""
+    """List the ids of data sets, partitions, pretrained starts, tuned learning rates, runs and policies."""
     study = read_study(config)
-    for kind in ("prepared", "partitioned", "pretrained", "tuned", "runs"):
+    for kind in ("prepared", "partitioned", "pretrained", "tuned", "runs", "policies"):
         for id in getattr(study, kind):
-            typer.echo(f"{kind.removesuffix('s')} {id}")
+            typer.echo(f"{kind.replace('ies', 'y').removesuffix('s')} {id}")
 
 
 @app.command()
@@ -194,7 +196,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    own = (merge_files.commands, whole_study.commands, archives.commands)
+    own = (merge_files.commands, whole_study.commands, congestion.commands, archives.commands)
     for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):
             known = getattr(app, kind)

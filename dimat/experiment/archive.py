@@ -83,7 +83,8 @@ def _of_runs(study: Study, layout: Layout, there: list[str]) -> Iterator[tuple[P
         read_made(study.runs[id], layout)
         yield from _checked(layout.run(id))
         yield _whole(layout.run_provenance(id))
-    for path in (layout.audit, *(layout.holonomy(id) for id in study.pretrained)):
+    measured = (layout.audit, layout.at_rest, layout.simulated)
+    for path in (*measured, *(layout.holonomy(id) for id in study.pretrained)):
         if path.exists():
             yield from _checked(path)
 
@@ -186,7 +187,7 @@ def _members(path: Path) -> dict[str, bytes]:
 def _names() -> re.Pattern[str]:
     """The names of all files that archives hold, as `Layout` has them."""
     layout = Layout(Path("STUDY"))
-    checked = [layout.run("ID"), layout.audit, layout.holonomy("ID")]
+    checked = [layout.run("ID"), layout.audit, layout.at_rest, layout.simulated, layout.holonomy("ID")]
     plain = [
         layout.study,
         layout.run_provenance("ID"),

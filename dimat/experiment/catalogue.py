@@ -8,7 +8,7 @@ from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.reading import read_study
 
-SharedKind = Literal["prepared", "partitioned", "pretrained", "tuned", "runs"]
+SharedKind = Literal["prepared", "partitioned", "pretrained", "tuned", "runs", "policies"]
 """What studies share, as the attributes of `Study` that list it."""
 
 

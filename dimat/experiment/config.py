@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, cast, get_type_hints
 from pydantic import AfterValidator, ConfigDict, Field, create_model, model_validator
 
 from dimat.agents.training import Training
+from dimat.communication.congestion.adpg import Adpg
+from dimat.communication.congestion.bottleneck import Bottleneck
 from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
@@ -20,6 +22,7 @@ from dimat.experiment.feasible import check_dealt, check_shares, check_size
 from dimat.experiment.layout import RESERVED
 from dimat.experiment.links import Links
 from dimat.experiment.measures import Measures
+from dimat.experiment.policies import TrainedPolicy
 from dimat.experiment.runs import AgentCount, Partitioned, Prepared, Pretrained, Run, Seed, Tuned
 from dimat.experiment.tuning import Tuning
 from dimat.merging.calibration.options import Calibration
@@ -142,6 +145,8 @@ class Study(Experiment):
     """Where agents live: `in_process`, all in one program, or `ranks`, each in a process of its own."""
     links: Links | None = None
     """Bandwidth and latency for simulated times in comparisons of methods; null simulates none."""
+    bottleneck: Bottleneck | None = None
+    """A link that all agents share, with a queue and congestion control, for simulated times; null: none."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of a job. Results are reproducible bit by bit for one number of threads."""
     deterministic: bool = True
@@ -215,6 +220,24 @@ class Study(Experiment):
     def tuned(self) -> dict[str, Tuned]:
         """The choices of learning rates that runs depend on, by id."""
         return {tuned.id: tuned for tuned in (run.tuned for run in self.runs.values()) if tuned}
+
+    @property
+    def policies_by_seed(self) -> dict[tuple[int, int], TrainedPolicy]:
+        """Policies of congestion controllers that learn, by the controller's place in the list and seed."""
+        if self.bottleneck is None:
+            return {}
+        seeds = sorted({run.seed for run in self.runs.values()})
+        return {
+            (place, seed): TrainedPolicy(controller=controller, buffer=self.bottleneck.buffer, seed=seed)
+            for place, controller in enumerate(self.bottleneck.controller)
+            if isinstance(controller, Adpg)
+            for seed in seeds
+        }
+
+    @cached_property
+    def policies(self) -> dict[str, TrainedPolicy]:
+        """The same by id."""
+        return {each.id: each for each in self.policies_by_seed.values()}
 
     @cached_property
     def pretrained(self) -> dict[str, Pretrained]:

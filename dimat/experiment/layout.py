@@ -1,7 +1,7 @@
 """Where everything lies below the folder of results: what is a study's own, and what studies share.
 
-What is named by its content alone (data, partitions, starts, choices of learning rates, runs) lies in
-``shared``, with the audit of bounds, which is that of all studies: two that need the same make it once.
+What is named by its content alone (data, partitions, starts, choices of learning rates, runs, policies) lies
+in ``shared``, with the audit of bounds, which is that of all studies: two that need the same make it once.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pathlib import Path
 SHARED = "shared"
 RESERVED = (SHARED, "downloads", "gpus")
 """Folders of results that are no study's."""
-SHARED_STEPS = ("prepare", "partition", "pretrain", "tune", "train", "audit")
+SHARED_STEPS = ("prepare", "partition", "pretrain", "tune", "train", "policy", "audit")
 """Steps that make what studies share."""
 
 
@@ -132,6 +132,24 @@ class Layout:
     def checkpoint(self, id: str) -> Path:
         """The state of an unfinished start or run."""
         return self.shared.root / "checkpoints" / f"{id}.safetensors"
+
+    def policy(self, id: str) -> Path:
+        """The weights of a congestion controller that learns."""
+        return self.shared.root / "policies" / f"{id}.safetensors"
+
+    def policy_provenance(self, id: str) -> Path:
+        """What made a policy."""
+        return self.policy(id).with_suffix(".json")
+
+    @property
+    def at_rest(self) -> Path:
+        """Where congestion controllers come to rest, with few flows and many."""
+        return self.root / "at-rest.csv"
+
+    @property
+    def simulated(self) -> Path:
+        """What a link that agents share makes of the exchanges of all runs."""
+        return self.root / "simulated.csv"
 
     def figure(self, name: str, ending: str = "svg") -> Path:
         """A figure as svg, pdf or png, or its caption as txt."""

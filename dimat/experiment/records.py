@@ -102,6 +102,20 @@ def read_records(path: Path) -> "pandas.DataFrame":
     return _records(files.read_checked(path))
 
 
+def spent(records: "pandas.DataFrame") -> "pandas.DataFrame":
+    """What agents have done and sent until right after each merge: a row for each run, round and agent.
+
+    Columns ``gradient_steps``, ``messages_sent``, ``bytes`` of all kinds together, and how long it has
+    ``waited`` for nodes of its own, not a number where that is not recorded.
+    """
+    rows = records[records.stage.isin(["start", "merged"]) & records.agent.notna()]
+    metric = rows.metric.where(~rows.metric.str.startswith("bytes_sent_"), "bytes")
+    keys = ["run", "round", "agent", "metric"]
+    wide = rows.assign(metric=metric).groupby(keys).value.sum().unstack("metric")
+    wide = wide.reindex(columns=["gradient_steps", "messages_sent", "bytes", "waited"])
+    return wide.fillna({"gradient_steps": 0.0, "messages_sent": 0.0, "bytes": 0.0})
+
+
 @lru_cache(maxsize=1)
 def _records(content: bytes) -> "pandas.DataFrame":
     """Read once, as all figures and tables of a study ask for them; nobody changes what is returned."""

@@ -1,7 +1,7 @@
 """`dimat verify`: the chain from images to tables, each link checked against what it says it was made from.
 
-Checksums show damage and mixtures. What can be made again quickly is made again: partitions, choices, what is
-said of a run, its last round, the collected files. What remains is said as not proved.
+Checksums show damage and mixtures. What can be made again quickly is made again: partitions, choices,
+policies, what is said of a run, its last round, the collected files. What remains is said as not proved.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from dimat.data import ImageSet
 from dimat.errors import InputError
 from dimat.experiment.again import rerun
 from dimat.experiment.collect import collected
+from dimat.experiment.policies import TrainedPolicy
 from dimat.experiment.provenance import code
 from dimat.experiment.records import final_value
 from dimat.experiment.runner import Runner
@@ -56,6 +57,8 @@ def verify_study(runner: Runner) -> Iterator[Finding]:
     for run in study.runs.values():
         yield from verify_run(runner, run)
     yield from _collected(runner)
+    for policy in study.policies.values():
+        yield from _checked(layout.policy(policy.id), lambda each=policy: _policy(runner, each))
     trials = [layout.run(trial.id) for tuned in study.tuned.values() for trial in tuned.trials().values()]
     used = (path for path in (*trials, layout.audit, layout.audit_full) if path.exists())
     chained = {*used, *(path.with_suffix("") for path in layout.root.rglob("*.sha256"))}
@@ -116,6 +119,13 @@ def _partition(runner: Runner, partitioned: Partitioned) -> str:
     content = read_json(path)
     if content != runner.dealt(partitioned):
         raise InputError("dealing the images out again gives other shares; delete it and run again")
+    return "comes out again"
+
+
+def _policy(runner: Runner, policy: TrainedPolicy) -> str:
+    kept, (again, _) = policy.load(runner.layout), policy.learnt()
+    if tensors_sha256(kept.weights) != tensors_sha256(again.weights):
+        raise InputError("training it again gives another policy; delete it and run again")
     return "comes out again"
 
 

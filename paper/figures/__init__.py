@@ -4,6 +4,7 @@ from dimat.experiment.config import Study
 from paper.figures.bounds import BoundsFigure
 from paper.figures.bytes import BytesFigure
 from paper.figures.communication import CommunicationFigure
+from paper.figures.congestion import CongestionFigure
 from paper.figures.costs import CostsFigure
 from paper.figures.gain import GainFigure
 from paper.figures.graphs import GraphsFigure
@@ -16,6 +17,7 @@ from paper.figures.optimum import OptimumFigure
 from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
+from paper.figures.simulated_time import SimulatedTimeFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.token import TokenFigure
 from paper.figures.training_loss import TrainingLossFigure
@@ -35,6 +37,8 @@ known_figures: tuple[type[PaperFigure], ...] = (
     WorkFigure,
     CommunicationFigure,
     TokenFigure,
+    CongestionFigure,
+    SimulatedTimeFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,

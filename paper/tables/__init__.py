@@ -6,6 +6,7 @@ from paper.tables.advantage import AdvantageTable
 from paper.tables.audit import AuditTable
 from paper.tables.claims import ClaimsTable
 from paper.tables.comparison import ComparisonTable
+from paper.tables.congestion import CongestionTable
 from paper.tables.difference import DifferenceTable
 from paper.tables.final import FinalTable
 from paper.tables.progress import ProgressTable
@@ -18,6 +19,7 @@ known_tables: tuple[type[PaperTable], ...] = (
     DifferenceTable,
     SchedulesTable,
     ComparisonTable,
+    CongestionTable,
     AdvantageTable,
     ReferenceTable,
     AuditTable,

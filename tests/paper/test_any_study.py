@@ -86,6 +86,10 @@ WHOLE = {
     "tuning": some.sampled_from([None, {"factors": [1, 3]}, {"factors": [0.5, 1], "seed": 7}]),
 }
 VARIANT = some.fixed_dictionaries({}, optional={name: many(axis, 2) for name, axis in AXES.items()} | WHOLE)
+SHARED_LINKS = [
+    {"spread": 0.2, "controller": ["adpg", {"name": "adpg", "flows": [2]}, "aimd", "proportional"]},
+    {"controller": {"name": "fixed", "rate": 0.1}},
+]
 STUDY = some.fixed_dictionaries(
     {"method": many(AXES["method"], 8), "training": TRAINING, "seeds": many(AXES["seeds"])},
     optional={
@@ -94,6 +98,7 @@ STUDY = some.fixed_dictionaries(
         "tuning": WHOLE["tuning"],
         "matching": many(AXES["matching"], 14),
         "links": some.just({"bandwidth": 1.0}),
+        "bottleneck": some.sampled_from([{}, *SHARED_LINKS]),
         "measures": some.lists(some.sampled_from(MEASURES), max_size=3),
         "variants": some.lists(VARIANT, max_size=2),
     },
@@ -192,6 +197,12 @@ BY_HAND = {
         "training": {"rounds": 3},
         "variants": [{"training": FEWER}],
     },
+    "a shared link": {
+        "method": ["dimat", "wa", "dpsgd", "local"],
+        "partition": ["iid", "classes"],
+        "bottleneck": SHARED_LINKS[0],
+    },
+    "a shared link of one agent": {"agents": 1, "method": ["wa", "pooled"], "bottleneck": {}},
     "no communication": {"method": ["local", "pooled"], "partition": ["iid", "classes"]},
     "pooled training alone": {"method": "pooled"},
     "local training where nobody else is": {

@@ -81,6 +81,7 @@ def write_archived(folder, study, reached=None):
         write_json(layout.tuned(id), {"id": id, "factor": 1.0, "trials": []})
     write_holonomy(study, layout)
     write_audit(layout)
+    write_simulated(study, layout)
     machine = {"device": "cpu (made up)", "threads": 1, "versions": {"dimat": "0.1.0", "commit": None}}
     for id, run in study.runs.items():
         rows = [Measurement(*_row(row)) for row in records_of(run, reached or accuracy, measured)]
@@ -120,6 +121,7 @@ def write_finished(folder, **keys):
         write_start(layout.pretrained(id))
     write_holonomy(study, layout)
     write_audit(layout)
+    write_simulated(study, layout)
     judge(study, layout)
     return study, layout
 
@@ -191,6 +193,31 @@ def write_partition(path, partitioned):
               for agent in range(partitioned.agents)]  # fmt: skip
     held = [{"counts": each, "images": list(range(sum(each)))} for each in counts]
     write_json(path, {"classes": list(map(str, range(CLASSES))), "pretrain": held, "train": held})
+
+
+def write_simulated(study, layout):
+    """What a link that all agents share, if there is one, makes of runs, and of flows that never end."""
+    from dimat.communication.congestion.resting import FLOWS
+    from dimat.experiment.simulated import RESTING, SIMULATED, both_ways
+
+    if study.bottleneck is None:
+        return
+    seeds = sorted({run.seed for run in study.runs.values()})
+    resting, simulated = [RESTING], [SIMULATED]
+    for place in range(len(study.bottleneck.controller)):
+        for spread in (link.spread for link in both_ways(study.bottleneck)):
+            for seed in seeds:
+                for flows in FLOWS:
+                    number = drawn(place, spread, seed, flows)
+                    resting.append(
+                        (place, seed, spread, flows, 1 + number, 1.0, 0.5 + number / 2, number / 3)
+                    )
+            for id, run in study.runs.items():
+                for round in range(run.training.rounds + 1):
+                    seconds = round + 0.1 * place + 0.05 * drawn(id)
+                    simulated.append((id, place, spread, round, seconds, 1.5, 0.1, 0.9))
+    write_checked(layout.at_rest, csv_of(resting))
+    write_checked(layout.simulated, csv_of(simulated))
 
 
 def write_holonomy(study, layout):

@@ -23,7 +23,8 @@ def shown_of(study):
 def records_of(study):
     """What the paper over several studies takes of each."""
     place = layout_of(study)
-    return [place.runs, place.records, place.provenance, place.claims]
+    simulated = [place.at_rest, place.simulated] if study.bottleneck else []
+    return [place.runs, place.records, place.provenance, place.claims, *simulated]
 
 
 def in_catalogue(name, wanted):
