@@ -5,7 +5,7 @@ that communicates at every step moves all of them at once, in matrix form: a row
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -55,8 +55,23 @@ class Agents(ABC):
 
     @property
     @abstractmethod
+    def blocks(self) -> Mapping[str, int]:
+        """Names and sizes of the parts of a row of parameters, in order: tensors of a network, or blocks."""
+
+    @property
     def sizes(self) -> list[int]:
-        """Sizes of the parts of a row of parameters, in order: tensors of a network, or blocks."""
+        """Sizes of the parts of a row of parameters, in order."""
+        return list(self.blocks.values())
+
+    @cached_property
+    def ascending(self) -> Tensor:
+        """Which entries of a row of parameters ascend (d,), of booleans on the device of these."""
+        parts = [torch.full((size,), name in self.task.ascending) for name, size in self.blocks.items()]
+        return torch.cat(parts).to(self.parameters.device, non_blocking=True)
+
+    def _directed(self, gradients: Tensor) -> Tensor:
+        """Gradients (..., d) with the sign turned in blocks that ascend."""
+        return torch.where(self.ascending, -gradients, gradients) if self.task.ascending else gradients
 
     @abstractmethod
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:

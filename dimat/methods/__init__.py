@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.cga import Cga
+from dimat.methods.coda import Coda
 from dimat.methods.dimat import Dimat
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
@@ -38,6 +39,7 @@ AnyMethod = Annotated[
     | QuasiGlobal
     | Matcha
     | Cga
+    | Coda
     | FinalMerge
     | VarianceCorrected,
     OneOf(),
