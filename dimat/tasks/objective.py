@@ -27,9 +27,9 @@ class Objective(Spec):
 
     def without(self, measure: str) -> InputError:
         """The error for one of the measures that it `lacks`."""
+        why = self.lacks[measure]
         return InputError(
-            f"measures: task {self.label()} has no {measure}, {self.lacks[measure]}; expected measures without "
-            f"{measure}"
+            f"measures: task {self.label()} has no {measure}, {why}; expected measures without {measure}"
         )
 
     def outputs(self, classes: int) -> int:
