@@ -45,9 +45,7 @@ class Auc(Ranking):
         return spread + (1 - positives.mean() + negatives.mean()).square()
 
 
-def saddle_loss(
-    scores: Tensor, labels: Tensor, share: float, a: Tensor, b: Tensor, alpha: Tensor
-) -> Tensor:
+def saddle_loss(scores: Tensor, labels: Tensor, share: float, a: Tensor, b: Tensor, alpha: Tensor) -> Tensor:
     """The mean of F over images with ``scores`` and ``labels`` (n,); positives have a ``share`` p of all.
 
     F = (1 - p) (h - a)^2 - 2 (1 + alpha) (1 - p) h of a positive, p (h - b)^2 + 2 (1 + alpha) p h of a

@@ -13,6 +13,7 @@ from paper.figures.matching import MatchingFigure
 from paper.figures.mean_model import MeanModelFigure
 from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
+from paper.figures.ranking import RankingFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.training_loss import TrainingLossFigure
@@ -27,6 +28,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     PartsFigure,
     CostsFigure,
     CommunicationFigure,
+    RankingFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,
