@@ -11,7 +11,7 @@ from dimat.experiment.words import said
 from dimat.merging.matching.options import Matching
 from dimat.methods.dimat import Dimat
 from dimat.methods.weight_averaging import WeightAveraging
-from dimat.tasks.task import Metric
+from dimat.tasks import Classification, Metric
 
 Value = TypeVar("Value")
 
@@ -35,7 +35,8 @@ class Comparison:
         used = [each.calibration for each in self.runs.values() if each.calibration]
         values = {key: {getattr(each, key) for each in used} for key in ("repair", "images")}
         alike = [said(f"calibration.{key}", *found) for key, found in values.items() if len(found) == 1]
-        setting = [run.data.label(), run.model.label(), f"{self.agents} agents", run.protocol]
+        task = "" if isinstance(run.task, Classification) else said("task.name", run.task.name)
+        setting = [run.data.label(), run.model.label(), task, f"{self.agents} agents", run.protocol]
         return ", ".join(filter(None, [*setting, *alike]))
 
     @property

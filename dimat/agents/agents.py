@@ -77,6 +77,18 @@ class Agents(ABC):
         parts = inside(self.shapes, self.units, kept)
         return torch.cat([part.flatten() for part in parts.values()])
 
+    @cached_property
+    def ascending(self) -> Tensor:
+        """Which entries of a row of parameters ascend (d,), of booleans on the device of these."""
+        parts = [
+            torch.full((shape.numel(),), name in self.task.ascending) for name, shape in self.shapes.items()
+        ]
+        return torch.cat(parts).to(self.parameters.device, non_blocking=True)
+
+    def _directed(self, gradients: Tensor) -> Tensor:
+        """Gradients (..., d) with the sign turned in blocks that ascend."""
+        return torch.where(self.ascending, -gradients, gradients) if self.task.ascending else gradients
+
     @abstractmethod
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
         """The direction (d,) against which an agent's loss for a sample falls at ``point`` (d,).

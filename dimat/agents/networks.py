@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from numpy import float32
 from torch import Tensor
-from torch.func import functional_call
 from typing_extensions import override
 
 from dimat.agents.agents import Agents, Diverged
@@ -22,7 +21,7 @@ from dimat.errors import InputError
 from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
 from dimat.models.tracing import UnsupportedOperation
 from dimat.randomness import Randomness
-from dimat.tasks.network_task import NetworkTask
+from dimat.tasks.network_task import At, NetworkTask
 
 
 class Networks(Agents):
@@ -123,13 +122,9 @@ class Networks(Agents):
         state = {name: self._laid_out(part) for name, part in self._by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
-        loss = self.task.loss(lambda *inputs: functional_call(network, state, inputs), sample)
+        loss = self.task.loss(At(network, state), sample)
         (gradient,) = torch.autograd.grad(loss, point)
-        if self.task.ascending:
-            for name, part in self._by_name(gradient).items():
-                if name in self.task.ascending:
-                    part.neg_()
-        return gradient
+        return self._directed(gradient)
 
     def _laid_out(self, part: Tensor) -> Tensor:
         """A part of a vector, where a network's layers can read it.

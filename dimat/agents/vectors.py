@@ -1,6 +1,6 @@
 """Agents whose variables are the rows of one matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,17 +31,6 @@ class Vectors(Agents):
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self._points = task.start[self.local_agents].clone()
-        self._signs = self._block_signs()
-
-    def _block_signs(self) -> Tensor | None:
-        """-1 where blocks ascend, else 1 (d,); `None` if none does."""
-        if not self.task.ascending:
-            return None
-        parts = [
-            torch.full((size,), -1.0 if name in self.task.ascending else 1.0, dtype=self._points.dtype)
-            for name, size in self.task.blocks.items()
-        ]
-        return torch.cat(parts)
 
     @property
     @override
@@ -68,13 +57,11 @@ class Vectors(Agents):
 
     @override
     def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
-        found = self.task.gradient(self.local_agents[row], point, sample)
-        return found if self._signs is None else found * self._signs
+        return self._directed(self.task.gradient(self.local_agents[row], point, sample))
 
     @override
     def gradients(self, samples: Sequence[Any], points: Tensor) -> Tensor:
-        found = self.task.gradients(self.local_agents, points, samples)
-        return found if self._signs is None else found * self._signs
+        return self._directed(self.task.gradients(self.local_agents, points, samples))
 
     @override
     def draws(self, round: int) -> Iterator[Sequence[Any]]:

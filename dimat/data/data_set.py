@@ -5,16 +5,17 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy
 import torch
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from dimat.data.content import content_of
 from dimat.data.image_set import ImageSet, first_of_each_class, share_of_each_class
+from dimat.data.two_classes import NAMES, TwoClasses
 from dimat.errors import InputError
 from dimat.spec import Spec
 
@@ -79,10 +80,21 @@ class DataSet(Spec):
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Hold out this share of the training images, of every class alike, and evaluate on them instead of the
     test images; for tuning."""
+    two_classes: TwoClasses | None = None
+    """Make two classes of the original ones, after `train_limit` and `test_limit`, which count the original
+    classes, and before images are held out; null keeps the classes."""
     flip: bool = True
     """Augment by horizontal flips with probability 1/2."""
     crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Augment by random crops after padding with so many black pixels on every side."""
+
+    @model_serializer(mode="wrap")
+    def _classes_made(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """`two_classes` are a part of it only where there are some."""
+        content = handler(self)
+        if self.two_classes is None:
+            content.pop("two_classes", None)
+        return content
 
     def located(self, folders: DataFolders) -> Path | None:
         """The file or folder that would be read; `None` if it is bundled, to be downloaded or not there."""
@@ -95,8 +107,16 @@ class DataSet(Spec):
         return content_of(path) if path else ""
 
     def known(self) -> Known | None:
-        """What is known before it is read; `None`: nothing."""
+        """What is known of the original classes before it is read; `None`: nothing."""
         return None
+
+    @property
+    def class_count(self) -> int | None:
+        """How many classes there will be; `None` if that is not known."""
+        if self.two_classes:
+            return len(NAMES)
+        known = self.known()
+        return known and len(known.train)
 
     @abstractmethod
     def read(self, folders: DataFolders) -> ImageSet:
@@ -109,30 +129,46 @@ class DataSet(Spec):
         images.source["content"] = content
         if self.content(folders) != content:
             raise InputError(f"data: {self.located(folders)} changed while it was read; run again")
-        if not (self.validation or self.train_limit or self.test_limit):
+        if not (self.validation or self.train_limit or self.test_limit or self.two_classes):
             return images  # without a copy
-        train = first_of_each_class(images.train_labels, self.train_limit, "data.train_limit")
+        title, classes = images.title, images.classes
+        if self.two_classes:
+            title, classes = f"{title} in two classes", NAMES
+        train, train_labels = self.trained_on(images.train_labels, len(images.classes))
         if self.validation:
-            held = share_of_each_class(images.train_labels[train], self.validation)
+            held = share_of_each_class(train_labels, self.validation)
             return ImageSet(
-                f"{images.title}, validation",
-                images.classes,
+                f"{title}, validation",
+                classes,
                 images.train_images[train[~held]],
-                images.train_labels[train[~held]],
+                train_labels[~held],
                 images.train_images[train[held]],
-                images.train_labels[train[held]],
+                train_labels[held],
                 images.source,
             )
         test = first_of_each_class(images.test_labels, self.test_limit, "data.test_limit")
+        test_labels = images.test_labels[test]
         return ImageSet(
-            images.title,
-            images.classes,
+            title,
+            classes,
             images.train_images[train],
-            images.train_labels[train],
+            train_labels,
             images.test_images[test],
-            images.test_labels[test],
+            self.two_classes.of(test_labels) if self.two_classes else test_labels,
             images.source,
         )
+
+    def trained_on(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Which training images are kept, of all with the original ``labels`` (n,) of so many ``classes``.
+
+        Their indices, sorted, and the labels that they will have. Those to be held out are among them.
+        """
+        kept = first_of_each_class(labels, self.train_limit, "data.train_limit")
+        if not self.two_classes:
+            return kept, labels[kept]
+        self.two_classes.check(classes)
+        kept = kept[self.two_classes.kept(labels[kept])]
+        return kept, self.two_classes.of(labels[kept])
 
     def resized(self, image: Image.Image) -> Image.Image:
         """The image at the configured size."""

@@ -70,13 +70,12 @@ def kept_labels(data: AnyDataSet) -> ndarray | None:
     """
     if (known := data.known()) is None:
         return None
-    train, test = _labels(known.train), _labels(known.test)
-    train = train[first_of_each_class(train, data.train_limit, "data.train_limit")]
+    _, train = data.trained_on(_labels(known.train), len(known.train))
     if not data.validation:
-        first_of_each_class(test, data.test_limit, "data.test_limit")
+        first_of_each_class(_labels(known.test), data.test_limit, "data.test_limit")
         return train.numpy()
     left = train[~share_of_each_class(train, data.validation)]
-    counts = torch.bincount(left, minlength=len(known.train))
+    counts = torch.bincount(left, minlength=len(train.unique()))
     if int(counts.min()) == 0:
         raise InputError(
             f"data.validation: {data.validation:g} of the {len(train)} training images leaves none of class "

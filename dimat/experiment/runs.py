@@ -152,7 +152,8 @@ class Run(Pretrained):
         return Merging(self.matching, self.calibration)
 
     def check(self) -> None:
-        """`InputError` if the graph cannot be built or does not suit the method, or there is no optimum."""
+        """`InputError` if data or graph do not suit the task or the method, or a measure is not to be had."""
+        self._check_task()
         if "optimum" in self.measures:
             self._check_convex()
         if self.graph is None:
@@ -170,6 +171,18 @@ class Run(Pretrained):
                 "also sends against it, expected an undirected graph"
             )
         self.method.check_graph(self.graph.mixing_matrix(self.agents))
+
+    def _check_task(self) -> None:
+        """`InputError` if the task is for another number of classes, or lacks a measure."""
+        wanted, found = self.task.classes, self.data.class_count
+        if wanted is not None and found not in (None, wanted):
+            raise InputError(
+                f"task: {self.task.name} tells {wanted} classes apart, and {self.data.name} has {found}; "
+                "expected data.two_classes, which makes two of them"
+            )
+        for measure in self.measures:
+            if measure in self.task.lacks:
+                raise self.task.without(measure)
 
     def _check_convex(self) -> None:
         """`InputError` unless the loss has one minimizer, whatever images are augmented to."""

@@ -4,6 +4,8 @@ import hashlib
 import json
 
 SAID = {
+    ("task.name", "auc"): "AUC loss",
+    ("task.name", "logistic"): "cross-entropy",
     ("partition.name", "iid"): "IID",
     ("partition.name", "dirichlet"): "Dirichlet",
     ("partition.name", "classes"): "whole classes",
@@ -35,6 +37,8 @@ SAID = {
     ("method.form", "diging"): "DIGing (Nedic et al. 2017)",
     ("method.form", "dsgt"): "DSGT (Pu and Nedic 2021)",
     ("method.form", "aug_dgm"): "Aug-DGM (Xu et al. 2015)",
+    ("method.growing", "true"): "growing",
+    ("method.growing", "false"): "not growing",
     ("method.nesterov", "true"): "Nesterov",
     ("method.nesterov", "false"): "no Nesterov",
     ("method.optimizer.nesterov", "true"): "Nesterov",
@@ -70,6 +74,7 @@ PATTERNS = {
     "method.optimizer.learning_rate": "rate {}",
     "method.learning_rate": "rate {}",
     "method.momentum": "momentum {}",
+    "method.stage_steps": "first stage {} steps",
     "method.margin": "margin {}",
     "method.walk": "walk {}",
     "method.code.nodes": "{} nodes",

@@ -6,6 +6,7 @@ from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.cga import Cga
 from dimat.methods.coded_admm import CodedAdmm
+from dimat.methods.coda import Coda
 from dimat.methods.dimat import Dimat
 from dimat.methods.dot_admm import DotAdmm
 from dimat.methods.dpsgd import Dpsgd
@@ -42,6 +43,7 @@ AnyMethod = Annotated[
     | Matcha
     | Cga
     | CodedAdmm
+    | Coda
     | FinalMerge
     | VarianceCorrected
     | DotAdmm

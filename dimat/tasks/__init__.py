@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from dimat.spec import OneOf
+from dimat.tasks.auc import Auc
 from dimat.tasks.classification import Classification
+from dimat.tasks.logistic import Logistic
 from dimat.tasks.objective import Objective
 from dimat.tasks.task import Metric, Task
 
-AnyObjective = Annotated[Classification, OneOf()]
+AnyObjective = Annotated[Classification | Logistic | Auc, OneOf()]
 
-__all__ = ["AnyObjective", "Classification", "Metric", "Objective", "Task"]
+__all__ = ["AnyObjective", "Auc", "Classification", "Logistic", "Metric", "Objective", "Task"]

@@ -1,13 +1,12 @@
 """Networks on labelled images, of which every agent holds a share."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from typing_extensions import override
 
 from dimat.arithmetic import Precision, arithmetic
@@ -18,7 +17,7 @@ from dimat.errors import InputError
 from dimat.models import Model
 from dimat.randomness import Randomness
 from dimat.tasks.minimizer import minimizer
-from dimat.tasks.network_task import NetworkTask, Pass, Phase
+from dimat.tasks.network_task import AnyNetwork, At, NetworkTask, Pass, Phase
 from dimat.tasks.objective import Objective
 from dimat.tasks.parts import Parts
 
@@ -77,11 +76,12 @@ class ImageTask(NetworkTask):
     @override
     def variables(self, agent: int) -> nn.Module:
         source = None if self.same_start else agent
-        network = self.model.initialized(self.data.shape[0], len(self.data.classes), self.randomness, source)
+        outputs = self.objective.outputs(len(self.data.classes))
+        network = self.model.initialized(self.data.shape[0], outputs, self.randomness, source)
         return network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # no overload of torch has both
 
     @override
-    def loss(self, network: Callable[..., Any], sample: Batch) -> Tensor:
+    def loss(self, network: AnyNetwork, sample: Batch) -> Tensor:
         with arithmetic(self.device, self.precision):
             return self.objective.loss(network(sample.images), sample.labels)
 
@@ -116,7 +116,7 @@ class ImageTask(NetworkTask):
             def mean_loss(point: Tensor) -> Tensor:
                 parts = zip(shapes.items(), point.split(sizes), strict=True)
                 state = {name: part.view(shape) for (name, shape), part in parts}
-                losses = [self.loss(partial(functional_call, network, state), own) for own in shares]
+                losses = [self.loss(At(network, state), own) for own in shares]
                 return torch.stack(losses).mean()
 
             self._minimizers[weight_decay] = minimizer(mean_loss, sum(sizes), weight_decay, self.device)
@@ -233,7 +233,7 @@ def mean_training_loss(objective: Objective, network: nn.Module, data: ImageSet)
 
 @torch.no_grad()
 def outputs_of(network: nn.Module, data: ImageSet, images: Tensor) -> Iterator[Tensor]:
-    """A network's outputs (batch, classes), float32, for uint8 ``images``; leaves it in evaluation mode."""
+    """A network's outputs (batch, outputs), float32, for uint8 ``images``; leaves it in evaluation mode."""
     network.eval()
     for batch in images.split(EVALUATED):
         yield network(data.normalized(batch)).float()

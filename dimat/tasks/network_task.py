@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from typing_extensions import override
 
 from dimat.errors import InputError
@@ -16,6 +17,34 @@ Pass = Callable[[], Iterator[Tensor]]
 """Starts one pass over inputs of networks, batch by batch."""
 Phase = Literal["pretrain", "train"]
 """Before the first merge, and between merges."""
+
+
+class AnyNetwork(Protocol):
+    """What a loss is told of a network: its outputs, and parameters by name."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The outputs for ``inputs``."""
+        ...
+
+    def get_parameter(self, target: str) -> Tensor:
+        """The parameter with a name."""
+        ...
+
+
+class At:
+    """A ``network`` with other parameters, or buffers, in place of its own; ``state`` has them by name."""
+
+    def __init__(self, network: nn.Module, state: dict[str, Tensor]) -> None:
+        self._network = network
+        self._state = state
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The outputs for ``inputs``."""
+        return functional_call(self._network, self._state, inputs)
+
+    def get_parameter(self, target: str) -> Tensor:
+        """The parameter with a name, of the ``state``."""
+        return self._state[target]
 
 
 class NetworkTask(Task):
@@ -33,7 +62,7 @@ class NetworkTask(Task):
         """An agent's network before any step, on the task's device."""
 
     @abstractmethod
-    def loss(self, network: Callable[..., Any], sample: Any) -> Tensor:
+    def loss(self, network: AnyNetwork, sample: Any) -> Tensor:
         """The loss of a network for one sample: a scalar that can be differentiated."""
 
     @abstractmethod

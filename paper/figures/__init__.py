@@ -16,6 +16,7 @@ from paper.figures.moving import MovingFigure
 from paper.figures.optimum import OptimumFigure
 from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
+from paper.figures.ranking import RankingFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.simulated_time import SimulatedTimeFigure
 from paper.figures.tightness import TightnessFigure
@@ -39,6 +40,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     TokenFigure,
     CongestionFigure,
     SimulatedTimeFigure,
+    RankingFigure,
     MatchingFigure,
     BoundsFigure,
     TightnessFigure,

@@ -27,6 +27,12 @@ LIMITS = [
     {"train_limit": 25, "validation": 0.5},
     {"train_limit": 15, "validation": 0.5},
     {"train_limit": 10, "validation": 0.1},
+    {"two_classes": {"positive": [5, 6, 7, 8, 9], "share": 0.1}},
+    {"two_classes": {"positive": [0, 9]}, "train_limit": 100},
+    {"two_classes": {"positive": [3], "share": 0.05}, "train_limit": 100, "validation": 0.2},
+    {"two_classes": {"positive": [3], "share": 0.1}, "train_limit": 10, "validation": 0.5},
+    {"two_classes": {"positive": [3], "share": 0.5}},
+    {"two_classes": {"positive": [3, 10]}},
 ]
 
 

@@ -47,7 +47,7 @@ def records_of(run, reached, more):
     for round in range(run.training.rounds + 1):
         stage = "merged" if round else "start"
         for agent in range(run.agents):
-            yield round, stage, agent, "", METRIC, reached(run, round, agent)
+            yield round, stage, agent, "", run.task.metric.name, reached(run, round, agent)
     yield 1, "trained", 0, "", METRIC, 0.999  # not right after a merge
     yield 1, "merged", "", "", "disagreement", 1.0  # of no agent
     yield from more(run)

@@ -149,7 +149,12 @@ def mixed(
 
 
 def prediction_entropy(logits: Tensor) -> Tensor:
-    """Mean entropy, in nats, of the predictions of ``logits`` (batch, classes)."""
+    """Mean entropy, in nats, of the predictions of ``logits`` (batch, classes).
+
+    A single one is that of the second of two classes.
+    """
+    if logits.shape[1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], 1)
     logarithms = logits.log_softmax(1)
     return -(logarithms.exp() * logarithms).sum(1).mean()
 
