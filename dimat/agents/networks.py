@@ -105,9 +105,11 @@ class Networks(Agents):
         return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
     @override
-    def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
-        if not self._recorded:
-            return self._gradient(row, sample, point, own)
+    def gradient(
+        self, row: int, sample: Any, point: Tensor, *, own: bool = True, differentiable: bool = False
+    ) -> Tensor:
+        if differentiable or not self._recorded:
+            return self._gradient(row, sample, point, own, differentiable)
 
         def function(given: tuple[Tensor, ...]) -> Tensor:
             *parts, point = given
@@ -116,14 +118,17 @@ class Networks(Agents):
         buffers = self.models[row].buffers
         return self._recorded((row, own, self.frozen), function, (*sample, point), buffers).clone()
 
-    def _gradient(self, row: int, sample: Any, point: Tensor, own: bool) -> Tensor:
+    def _gradient(
+        self, row: int, sample: Any, point: Tensor, own: bool, differentiable: bool = False
+    ) -> Tensor:
         network = self.models[row].train(not self.frozen)
-        point = point.detach().requires_grad_()
-        state = {name: self._laid_out(part) for name, part in self._by_name(point).items()}
+        point = point if differentiable else point.detach().requires_grad_()
+        laid_out = Aligned.apply if differentiable and self.device.type != "cpu" else self._laid_out
+        state = {name: laid_out(part) for name, part in self._by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
         loss = self.task.loss(At(network, state), sample)
-        (gradient,) = torch.autograd.grad(loss, point)
+        (gradient,) = torch.autograd.grad(loss, point, create_graph=differentiable)
         return self._directed(gradient)
 
     def _laid_out(self, part: Tensor) -> Tensor:
@@ -131,9 +136,7 @@ class Networks(Agents):
 
         Layers on a GPU read several numbers at a time, from addresses that are multiples of 16 bytes.
         """
-        if self.device.type == "cpu":
-            return part
-        return part.clone(memory_format=torch.channels_last if part.ndim == 4 else torch.preserve_format)
+        return part if self.device.type == "cpu" else aligned(part)
 
     def states(self) -> list[dict[str, Tensor]]:
         """Each agent's parameters and buffers; references, not copies."""
@@ -150,6 +153,10 @@ class Networks(Agents):
     def part_scores(self, row: int) -> list[float]:
         """The primary metric of an agent's network on the part of the test set of each agent."""
         return self.task.part_scores(self.models[row])
+
+    def adapted_scores(self, row: int) -> list[float]:
+        """The primary metric of an agent's network after 0, 1, 2, ... steps of adaptation."""
+        return self.task.adapted_scores(self.models[row])
 
     @override
     def reorder(self, agent: int, permutations: Permutations) -> None:
@@ -289,3 +296,22 @@ class Networks(Agents):
             for slot, tensor in slots.items():
                 if tensor is not None and tensor.shape == parameter.shape:
                     slots[slot] = torch.empty_like(parameter).copy_(tensor)
+
+
+def aligned(part: Tensor) -> Tensor:
+    """A copy in memory of its own, which begins at a multiple of whatever layers read at a time."""
+    return part.clone(memory_format=torch.channels_last if part.ndim == 4 else torch.preserve_format)
+
+
+class Aligned(torch.autograd.Function):
+    """`aligned` parts, whose gradients are so, too: layers read them where they are differentiated again."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        return aligned(part)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        return Aligned.apply(*grad_outputs)

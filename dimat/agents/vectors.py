@@ -1,6 +1,6 @@
 """Agents whose variables are the rows of one matrix."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -56,7 +56,9 @@ class Vectors(Agents):
         ]
 
     @override
-    def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
+    def gradient(
+        self, row: int, sample: Any, point: Tensor, *, own: bool = True, differentiable: bool = False
+    ) -> Tensor:
         return self._directed(self.task.gradient(self.local_agents[row], point, sample))
 
     @override

@@ -173,16 +173,26 @@ class Run(Pretrained):
         self.method.check_graph(self.graph.mixing_matrix(self.agents))
 
     def _check_task(self) -> None:
-        """`InputError` if the task is for another number of classes, or lacks a measure."""
-        wanted, found = self.task.classes, self.data.class_count
-        if wanted is not None and found not in (None, wanted):
+        """`InputError` unless the task can be learnt from the data, in such batches, and measured so."""
+        task, data = self.task, self.data
+        if data.examples != task.learns_from:
             raise InputError(
-                f"task: {self.task.name} tells {wanted} classes apart, and {self.data.name} has {found}; "
-                "expected data.two_classes, which makes two of them"
+                f"task: {task.name} learns from {task.learns_from}, and data: {data.name} has "
+                f"{data.examples}; expected data of its own"
+            )
+        if task.classes is not None and data.class_count not in (None, task.classes):
+            raise InputError(
+                f"task: {task.name} tells {task.classes} classes apart, and {data.name} has "
+                f"{data.class_count}; expected data.two_classes, which makes two of them"
+            )
+        if self.training.batch_size < task.fewest:
+            raise InputError(
+                f"training.batch_size: {self.training.batch_size}; expected {task.fewest} or more, as batch "
+                "normalization has no statistics of a single image"
             )
         for measure in self.measures:
-            if measure in self.task.lacks:
-                raise self.task.without(measure)
+            if measure in task.lacks:
+                raise task.without(measure)
 
     def _check_convex(self) -> None:
         """`InputError` unless the loss has one minimizer, whatever images are augmented to."""

@@ -5,8 +5,9 @@ from typing import Annotated, get_args
 from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.cga import Cga
-from dimat.methods.coded_admm import CodedAdmm
 from dimat.methods.coda import Coda
+from dimat.methods.coded_admm import CodedAdmm
+from dimat.methods.dif_maml import DifMaml
 from dimat.methods.dimat import Dimat
 from dimat.methods.dot_admm import DotAdmm
 from dimat.methods.dpsgd import Dpsgd
@@ -47,7 +48,8 @@ AnyMethod = Annotated[
     | FinalMerge
     | VarianceCorrected
     | DotAdmm
-    | Ist,
+    | Ist
+    | DifMaml,
     OneOf(),
 ]
 

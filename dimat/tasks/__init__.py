@@ -7,8 +7,20 @@ from dimat.tasks.auc import Auc
 from dimat.tasks.classification import Classification
 from dimat.tasks.logistic import Logistic
 from dimat.tasks.objective import Objective
+from dimat.tasks.rotations import Rotations
+from dimat.tasks.sines import SineRegression
 from dimat.tasks.task import Metric, Task
 
-AnyObjective = Annotated[Classification | Logistic | Auc, OneOf()]
+AnyObjective = Annotated[Classification | Logistic | Auc | SineRegression | Rotations, OneOf()]
 
-__all__ = ["AnyObjective", "Auc", "Classification", "Logistic", "Metric", "Objective", "Task"]
+__all__ = [
+    "AnyObjective",
+    "Auc",
+    "Classification",
+    "Logistic",
+    "Metric",
+    "Objective",
+    "Rotations",
+    "SineRegression",
+    "Task",
+]

@@ -22,8 +22,17 @@ class Objective(Spec):
     """The primary one of the scores."""
     classes: ClassVar[int | None] = None
     """How many classes there must be; `None`: any number."""
-    lacks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    lacks: ClassVar[Mapping[str, str]] = MappingProxyType({"adaptation": "as it is no few-shot task"})
     """Measures that a study may ask for and that it has not, and why."""
+    learns_from: ClassVar[str] = "images"
+    """What examples of a data set must be."""
+    fewest: ClassVar[int] = 2
+    """Examples of the smallest batch."""
+
+    @property
+    def views(self) -> int:
+        """How often the test set shows each of the test images."""
+        return 1
 
     def without(self, measure: str) -> InputError:
         """The error for one of the measures that it `lacks`."""

@@ -23,7 +23,10 @@ class Ranking(Objective):
     metric: ClassVar[Metric] = Metric("test_auroc", "test AUROC")
     classes: ClassVar[int | None] = 2
     lacks: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {"parts": "the AUROC is the same on all, as they differ in the weight of whole classes alone"}
+        {
+            **Objective.lacks,
+            "parts": "the AUROC is the same on all, as they differ in the weight of whole classes alone",
+        }
     )
 
     @override

@@ -132,6 +132,7 @@ WAYS = {
     "equal steps": {"training": {"steps": "equal"}},
     "dpsgd": {"method": "dpsgd"},
     "cga": {"method": "cga", "agents": 4},
+    "dif_maml": {"method": "dif_maml"},
     "swarm_sgd": {"method": "swarm_sgd"},
     "dot_admm": {"method": {"name": "dot_admm", "local_steps": 1}},
     "slices": {"method": "ist"},

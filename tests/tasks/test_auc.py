@@ -95,7 +95,7 @@ def started(changes, folder) -> Networks:
 def test_agents_train_three_numbers_with_their_networks(tmp_path):
     agents = started({"training": {"pretrain_epochs": 0, "batch_size": 25}}, tmp_path)
     task = agents.task
-    assert list(agents.blocks)[:3] == ["a", "b", "alpha"]
+    assert list(agents.shapes)[:3] == ["a", "b", "alpha"]
     assert agents.ascending.tolist() == [False, False, True] + [False] * (agents.parameters.shape[1] - 3)
     assert task.share == pytest.approx(0.2, abs=1e-2)
     # They start at 0, where they move by the mean scores alone.

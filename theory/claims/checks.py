@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from theory.bounds.compared import bound_rows, ids_of
 from theory.bounds.controls import bound_controls
 from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.dif_maml import rest_controls, rest_rows
 from theory.bounds.dot_admm import dot_admm_controls, dot_admm_rows
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
 from theory.bounds.rates import rate_controls, rate_rows
@@ -47,6 +48,7 @@ CHECKS = (
     Check(("subnet-contraction",), alone(contraction_of_slices_rows), contraction_of_slices_controls),
     Check(("subnet-gradients",), alone(gradient_of_slices_rows), gradient_of_slices_controls),
     Check(("subnet-bias",), alone(vanishing_bias_rows), vanishing_bias_controls),
+    Check(("disagreement.dif_maml", "optimum.dif_maml"), alone(rest_rows), rest_controls),
     Check(("spectral-gap",), alone(gap_rows), gap_controls, (gap_counterexample, sequence_counterexample)),
     Check(
         ("mean",),
