@@ -86,7 +86,7 @@ class Networks(Agents):
     def parameters(self, values: Tensor) -> None:
         with torch.no_grad():
             for network, vector in zip(self.models, values, strict=True):
-                for name, tensor in self._by_name(vector).items():
+                for name, tensor in self.by_name(vector).items():
                     network.get_parameter(name).copy_(tensor)
 
     @property
@@ -94,7 +94,7 @@ class Networks(Agents):
     def sizes(self) -> list[int]:
         return [parameter.numel() for parameter in self.models[0].parameters()]
 
-    def _by_name(self, vector: Tensor) -> dict[str, Tensor]:
+    def by_name(self, vector: Tensor) -> dict[str, Tensor]:
         """Views of one agent's parameters (d,) in their shapes."""
         parameters = dict(self.models[0].named_parameters())
         parts = vector.split(self.sizes)
@@ -118,13 +118,13 @@ class Networks(Agents):
     def _gradient(self, row: int, sample: Any, point: Tensor, own: bool) -> Tensor:
         network = self.models[row].train(not self.frozen)
         point = point.detach().requires_grad_()
-        state = {name: self._laid_out(part) for name, part in self._by_name(point).items()}
+        state = {name: self._laid_out(part) for name, part in self.by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
         loss = self.task.loss(lambda *inputs: functional_call(network, state, inputs), sample)
         (gradient,) = torch.autograd.grad(loss, point)
         if self.task.ascending:
-            for name, part in self._by_name(gradient).items():
+            for name, part in self.by_name(gradient).items():
                 if name in self.task.ascending:
                     part.neg_()
         return gradient
@@ -175,7 +175,7 @@ class Networks(Agents):
 
     def _reordered(self, vector: Tensor, permutations: Permutations) -> Tensor:
         """A vector (d,) in the order of an agent's parameters, in the new order of these."""
-        by_name = self._by_name(vector)
+        by_name = self.by_name(vector)
         moved = permute(by_name, self.symmetry, permutations)
         return torch.cat([moved[name].flatten() for name in by_name])
 
