@@ -14,6 +14,7 @@ from paper.figures.mean_model import MeanModelFigure
 from paper.figures.parts import PartsFigure
 from paper.figures.progress import ProgressFigure
 from paper.figures.readings import ReadingsFigure
+from paper.figures.task_vectors import TaskVectorsFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.training_loss import TrainingLossFigure
 from paper.shown import PaperFigure, by_id
@@ -25,6 +26,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     TrainingLossFigure,
     MeanModelFigure,
     PartsFigure,
+    TaskVectorsFigure,
     CostsFigure,
     CommunicationFigure,
     MatchingFigure,
