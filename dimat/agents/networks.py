@@ -85,7 +85,7 @@ class Networks(Agents):
     def parameters(self, values: Tensor) -> None:
         with torch.no_grad():
             for network, vector in zip(self.models, values, strict=True):
-                for name, tensor in self._by_name(vector).items():
+                for name, tensor in self.by_name(vector).items():
                     network.get_parameter(name).copy_(tensor)
 
     @property
@@ -98,7 +98,7 @@ class Networks(Agents):
     def units(self) -> list[Group]:
         return self.symmetry
 
-    def _by_name(self, vector: Tensor) -> dict[str, Tensor]:
+    def by_name(self, vector: Tensor) -> dict[str, Tensor]:
         """Views of one agent's parameters (d,) in their shapes."""
         shapes = self.shapes
         parts = vector.split([shape.numel() for shape in shapes.values()])
@@ -124,7 +124,7 @@ class Networks(Agents):
         network = self.models[row].train(not self.frozen)
         point = point if differentiable else point.detach().requires_grad_()
         laid_out = Aligned.apply if differentiable and self.device.type != "cpu" else self._laid_out
-        state = {name: laid_out(part) for name, part in self._by_name(point).items()}
+        state = {name: laid_out(part) for name, part in self.by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
         loss = self.task.loss(At(network, state), sample)
@@ -179,7 +179,7 @@ class Networks(Agents):
 
     def _reordered(self, vector: Tensor, permutations: Permutations) -> Tensor:
         """A vector (d,) in the order of an agent's parameters, in the new order of these."""
-        by_name = self._by_name(vector)
+        by_name = self.by_name(vector)
         moved = permute(by_name, self.symmetry, permutations)
         return torch.cat([moved[name].flatten() for name in by_name])
 

@@ -33,7 +33,8 @@ class Training(Spec):
     """Optimizer of all local steps."""
     optimizer_state: Literal["reset", "kept"] = "reset"
     """Whether momentum and the like start anew after every merge (published) or are kept."""
-    start: Literal["different", "same"] = "different"
-    """Whether agents start from initializations of their own (published) or from one they share."""
+    start: Literal["different", "same", "pretrained"] = "different"
+    """Whether agents start from initializations of their own (published), from one they share (`same`), or go
+    on from one network that was trained on all images before the first merge (`pretrained`)."""
     precision: Precision = "float32"
     """Arithmetic of the forward and backward pass (`bfloat16`: automatic mixed precision)."""

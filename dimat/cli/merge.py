@@ -17,7 +17,8 @@ from dimat.experiment.reading import describe
 from dimat.io.files import read_tensors, write_tensors
 from dimat.io.written import parse_written
 from dimat.merging.api import Merged, merge
-from dimat.merging.averaging.coefficients import AnyCoefficients
+from dimat.merging.averaging.options import AnyCoefficients
+from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from dimat.models import AnyModel
@@ -41,6 +42,10 @@ Alignment = Annotated[
     str, typer.Option(help="consistent: all with each other; per_edge: each with the first.")
 ]
 Coefficients = Annotated[str, typer.Option(help="Weights of the average: a name, or a mapping in YAML.")]
+Base = Annotated[
+    Path | None,
+    typer.Option(help="The network that all were trained on from, for coefficients of task vectors."),
+]
 Repair = Annotated[str, typer.Option(help="none, recalibrate, repair or rescale.")]
 Images = Annotated[int, whole("Match and repair on so many training images.", 2)]
 Seed = Annotated[int, whole("Which images are drawn.", 0)]
@@ -56,6 +61,7 @@ def merge_files(
     matcher: Matcher = "activation",
     alignment: Alignment = "consistent",
     coefficients: Coefficients = "mixing",
+    base: Base = None,
     repair: Repair = "recalibrate",
     images: Images = 2000,
     seed: Seed = 0,
@@ -76,7 +82,10 @@ def merge_files(
     if options["matcher"] is not None:
         validated("merge", Matching, {"matcher": options["matcher"], "alignment": alignment})
     repairs = validated("merge", Calibration, {"repair": repair}).repair
-    validated("merge.coefficients", AnyCoefficients, options["coefficients"])
+    weights = validated("merge.coefficients", AnyCoefficients, options["coefficients"])
+    if isinstance(weights, TaskVectors) != (base is not None):
+        needed = "expected the network that all were trained on from" if base is None else "expected none"
+        raise InputError(f"--base: {base}; with coefficients {weights.name}, {needed}")
     if output.resolve() in [path.resolve() for path in parents]:
         raise InputError(f"--output: {output} is one of the networks to merge; expected another file")
     states = [(path, read_state(path)) for path in parents]  # mistakes come before the work
@@ -90,6 +99,11 @@ def merge_files(
     ]
     if len(networks) < 2:
         raise InputError(f"{parents[0]}: a single network; expected two or more to merge")
+    if base is not None:
+        starts = list(networks_of(base, read_state(base), architecture.build, data_set))
+        if len(starts) > 1:
+            raise InputError(f"--base: {base} has {len(starts)} networks; expected one")
+        options["base"] = starts[0][1]
 
     chosen = torch.randperm(
         len(data_set.train_images), generator=Randomness("merge", seed).torch("images for merging")
@@ -105,6 +119,7 @@ def merge_files(
     if repaired:
         rows.append((f"naive average, {repair}", accuracy(repaired, data_set)))
     rows.append(("merged", accuracy(merged.model, data_set)))
+    options["base"] = str(base) if base else None
     about = {"merged": [str(path) for path in parents], "options": options, "test_accuracy": rows}
     write_tensors(output, merged.model.state_dict(), about)
     typer.echo(report(rows, merged, data_set.description))

@@ -1,7 +1,7 @@
 """A data set in memory: examples, mostly uint8 images, labels, and where they came from."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,12 @@ class ImageSet:
             torch.stack(moment).float().to(self.train_images.device) for moment in zip(*moments, strict=True)
         )
         return mean, deviation
+
+    def showing(self, train_images: Tensor, test_images: Tensor, test_labels: Tensor) -> "ImageSet":
+        """The same data set with its images changed, which are normalized as its own are."""
+        changed = replace(self, train_images=train_images, test_images=test_images, test_labels=test_labels)
+        vars(changed)["_moments"] = self._moments
+        return changed
 
     def fingerprint(self) -> str:
         """SHA-256 over all images and labels: the identity of the data that a partition indexes."""

@@ -247,8 +247,12 @@ class Study(Experiment):
 
     @cached_property
     def partitioned(self) -> dict[str, Partitioned]:
-        """The partitions of all starts by id."""
-        return {each.id: each for each in (start.partitioned for start in self.pretrained.values())}
+        """The partitions of all starts and runs by id."""
+        starts = {each.id: each for each in (start.partitioned for start in self.pretrained.values())}
+        # Where one network was trained for all agents, these deal out what it saw among themselves.
+        trials = (trial for tuned in self.tuned.values() for trial in tuned.trials().values())
+        apart = (run for run in (*self.runs.values(), *trials) if run.training.start == "pretrained")
+        return starts | {each.id: each for each in (run.partitioned for run in apart)}
 
     @cached_property
     def prepared(self) -> dict[str, Prepared]:

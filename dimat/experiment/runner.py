@@ -22,7 +22,6 @@ from dimat.agents.agents import Diverged
 from dimat.agents.checkpoint import Checkpoint
 from dimat.agents.networks import Networks
 from dimat.agents.optimizers import AnyOptimizer
-from dimat.agents.training import Training
 from dimat.communication.communicator import Communicator
 from dimat.communication.options import InProcessOptions
 from dimat.data import DataFolders, ImageSet
@@ -56,7 +55,6 @@ from dimat.io.files import (
 from dimat.merging.matching.diagnostics import Diagnostic
 from dimat.methods import Method
 from dimat.randomness import Randomness
-from dimat.tasks.images import ImageTask
 
 log = logging.getLogger("dimat")
 
@@ -236,10 +234,10 @@ class Runner:
         bar.close()
 
         if communicator.is_main:
-            assert isinstance(agents.task, ImageTask)
             records = records_csv(run.id, measurements)
+            data = self.kept.load(self.layout.prepared(run.partitioned.prepared.id), agents.device)
             made = {
-                **self.described(run, agents.task.data, method),
+                **self.described(run, data.images, method),
                 "made_from": checkpoint.made_from,
                 "made_on": made_on,
                 "records": hashlib.sha256(records).hexdigest(),
@@ -308,7 +306,7 @@ class Runner:
         device = choose_device(self.study.device, self.layout.locks)
         communicator = self.study.communication.open(self._matrices(run), self._whole(run), device)
         optimizer = method.optimizer_of(run.training)
-        agents = self._agents(run.pretrained, run.training, optimizer, communicator.local_agents)
+        agents = self._agents(run, optimizer, communicator.local_agents)
         agents.state.declare(method.keeps)
         if (saved := checkpoint.load()) is not None:
             tensors, progress = saved
@@ -369,15 +367,14 @@ class Runner:
     def _agents(
         self,
         start: Pretrained,
-        training: Training | None = None,
         optimizer: AnyOptimizer | None = None,
         local_agents: Sequence[int] | None = None,
     ) -> Networks:
-        """The agents of a start with their images, as initialized; trained as ``training`` says."""
+        """The agents of a start or a run with their images, as initialized."""
         torch.set_num_threads(self.study.threads)
         device = choose_device(self.study.device, self.layout.locks)
         prepare_device(device, self.study.deterministic)
-        training = training or start.training
+        training = start.training
         data = self.kept.load(self.layout.prepared(start.partitioned.prepared.id), device)
         path = self.layout.partitioned(start.partitioned.id)
         task = start.task.task(
@@ -403,6 +400,12 @@ class Runner:
         path = self.layout.pretrained(start.id)
         tensors, about = read_tensors(path)
         self._check_start(start, about)
+        if start.agents < agents.agents:  # one network for all
+            tensors = {
+                f"{agent}/{name.partition('/')[2]}": tensor
+                for agent in range(agents.agents)
+                for name, tensor in tensors.items()
+            }
         self._restore(agents, tensors, path)
 
     def _check_start(self, start: Pretrained, about: object) -> None:

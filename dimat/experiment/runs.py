@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from dimat.agents.training import Training
 from dimat.data import AnyDataSet
-from dimat.data.partitions import AnyPartition
+from dimat.data.partitions import AnyPartition, TwoPhase
 from dimat.errors import InputError
 from dimat.experiment.measures import Measure, Measures, in_order
 from dimat.experiment.records import flattened
@@ -154,6 +154,7 @@ class Run(Pretrained):
     def check(self) -> None:
         """`InputError` if data or graph do not suit the task or the method, or a measure is not to be had."""
         self._check_task()
+        self.task.check(self.agents)
         if "optimum" in self.measures:
             self._check_convex()
         if self.graph is None:
@@ -224,11 +225,18 @@ class Run(Pretrained):
 
     @cached_property
     def pretrained(self) -> Pretrained:
-        """The start alone; rounds, local steps and schedules do not matter to it."""
+        """The start alone; rounds, local steps and schedules do not matter to it.
+
+        One that all agents share is that of a single agent, who holds what all hold before the first merge.
+        """
         ignored = ("rounds", "epochs", "steps", "optimizer_state")
         usual: dict[str, Any] = {name: Training.model_fields[name].default for name in ignored}
         usual["optimizer"] = self.training.optimizer.unscheduled()
         point: dict[str, Any] = {name: getattr(self, name) for name in Pretrained.model_fields}
+        if self.training.start == "pretrained":
+            usual["start"] = "different"
+            phased = self.partition if isinstance(self.partition, TwoPhase) else None
+            point |= {"agents": 1, "partition": phased, "task": self.task.shared()}
         point["training"] = self.training.model_copy(update=usual)
         return Pretrained.model_construct(**point)
 

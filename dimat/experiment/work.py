@@ -15,6 +15,7 @@ from dimat.experiment.measures import Measure, due
 from dimat.experiment.network_cost import Cost, cost_of, slice_operations
 from dimat.experiment.runs import Pretrained, Run
 from dimat.io.files import shapes_in
+from dimat.merging.averaging.adamerging import AdaMerging
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.methods.cga import Cga
@@ -127,7 +128,8 @@ def run_work(run: Run, images: Images) -> tuple[Work, Work]:
     rematch = run.matching and run.matching.rematch
     matched = sum(rematch.due(round) for round in range(1, rounds + 1)) if rematch else 0
     matches, averages = (merge_work(run, images, each) for each in (True, False))
-    merging = matches * matched + averages * (rounds - matched)
+    tunings = [tuning_work(run, images, first=round == 1) for round in range(1, rounds + 1)]
+    merging = sum(tunings, matches * matched + averages * (rounds - matched))
     equal = run.training.steps == "equal" or run.method.communicates == "step"
     trained = Work(steps=steps_of(run, images, equal) * run.training.epochs)
     evaluation = Work(evaluated=evaluated(run, images))
@@ -135,7 +137,7 @@ def run_work(run: Run, images: Images) -> tuple[Work, Work]:
     asked = [due(run.measures, 0, "start", rounds)]
     asked += [due(run.measures, round, "merged", rounds) for round in range(1, rounds + 1)]
     found = {each: measured(run, images, each) for each in set(asked)}
-    first = evaluation * 3 + found[asked[0]] + found[asked[1]] + matches + trained
+    first = evaluation * 3 + found[asked[0]] + found[asked[1]] + matches + tunings[0] + trained
     besides = sum((found[each] * times for each, times in Counter(asked).items()), Work())
     return evaluation * (2 * rounds) + besides + merging + trained * (rounds - 1), first
 
@@ -234,12 +236,7 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
     times = times_looked(calibration.repair, 1 + neighbours) * run.agents
     if not isinstance(run.method, NeighbourhoodMerging):
         return Work(merged=passes(cost, times * seen, times * batches))
-    tuned = Amount()
-    if isinstance(run.method.coefficients, Entropy):
-        steps = run.method.coefficients.steps * run.agents
-        looked = steps * min(run.training.batch_size, run.method.coefficients.limit or images.train)
-        tuned = passes(cost, looked, steps) * TRAINED
-    work = Work(merged=passes(cost, times * seen, times * batches) + tuned)
+    work = Work(merged=passes(cost, times * seen, times * batches))
     if not matches or run.matching is None:
         return work
     matching, pooled = run.matching, calibration.images == "pooled"
@@ -255,6 +252,17 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
         work += Work(merged=passes(cost, times * seen, times * batches), products=products)
     cubes = visits * sum(size**3 for size, _ in cost.groups)
     return work + Work(cubes=cubes, matched=visits * len(cost.groups))
+
+
+def tuning_work(run: Run, images: Images, *, first: bool) -> Work:
+    """What agents do to tune their coefficients in a round: nothing where they have learnt nothing yet."""
+    way = run.method.coefficients if isinstance(run.method, NeighbourhoodMerging) else None
+    alike = first and run.training.start == "pretrained"
+    if not isinstance(way, Entropy | AdaMerging) or (alike and isinstance(way, AdaMerging)):
+        return Work()
+    steps = way.steps * run.agents
+    looked = steps * min(run.training.batch_size, way.limit or images.train)
+    return Work(merged=passes(cost_for(run, images), looked, steps) * TRAINED)
 
 
 def passes(cost: Cost, seen: float, batches: float) -> Amount:

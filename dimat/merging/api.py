@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from dimat.arithmetic import Precision, arithmetic
-from dimat.merging.averaging.coefficients import AnyCoefficients
 from dimat.merging.averaging.merged import average
-from dimat.merging.averaging.options import Averaging
+from dimat.merging.averaging.options import AnyCoefficients, Averaging
+from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
 from dimat.merging.matching.compare import compare
@@ -50,6 +50,7 @@ def merge(
     matcher: str | Mapping[str, Any] | None = "activation",
     alignment: Literal["consistent", "per_edge"] = "consistent",
     coefficients: str | Mapping[str, Any] = "mixing",
+    base: nn.Module | None = None,
     repair: Repair = "recalibrate",
     batch_size: int = 100,
     precision: Precision = "float32",
@@ -62,7 +63,8 @@ def merge(
     by default. ``matcher`` and ``alignment`` are those of `Matching`, ``repair`` that of `Calibration`,
     where they are explained; a name alone stands for its defaults, as in the configuration. Without a
     matcher (`None`), networks are averaged as they stand, and need not be traced. ``consistent`` matches all
-    networks with each other, ``per_edge`` each one with the first alone. ``precision`` is that of the
+    networks with each other, ``per_edge`` each one with the first alone. ``base`` is the network that all
+    were trained on from, which ``coefficients`` of task vectors count from. ``precision`` is that of the
     images' passes through networks.
 
     The given networks are not changed. `ValueError` for options that are not valid or networks that differ
@@ -73,7 +75,12 @@ def merge(
     if matcher is not None:
         matching = Matching.model_validate({"matcher": matcher, "alignment": alignment})
     averaging = Averaging(TypeAdapter(AnyCoefficients).validate_python(coefficients))
-    check_alike(models)
+    if isinstance(averaging.coefficients, TaskVectors) and base is None:
+        raise ValueError(
+            f"base: {averaging.coefficients.name} counts from the network that all were trained on from; "
+            "expected that network"
+        )
+    check_alike([*models, *([base] if base else [])])
     shares = [1 / len(models)] * len(models) if weights is None else list(weights)
     if len(shares) != len(models) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"weights: expected {len(models)} that sum to 1, found {shares}")
@@ -92,7 +99,8 @@ def merge(
             found = matched(models, seen, (shape[0], shape[1], shape[2]), matching, repair != "none")
         orders = zip(states, found.permutations, strict=True)
         states = [permute(state, found.groups, order) for state, order in orders]
-    new = average(models[0], states, shares, averaging, seen, first=False)
+    start = {name: parameter.detach() for name, parameter in base.named_parameters()} if base else None
+    new = average(models[0], states, shares, averaging, seen, first=False, base=start).network
     if calibration.repair != "none":
         with arithmetic(device, precision):
             repair_network(new, states, shares, calibration.repair, seen)

@@ -15,6 +15,8 @@ from dimat.arithmetic import arithmetic
 from dimat.communication.communicator import Communicator
 from dimat.merging.averaging.merged import average, with_state
 from dimat.merging.averaging.options import Averaging
+from dimat.merging.averaging.sums import sums_of
+from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.images import share_images, tuning_images, visible_images
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.repair import repair
@@ -24,6 +26,8 @@ from dimat.merging.options import Merging
 from dimat.models.symmetry import permute
 
 State = Mapping[str, Tensor]
+START = "start"
+"""What each agent keeps of its parameters before the first merge, where task vectors are added."""
 
 
 def merge_with_neighbours(
@@ -31,7 +35,8 @@ def merge_with_neighbours(
 ) -> list[Diagnostic]:
     """Replace the network of every agent by the merge of its neighbourhood, in place.
 
-    Returns what there is to say about the matching, layer by layer.
+    Returns what there is to say about the matching, layer by layer, and about coefficients. Where task
+    vectors are added, agents keep the parameters from which these count, `START`.
     """
     calibration = merging.calibration or Calibration(repair="none")
     # 1. Send one's own network to the neighbours, and receive theirs.
@@ -48,7 +53,7 @@ def merge_with_neighbours(
         diagnostics = diagnose(states, agents.symmetry, matched, communicator)
         move_to_frames(agents, communicator, matched)
 
-    merged = []
+    merged, coefficients = [], {}
     for row, agent in enumerate(agents.local_agents):
         # 3. Re-order the neighbours' neurons: P_ij x_j.
         aligned = [
@@ -59,17 +64,24 @@ def merge_with_neighbours(
         own = agents.models[row].state_dict()
         weights = [communicator.mixing[agent, source] for source in (agent, *received[row])]
         unlabelled = tuning_images(agents, averaging.coefficients, agent, round)
-        new = average(agents.models[row], [own, *aligned], weights, averaging, unlabelled, first=round == 1)
+        base = None
+        if isinstance(averaging.coefficients, TaskVectors):
+            base = agents.by_name(agents.state[START][row])
+        states = [own, *aligned]
+        first = round == 1
+        new, coefficients[agent] = average(
+            agents.models[row], states, weights, averaging, unlabelled, first=first, base=base
+        )
         # 5. Recalibrate the statistics of normalization, which averaging has spoilt.
         if calibration.repair != "none":
             images = visible_images(agents, communicator, calibration, agent, round)
             with arithmetic(agents.device, calibration.precision):
-                repair(new, [own, *aligned], weights, calibration.repair, images)
+                repair(new, states, weights, calibration.repair, images)
         merged.append(new)
 
     for model, other in zip(agents.models, merged, strict=True):
         model.load_state_dict(other.state_dict())
-    return diagnostics
+    return [*diagnostics, *sums_of(coefficients, communicator)]
 
 
 def known_models(agents: Networks, received: Sequence[Mapping[int, State]]) -> dict[int, nn.Module]:

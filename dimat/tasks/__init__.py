@@ -7,11 +7,12 @@ from dimat.tasks.auc import Auc
 from dimat.tasks.classification import Classification
 from dimat.tasks.logistic import Logistic
 from dimat.tasks.objective import Objective
+from dimat.tasks.rotated import Rotated
 from dimat.tasks.rotations import Rotations
 from dimat.tasks.sines import SineRegression
 from dimat.tasks.task import Metric, Task
 
-AnyObjective = Annotated[Classification | Logistic | Auc | SineRegression | Rotations, OneOf()]
+AnyObjective = Annotated[Classification | Logistic | Auc | SineRegression | Rotations | Rotated, OneOf()]
 
 __all__ = [
     "AnyObjective",
@@ -20,6 +21,7 @@ __all__ = [
     "Logistic",
     "Metric",
     "Objective",
+    "Rotated",
     "Rotations",
     "SineRegression",
     "Task",

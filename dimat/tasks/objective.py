@@ -51,6 +51,18 @@ class Objective(Spec):
 
         return ImageTask(self, *of_agents, **options)
 
+    def shared(self) -> "Objective":
+        """What one network learns for all agents before they part: the same, unless agents differ in it."""
+        return self
+
+    @property
+    def views(self) -> int:
+        """How often the test set shows each of the test images."""
+        return 1
+
+    def check(self, agents: int) -> None:
+        """`InputError` if it is not one of so many agents."""
+
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of ``outputs`` (batch, outputs) for ``labels`` (batch,); a scalar."""

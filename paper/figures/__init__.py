@@ -20,6 +20,7 @@ from paper.figures.progress import ProgressFigure
 from paper.figures.ranking import RankingFigure
 from paper.figures.readings import ReadingsFigure
 from paper.figures.simulated_time import SimulatedTimeFigure
+from paper.figures.task_vectors import TaskVectorsFigure
 from paper.figures.tightness import TightnessFigure
 from paper.figures.token import TokenFigure
 from paper.figures.training_loss import TrainingLossFigure
@@ -36,6 +37,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     MeanModelFigure,
     PartsFigure,
     AdaptationFigure,
+    TaskVectorsFigure,
     CostsFigure,
     WorkFigure,
     CommunicationFigure,

@@ -110,6 +110,13 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
         {"method": "dimat", "calibration": images[1]},
         {"method": "dimat", "matching": common, "calibration": images},
         {"method": ["dimat", "dpsgd"], "measures": ["training_loss", "parts", "mean_model"]},
+        {
+            "method": {"name": "dimat", "coefficients": {"name": "adamerging", "steps": 3}},
+            "matching": common,
+            "task": {"name": "rotated", "angles": [0, 30, 60, 90]},
+            "training": {"start": "pretrained"},
+            "measures": "parts",
+        },
     ]
     inside = write_config(methods, "inside.yaml")
     make_start(dimat, inside)

@@ -262,6 +262,12 @@ SECTIONS = [
         {"name": "dimat", "coefficients": {"name": "entropy", "steps": 3, "limit": 9}},
     ),
     (
+        "task",
+        {"name": "rotated", "angles": [0, 10, 20]},
+        {"angles": [30, 40, 50]},
+        {"name": "rotated", "angles": [30, 40, 50]},
+    ),
+    (
         "matching",
         {"matcher": "weight", "passes": 2},
         {"alignment": "consistent"},
@@ -291,7 +297,7 @@ def test_mappings_of_a_variant_keep_the_keys_that_it_does_not_name(small, key, o
 def test_every_section_that_can_be_nested_is_among_those_of_the_test():
     fields = json.loads(json_schema())["$defs"]["Variant"]["properties"]
     nested = {key for key, field in fields.items() if "$ref" in json.dumps(field)}
-    assert nested - {key for key, *_ in SECTIONS} == {"task"}  # there is one task, and it has no keys
+    assert nested == {key for key, *_ in SECTIONS}
 
 
 def test_a_mistake_in_a_variant_is_named_where_it_stands(small, write_config):
@@ -353,6 +359,27 @@ MISTAKES = {
         {"method": {"name": "cga", "scales": "layer"}},
         "expected compressed: true",
     ),
+    "coefficient above 1": (
+        {"method": {"name": "wa", "coefficients": {"name": "task_arithmetic", "factor": 1.5}}},
+        "factor",
+    ),
+    "negative coefficient": (
+        {"method": {"name": "wa", "coefficients": {"name": "adamerging", "factor": -0.1}}},
+        "factor",
+    ),
+    "share of no entries": (
+        {"method": {"name": "wa", "coefficients": {"name": "adamerging", "ties": 0.0}}},
+        "ties",
+    ),
+    "a start that is changed": (
+        {"method": {"name": "wa", "shrink": 0.5, "coefficients": "task_arithmetic"}},
+        "shrink: 0.5 changes the start from which task_arithmetic counts",
+    ),
+    "no angle for an agent": (
+        {"task": {"name": "rotated", "angles": [0, 90]}},
+        "task.angles: 2 for 3 agents; expected one angle for each",
+    ),
+    "a whole turn": ({"task": {"name": "rotated", "angles": [0, 90, 360]}}, "angles"),
     "unknown graph": ({"graph": "circle"}, "graph"),
     "unknown data set": ({"data": "mnist"}, "data"),
     "unknown model": ({"model": {"name": "vgg"}}, "model"),

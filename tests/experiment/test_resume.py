@@ -252,3 +252,11 @@ def test_a_run_resumed_with_other_threads_names_both(tmp_path, small, interrupte
     assert [machine["threads"] for machine in made] == [1, 2]
     assert made[0]["first"] == 1 < made[1]["first"]
     assert made[0]["after_seconds"] == 0 < made[1]["after_seconds"] < provenance["seconds"]
+
+
+@pytest.mark.parametrize("method", ["wa", "dimat"])
+def test_the_start_that_task_vectors_count_from_is_resumed(tmp_path, small, interrupted, method):
+    small["training"] |= {"start": "pretrained"}
+    coefficients = {"name": "adamerging", "steps": 2, "learning_rate": 0.1}
+    small |= {"method": {"name": method, "coefficients": coefficients}}
+    assert_resumed(open_runner(small | {"matching": {"alignment": "consistent"}}, tmp_path), interrupted)

@@ -16,7 +16,6 @@ from torch.func import functional_call
 from dimat.errors import InputError
 from dimat.merging.averaging.average import weighted_average
 from dimat.merging.averaging.coefficients import (
-    AnyCoefficients,
     Entropy,
     layers_of,
     mixed,
@@ -24,6 +23,7 @@ from dimat.merging.averaging.coefficients import (
     project_onto_simplex,
     tuned_average,
 )
+from dimat.merging.averaging.options import AnyCoefficients
 from dimat.models import Plain, ResNet20
 
 ENTRIES = st.lists(st.floats(-3, 3), min_size=1, max_size=6)

@@ -27,6 +27,8 @@ FORMS = {
     "dimat": [
         {"coefficients": {"name": "entropy", "steps": 2}},
         {"coefficients": {"name": "entropy", "steps": 2, "images": "test"}},
+        {"coefficients": {"name": "task_arithmetic", "ties": 0.2}},
+        {"coefficients": {"name": "adamerging", "steps": 2, "images": "test"}},
         {"shrink": 0.5, "optimizer": "momentum"},
     ],
 }
@@ -63,6 +65,10 @@ OTHERS = {
     "links that fail": {"method": "dimat", "graph": {"name": "ring", "link_failures": 0.5}},
     "one direction": {"method": "sgp", "graph": "directed_ring"},
     "tuned": {"method": "dpsgd", "tuning": {"factors": [0.5, 1.0]}},
+    "turned": {
+        "method": "wa", "task": {"name": "rotated", "angles": [0, 30, 90]}, "measures": "parts",
+        "training": {"rounds": 2, "batch_size": 10, "pretrain_epochs": 1, "start": "pretrained"},
+    },
     "measured": {"method": "wa", "measures": ["training_loss", "parts", "mean_model"]},
 }  # fmt: skip
 CASES = {

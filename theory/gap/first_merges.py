@@ -10,7 +10,7 @@ from dimat.methods.dimat import Dimat
 def first_merges(study: Study) -> dict[str, list[Run]]:
     """A run for each distinct first merge of DIMAT, by the id of their start; graphs that do not change.
 
-    One agent has nobody to merge with.
+    One agent has nobody to merge with, and networks that are the same match as they stand.
     """
     found: dict[str, dict[Hashable, Run]] = {}
     for run in study.runs.values():
@@ -19,6 +19,7 @@ def first_merges(study: Study) -> dict[str, list[Run]]:
             isinstance(run.method, Dimat)
             and graph
             and run.agents > 1
+            and run.training.start != "pretrained"
             and not graph.is_directed
             and graph.period(run.agents) == 1
         ):

@@ -1,8 +1,8 @@
 """With which weights aligned networks are averaged: the graph's, or tuned ones for each layer.
 
 Tuning follows AdaMerging (Yang, Wang, Shen, Liu, Guo, Wang and Tao 2024): Adam on the mean entropy of the
-predictions for unlabelled images. There task vectors are combined, with free coefficients; here whole
-networks are, so the coefficients of each layer are projected onto the probability simplex after each step.
+predictions for unlabelled images. There task vectors are combined (see `adamerging`); here whole networks
+are, so the coefficients of each layer are projected onto the probability simplex after each step.
 """
 
 import copy
@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from dimat.errors import InputError
 from dimat.merging.averaging.average import weighted_average
-from dimat.spec import OneOf, Spec
+from dimat.spec import Spec
 
 
 class Mixing(Spec):
@@ -29,7 +29,7 @@ class Mixing(Spec):
 
 
 class Entropy(Spec):
-    """Weights for each layer, tuned for confident predictions on unlabelled images (AdaMerging)."""
+    """Weights for each layer that sum to 1, tuned for confident predictions on unlabelled images."""
 
     name: Literal["entropy"] = "entropy"
     images: Literal["own", "test"] = "own"
@@ -48,9 +48,6 @@ class Entropy(Spec):
         leak = " on test images (leaks)" if self.images == "test" else ""
         changed = Spec.label(self.model_copy(update={"images": "own"})).removeprefix(self.name).strip()
         return ", ".join(filter(None, [f"entropy-tuned{leak}", changed]))
-
-
-AnyCoefficients = Annotated[Mixing | Entropy, OneOf()]
 
 
 @torch.no_grad()
@@ -76,13 +73,10 @@ def tuned_average(
     layers = layers_of(model)
     rows = torch.tensor([list(weights)] * len(layers), dtype=torch.float64)
     if layers and len(states) > 1:
-        network = copy.deepcopy(model)
-        network.load_state_dict(merged)
-        for module in network.modules():
-            module.training = isinstance(module, _BatchNorm)
+        network = by_batch(model, merged)
         rows = rows.to(next(network.parameters()).device, non_blocking=True)
         with torch.enable_grad():
-            rows = _tuned(rows, network, states, layers, _cycled(batches, steps), learning_rate)
+            rows = _tuned(rows, network, states, layers, cycled(batches, steps), learning_rate)
         tuned = mixed(states, layers, rows)
         first = {parameter: name for name, parameter in model.named_parameters()}
         for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -115,7 +109,16 @@ def _tuned(
     return rows.detach()
 
 
-def _cycled(batches: Callable[[], Iterable[Tensor]], count: int) -> Iterator[Tensor]:
+def by_batch(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A network like ``model`` with another state, which normalizes by the statistics of each batch."""
+    network = copy.deepcopy(model)
+    network.load_state_dict(state)
+    for module in network.modules():
+        module.training = isinstance(module, _BatchNorm)
+    return network
+
+
+def cycled(batches: Callable[[], Iterable[Tensor]], count: int) -> Iterator[Tensor]:
     """The first ``count`` batches of as many passes as it takes; `InputError` if a pass has none."""
     while count > 0:
         before = count

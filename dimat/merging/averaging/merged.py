@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -9,7 +10,15 @@ from dimat.merging.averaging.average import weighted_average
 from dimat.merging.averaging.coefficients import Entropy, tuned_average
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.averaging.scale import shrink
+from dimat.merging.averaging.task_vectors import TaskVectors, from_base
 from dimat.tasks.network_task import Pass
+
+
+class Averaged(NamedTuple):
+    """A network, and the coefficients (n,) of task vectors, if any, for each tensor or for all (under "")."""
+
+    network: nn.Module
+    coefficients: Mapping[str, Tensor]
 
 
 def average(
@@ -20,19 +29,25 @@ def average(
     unlabelled: Pass,
     *,
     first: bool,
-) -> nn.Module:
+    base: Mapping[str, Tensor] | None = None,
+) -> Averaged:
     """The average of aligned ``states`` with ``weights``, as a network like ``model``.
 
-    Coefficients, where they are tuned, are tuned on ``unlabelled`` images. Weights in front of normalizations
-    are shrunk at the ``first`` merge.
+    Coefficients, where they are tuned, are tuned on ``unlabelled`` images. Task vectors count from the
+    parameters of ``base``. Weights in front of normalizations are shrunk at the ``first`` merge.
     """
     merged = with_state(model, weighted_average(states, weights))
+    coefficients: Mapping[str, Tensor] = {}
     if isinstance(averaging.coefficients, Entropy):
         steps, rate = averaging.coefficients.steps, averaging.coefficients.learning_rate
         merged.load_state_dict(tuned_average(merged, states, weights, unlabelled, steps, rate)[0])
+    elif isinstance(averaging.coefficients, TaskVectors):
+        assert base is not None
+        state, coefficients = from_base(merged, states, weights, base, averaging.coefficients, unlabelled)
+        merged.load_state_dict(state)
     if first and averaging.shrink != 1:
         shrink(merged, averaging.shrink)
-    return merged
+    return Averaged(merged, coefficients)
 
 
 def with_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:

@@ -2,8 +2,10 @@
 
 from dimat.agents.networks import Networks
 from dimat.communication.communicator import Communicator
-from dimat.merging.averaging.coefficients import Entropy, Mixing
+from dimat.merging.averaging.adamerging import AdaMerging
+from dimat.merging.averaging.coefficients import Entropy
 from dimat.merging.calibration.options import Calibration
+from dimat.spec import Spec
 from dimat.tasks.network_task import Pass
 
 
@@ -20,9 +22,9 @@ def visible_images(
     )
 
 
-def tuning_images(agents: Networks, coefficients: Mixing | Entropy, agent: int, round: int) -> Pass:
+def tuning_images(agents: Networks, coefficients: Spec, agent: int, round: int) -> Pass:
     """Passes over the unlabelled images on which ``agent`` tunes its coefficients in ``round``."""
-    if not isinstance(coefficients, Entropy):
+    if not isinstance(coefficients, Entropy | AdaMerging):
         return lambda: iter(())
     generator = agents.randomness.torch("images for tuning", agent=agent, round=round)
     if coefficients.images == "test":
