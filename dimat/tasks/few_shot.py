@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from dimat.arithmetic import arithmetic
 from dimat.tasks.images import Batch, ImageTask
+from dimat.tasks.network_task import AnyNetwork
 from dimat.tasks.objective import Objective
 
 STEPS = 9
@@ -69,7 +70,7 @@ class FewShotTask(ImageTask, Generic[Kind]):
         """The few-shot tasks that networks are tested on, in parts of as many as fit into memory at once."""
 
     @override
-    def loss(self, network: Callable[..., Any], sample: Batch | Episodes) -> Tensor:
+    def loss(self, network: AnyNetwork, sample: Batch | Episodes) -> Tensor:
         """That of a batch, or of all examples of few-shot tasks, without adaptation."""
         if isinstance(sample, Episodes):
             inputs = torch.cat([sample.support.flatten(0, 1), sample.query.flatten(0, 1)])

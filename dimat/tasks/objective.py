@@ -29,11 +29,6 @@ class Objective(Spec):
     fewest: ClassVar[int] = 2
     """Examples of the smallest batch."""
 
-    @property
-    def views(self) -> int:
-        """How often the test set shows each of the test images."""
-        return 1
-
     def without(self, measure: str) -> InputError:
         """The error for one of the measures that it `lacks`."""
         why = self.lacks[measure]
