@@ -24,9 +24,9 @@ class DotAdmm(EveryStep):
     - lowers f_i(x) + rho d_i |x|^2 / 2 - <x, sum_j z_ij>, from its own x_i on, by ``local_steps`` steps;
     - sends 2 rho x_i - z_ij to j, which sets z_ji <- (1 - alpha) z_ji + alpha (2 rho x_i - z_ij).
 
-    An agent that no link reaches sleeps: it takes no steps. At rest all x_i are the minimizer x* of the sum
-    of all losses, and z_ij + z_ji = 2 rho x*, however few the steps. At first z_ij = rho x_i, so that agents
-    are held to where they start, not to 0.
+    An agent that no link reaches sleeps: it takes no steps. With convex losses and gradients without noise,
+    at rest all x_i are the minimizer x* of the sum of all losses, and z_ij + z_ji = 2 rho x*, however few the
+    steps. At first z_ij = rho x_i, so that agents are held to where they start, not to 0.
 
     A round has as many steps as with other methods, up to those that do not fill a communication's.
     """

@@ -54,8 +54,9 @@ def test_lines_are_geometric_means_over_seeds(study):
     figure = shown.draw(layout)
     pyplot.close(figure)
     assert [panel.get_title() for panel in figure.axes if panel.get_title()] == [
-        "ring, IID", "ring, link failures 0.5, IID",
-    ]  # fmt: skip
+        "ring, link failures 0, IID",
+        "ring, link failures 0.5, IID",
+    ]
     assert len(figure.axes) == 4
     for place, panel in enumerate(figure.axes):
         across = [5, 10, 15] if place < 2 else [2, 4, 6]
