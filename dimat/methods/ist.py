@@ -94,7 +94,7 @@ class Ist(EveryStep):
             for place in [deal.place(agent, owner)]
         }
         sent = {link: result for link, result in results.items() if link[0] != link[1]}
-        results |= communicator.send(sent, "slices")
+        results |= communicator.send(sent, "models")
         x = agents.parameters
         for row, agent in enumerate(agents.local_agents):
             found = {j: results[j, agent] for j in (agent, *communicator.senders(agent))}

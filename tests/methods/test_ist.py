@@ -303,7 +303,7 @@ def test_on_a_complete_graph_all_hold_one_network_and_send_slices(make_agents):
     # biases of the last layer.
     sizes = [1 * 9 + 2 * 1 + 9 * own + 2 * own + 10 * own + 10 for own in (3, 2, 2, 2)]
     assert sum(communicator.bytes_sent.values()) == exchanges * 3 * 4 * sum(sizes)
-    assert set(kind for _, kind in communicator.bytes_sent) == {"slices"}
+    assert set(kind for _, kind in communicator.bytes_sent) == {"models"}
 
 
 def test_what_belongs_to_no_channel_is_averaged(make_agents):

@@ -31,7 +31,7 @@ def more(run):
             row = round, "merged" if round else "start", agent, ""
             yield *row, "gradient_steps", BEFORE + BETWEEN * max(round - 1, 0)
             if run.method.communicates != "never" and round:
-                yield *row, "bytes_sent_slices", 2.0**18 * round * (1 if run.method.name == "ist" else 16)
+                yield *row, "bytes_sent_models", 2.0**18 * round * (1 if run.method.name == "ist" else 16)
 
 
 @pytest.fixture
