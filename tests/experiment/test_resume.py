@@ -130,6 +130,7 @@ def assert_resumed(runner, interrupted):
             **{"margin": 0.5, "weighted": True, "per_layer": True, "nesterov": True},
         },
         "matcha",
+        {"name": "coda", "stage_steps": 3, "local_steps": 2},
     ],
 )
 def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):
