@@ -109,6 +109,11 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
     methods["variants"] = [
         {"method": "dimat", "calibration": images[1]},
         {"method": "dimat", "matching": common, "calibration": images},
+        {
+            "task": "auc",
+            "data": {"two_classes": {"positive": [3, 4, 5], "share": 0.2}},
+            "method": ["dimat", {"name": "coda", "stage_steps": 2, "local_steps": 1}],
+        },
         {"method": ["dimat", "dpsgd"], "measures": ["training_loss", "parts", "mean_model"]},
         {
             "method": {"name": "dimat", "coefficients": {"name": "adamerging", "steps": 3}},

@@ -133,6 +133,7 @@ def assert_resumed(runner, interrupted):
         "matcha",
         {"name": "dot_admm", "local_steps": 4, "normalization": "frozen", "decay": 0.7},
         {"name": "ist", "local_steps": 4},
+        {"name": "coda", "stage_steps": 3, "local_steps": 2},
     ],
 )
 def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):

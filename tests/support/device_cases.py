@@ -24,6 +24,7 @@ FORMS = {
         {"compressed": True, "scales": "layer", "own_compressed": True, "per_layer": True},
         {"margin": 0.5, "nesterov": True},
     ],
+    "coda": [{"local_steps": 1, "growing": True, "stage_steps": 2}],
     "dimat": [
         {"coefficients": {"name": "entropy", "steps": 2}},
         {"coefficients": {"name": "entropy", "steps": 2, "images": "test"}},
@@ -70,6 +71,13 @@ OTHERS = {
         "training": {"rounds": 2, "batch_size": 10, "pretrain_epochs": 1, "start": "pretrained"},
     },
     "measured": {"method": "wa", "measures": ["training_loss", "parts", "mean_model"]},
+    "ranked": {
+        "task": "auc", "method": {"name": "coda", "stage_steps": 2}, "measures": ["training_loss"],
+        "data": {
+            "name": "digits", "train_limit": 40, "test_limit": 20, "crop": 1,
+            "two_classes": {"positive": [3, 5, 7], "share": 0.2},
+        },
+    },
 }  # fmt: skip
 CASES = {
     **{json.dumps(method): {"method": method} for method in METHODS},
@@ -87,6 +95,7 @@ OFTEN = {
     "residual",
     "tuned",
     "measured",
+    "ranked",
 }
 """Cases that each run of the tests has; all others take minutes more (`make test-device`)."""
 
