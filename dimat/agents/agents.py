@@ -59,11 +59,14 @@ class Agents(ABC):
         """Sizes of the parts of a row of parameters, in order: tensors of a network, or blocks."""
 
     @abstractmethod
-    def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
+    def gradient(
+        self, row: int, sample: Any, point: Tensor, *, own: bool = True, differentiable: bool = False
+    ) -> Tensor:
         """The direction (d,) against which an agent's loss for a sample falls at ``point`` (d,).
 
         It is the gradient, with the sign turned in blocks that ascend. A point that is not its ``own``, but a
-        neighbour's, leaves no trace in the agent.
+        neighbour's, leaves no trace in the agent. A ``differentiable`` one depends on ``point`` as automatic
+        differentiation sees it.
         """
 
     @abstractmethod
@@ -114,6 +117,26 @@ class Agents(ABC):
         """G (n, d): `gradient` of each row's sample at its row of ``points`` (n, d)."""
         return torch.stack([self.gradient(row, sample, points[row]) for row, sample in enumerate(samples)])
 
+    def meta_gradient(
+        self, row: int, sample: Any, point: Tensor, rate: float, *, first_order: bool = False
+    ) -> Tensor:
+        """The gradient (d,) at ``point`` of the loss after a step of adaptation: that of MAML's objective.
+
+        For each of the sample's episodes, of a support and a query, it is (I - rate H) g: g is the gradient
+        for the query at point - rate (gradient for the support at ``point``), and H the Hessian for the
+        support at ``point``, which is left out in ``first_order``. The mean over episodes. `InputError` for a
+        task with blocks that ascend.
+        """
+        if self.task.ascending:
+            raise InputError(f"{type(self.task).__name__} has variables that ascend; expected none to adapt")
+        found = []
+        for support, query in self.task.episodes(sample):
+            start = point.detach().requires_grad_(not first_order)
+            moved = start - rate * self.gradient(row, support, start, differentiable=not first_order)
+            after = self.gradient(row, query, moved.detach(), own=False)
+            found.append(after if first_order else torch.autograd.grad(moved, start, after)[0])
+        return torch.stack(found).mean(0)
+
 
 class Step(NamedTuple):
     """One step of all agents: its ``number`` and ``epoch`` since the start, and a sample for each row."""
@@ -126,3 +149,12 @@ class Step(NamedTuple):
     def gradients(self, points: Tensor) -> Tensor:
         """G (n, d): each agent's direction at its row of ``points`` (n, d)."""
         return self.agents.gradients(self.samples, points)
+
+    def meta_gradients(self, points: Tensor, rate: float, *, first_order: bool = False) -> Tensor:
+        """G (n, d): each agent's `Agents.meta_gradient` at its row of ``points`` (n, d)."""
+        rows = enumerate(zip(self.samples, points, strict=True))
+        found = [
+            self.agents.meta_gradient(row, sample, point, rate, first_order=first_order)
+            for row, (sample, point) in rows
+        ]
+        return torch.stack(found)

@@ -104,9 +104,11 @@ class Networks(Agents):
         }
 
     @override
-    def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
-        if not self._recorded:
-            return self._gradient(row, sample, point, own)
+    def gradient(
+        self, row: int, sample: Any, point: Tensor, *, own: bool = True, differentiable: bool = False
+    ) -> Tensor:
+        if differentiable or not self._recorded:
+            return self._gradient(row, sample, point, own, differentiable)
 
         def function(given: tuple[Tensor, ...]) -> Tensor:
             *parts, point = given
@@ -115,14 +117,16 @@ class Networks(Agents):
         buffers = self.models[row].buffers
         return self._recorded((row, own, self.frozen), function, (*sample, point), buffers).clone()
 
-    def _gradient(self, row: int, sample: Any, point: Tensor, own: bool) -> Tensor:
+    def _gradient(
+        self, row: int, sample: Any, point: Tensor, own: bool, differentiable: bool = False
+    ) -> Tensor:
         network = self.models[row].train(not self.frozen)
-        point = point.detach().requires_grad_()
+        point = point if differentiable else point.detach().requires_grad_()
         state = {name: self._laid_out(part) for name, part in self._by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
         loss = self.task.loss(lambda *inputs: functional_call(network, state, inputs), sample)
-        (gradient,) = torch.autograd.grad(loss, point)
+        (gradient,) = torch.autograd.grad(loss, point, create_graph=differentiable)
         if self.task.ascending:
             for name, part in self._by_name(gradient).items():
                 if name in self.task.ascending:
@@ -153,6 +157,10 @@ class Networks(Agents):
     def part_scores(self, row: int) -> list[float]:
         """The primary metric of an agent's network on the part of the test set of each agent."""
         return self.task.part_scores(self.models[row])
+
+    def adapted_scores(self, row: int) -> list[float]:
+        """The primary metric of an agent's network after 0, 1, 2, ... steps of adaptation."""
+        return self.task.adapted_scores(self.models[row])
 
     @override
     def reorder(self, agent: int, permutations: Permutations) -> None:

@@ -26,8 +26,9 @@ class Training(Spec):
     """Steps of an agent in an epoch: as many as it takes to see its `own` images once (published), or,
     `equal` for all, as many as the mean agent needs, through one's own images as often as that takes. Methods
     that communicate at every step always take equal ones."""
-    batch_size: Annotated[int, Field(ge=2)] = 100
-    """Images per step, and per batch of evaluation and merging; the last batch may be smaller."""
+    batch_size: Count = 100
+    """Images per step, and per batch of evaluation and merging; the last batch may be smaller. Two or more,
+    as a single image has no batch statistics; of the task `sines`, waves per step, one or more."""
     optimizer: AnyOptimizer = Adam()
     """Optimizer of all local steps."""
     optimizer_state: Literal["reset", "kept"] = "reset"

@@ -58,7 +58,9 @@ class Vectors(Agents):
         return list(self.task.blocks.values())
 
     @override
-    def gradient(self, row: int, sample: Any, point: Tensor, *, own: bool = True) -> Tensor:
+    def gradient(
+        self, row: int, sample: Any, point: Tensor, *, own: bool = True, differentiable: bool = False
+    ) -> Tensor:
         found = self.task.gradient(self.local_agents[row], point, sample)
         return found if self._signs is None else found * self._signs
 

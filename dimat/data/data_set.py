@@ -70,6 +70,8 @@ class DataSet(Spec):
     """
 
     extent: ClassVar[tuple[int, int, int]] = (100_000, 3, 64)
+    examples: ClassVar[str] = "images"
+    """What its examples are."""
     size: Annotated[int | None, Field(ge=4, le=1024)] = None
     """Resize images to size x size pixels (antialiased); null keeps their size."""
     train_limit: Annotated[int | None, Field(ge=1)] = None

@@ -1,4 +1,4 @@
-"""A data set in memory: uint8 images, labels, and where they came from."""
+"""A data set in memory: examples, mostly uint8 images, labels, and where they came from."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -18,8 +18,9 @@ from dimat.randomness import Randomness
 class ImageSet:
     """Labelled images, split into training and test set.
 
-    Images are uint8 of shape (n, channels, height, width), labels int64 of shape (n,). ``source`` says
-    what was read (file names, checksums). All tensors lie on one device.
+    Images are uint8 of shape (n, channels, height, width), labels int64 of shape (n,). Other examples are of
+    such a shape, too, and in floating point. ``source`` says what was read (file names, checksums). All
+    tensors lie on one device.
     """
 
     title: str
@@ -53,7 +54,12 @@ class ImageSet:
         return f"{self.title}, {width}x{height}, {len(self.train_labels):,} training images"
 
     def normalized(self, images: Tensor) -> Tensor:
-        """uint8 images (batch, channels, height, width) as float32 with mean 0 and deviation 1."""
+        """uint8 images (batch, channels, height, width) as float32 with mean 0 and deviation 1.
+
+        Examples in floating point are taken as they are.
+        """
+        if images.is_floating_point():
+            return images.float()
         mean, deviation = self._moments
         pixels = images.to(torch.float32, memory_format=torch.channels_last) / 255
         return pixels.sub_(mean).div_(deviation)

@@ -52,6 +52,11 @@ def measure(
         best = _with_networks(agents, asked).task.minimizer(decay)
         for agent, own in zip(agents.local_agents, agents.parameters, strict=True):
             values[agent, "distance_to_optimum"] = ((own - best).norm() / best.norm()).item()
+    if "adaptation" in asked:
+        networks = _with_networks(agents, asked)
+        for row, agent in enumerate(networks.local_agents):
+            for steps, value in enumerate(networks.adapted_scores(row)):
+                values[agent, f"{networks.task.metric.name}_{steps}"] = value
     rows = [
         Measurement(round, stage, agent, "", metric, value)
         for (agent, metric), value in sorted(communicator.collect(values).items())

@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from dimat.spec import OneOrMany
 
-Measure = Literal["training_loss", "parts", "mean_model", "optimum"]
+Measure = Literal["training_loss", "parts", "mean_model", "optimum", "adaptation"]
 
 
 def in_order(measures: Iterable[Measure]) -> tuple[Measure, ...]:
@@ -23,10 +23,9 @@ def due(measures: Iterable[Measure], round: int, stage: str, last: int) -> froze
     """Those of ``measures`` that are taken at a stage of a round of a run whose ``last`` round is given.
 
     None after local training; all else at the start and after every merge, but parts of the test set only at
-    the start and after the first and the last merge.
+    the start and after the first and the last merge, and adaptation only at the start and in the end.
     """
     if stage == "trained":
         return frozenset()
-    if round in (0, 1, last):
-        return frozenset(measures)
-    return frozenset(measures) - {"parts"}
+    rare = {"parts": (0, 1, last), "adaptation": (0, last)}
+    return frozenset(each for each in measures if round in rare.get(each, (round,)))

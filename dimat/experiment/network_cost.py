@@ -53,7 +53,7 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
         for hook in hooks:
             hook.remove()
         groups = groups_in(network, nothing)
-    parameters = sum(parameter.numel() * 4 for parameter in network.parameters())
+    parameters = sum(parameter.nbytes for parameter in network.parameters())
     return Cost(operations, features, layers, parameters, groups)
 
 
@@ -77,7 +77,7 @@ def with_zeros(model: AnyModel, channels: int) -> nn.Module:
         network = model.build(channels, 100)
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            setattr(module, name, nn.Parameter(torch.zeros(parameter.shape), requires_grad=False))
+            setattr(module, name, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype), False))
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, torch.zeros(buffer.shape, dtype=buffer.dtype))
     return network.eval()

@@ -152,7 +152,8 @@ class Run(Pretrained):
         return Merging(self.matching, self.calibration)
 
     def check(self) -> None:
-        """`InputError` if the graph cannot be built or does not suit the method, or there is no optimum."""
+        """`InputError` if task, data and measures, or graph and method do not suit each other."""
+        self._check_task()
         if "optimum" in self.measures:
             self._check_convex()
         if self.graph is None:
@@ -169,6 +170,22 @@ class Run(Pretrained):
                 f"{graph} has links of one direction; method {self.method.name} with these options "
                 "also sends against it, expected an undirected graph"
             )
+
+    def _check_task(self) -> None:
+        """`InputError` unless the task can be learnt from the data, in such batches, and measured so."""
+        task, found = self.task, self.data.examples
+        if found != task.learns_from:
+            raise InputError(
+                f"task: {task.name} learns from {task.learns_from}, and data: {self.data.name} has {found}; "
+                "expected data of its own"
+            )
+        if self.training.batch_size < task.fewest:
+            raise InputError(
+                f"training.batch_size: {self.training.batch_size}; expected {task.fewest} or more, as batch "
+                "normalization has no statistics of a single image"
+            )
+        if refused := sorted(task.unmeasured.intersection(self.measures)):
+            raise InputError(f"measures: {refused[0]} is not one of task {task.name}; expected it left out")
 
     def _check_convex(self) -> None:
         """`InputError` unless the loss has one minimizer, whatever images are augmented to."""

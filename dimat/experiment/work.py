@@ -17,7 +17,9 @@ from dimat.io.files import shapes_in
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.methods.cga import Cga
+from dimat.methods.dif_maml import DifMaml
 from dimat.methods.neighbourhood import NeighbourhoodMerging
+from dimat.tasks.few_shot import STEPS
 from dimat.tasks.images import EVALUATED
 from dimat.topology import AnyGraph
 
@@ -49,6 +51,8 @@ def images_of(data: AnyDataSet) -> Images:
     """What can be told of a data set before it is read."""
     train, channels, size = data.extent
     test = train // TEST_SHARE
+    if (known := data.known()) is not None:
+        train, test = sum(known.train), sum(known.test)
     train = min(train, data.train_limit or train)
     if data.validation:
         test = round(train * data.validation)
@@ -117,6 +121,7 @@ def start_work(start: Pretrained, images: Images) -> tuple[Work, Work]:
 
 def run_work(run: Run, images: Images) -> tuple[Work, Work]:
     """Of a run from its start: of all of it, and up to its first checkpoint."""
+    images = images._replace(test=images.test * run.task.views)
     rounds = run.training.rounds
     rematch = run.matching and run.matching.rematch
     matched = sum(rematch.due(round) for round in range(1, rounds + 1)) if rematch else 0
@@ -142,13 +147,15 @@ def steps_of(start: Pretrained, images: Images, equal: bool) -> Amount:
     batches = -(-share // batch)
     steps = start.agents * (max(1, round(share / batch)) if equal else batches)
     seen = steps * share / batches  # the last batch of an agent's epoch is smaller
-    touched, gradients = TOUCHED, 1.0
+    touched, gradients, ways = TOUCHED, 1.0, 1
     if isinstance(start, Run) and start.method.communicates == "step":
         neighbours = 2 * links(start) / start.agents
         touched += neighbours + 2
         if isinstance(start.method, Cga):  # gradients at the neighbours' parameters
             gradients += neighbours
-    return gradient_steps(cost, seen * gradients, steps * gradients, steps * touched)
+        if isinstance(start.method, DifMaml):  # of two halves of a batch, and back through the first
+            ways = 3
+    return gradient_steps(cost, seen * gradients, steps * gradients * ways, steps * touched)
 
 
 def gradient_steps(cost: Cost, seen: float, steps: float, touched: float) -> Amount:
@@ -169,6 +176,8 @@ def measured(run: Run, images: Images, asked: Set[Measure]) -> Work:
     if "training_loss" in asked:
         batches = -(-images.train // EVALUATED)
         work += Work(evaluated=passes(cost, run.agents * images.train, run.agents * batches))
+    if "adaptation" in asked:
+        work += Work(evaluated=evaluated(run, images)) * ((STEPS + 1) / 2)
     if "parts" in asked:
         work += Work(evaluated=evaluated(run, images))
     if "mean_model" in asked:  # all agents are its parents, and show it their images

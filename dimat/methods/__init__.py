@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from dimat.methods.cdmsgd import Cdmsgd
 from dimat.methods.cdsgd import Cdsgd
 from dimat.methods.cga import Cga
+from dimat.methods.dif_maml import DifMaml
 from dimat.methods.dimat import Dimat
 from dimat.methods.dpsgd import Dpsgd
 from dimat.methods.final_merge import FinalMerge
@@ -39,7 +40,8 @@ AnyMethod = Annotated[
     | Matcha
     | Cga
     | FinalMerge
-    | VarianceCorrected,
+    | VarianceCorrected
+    | DifMaml,
     OneOf(),
 ]
 

@@ -33,7 +33,7 @@ CHANNELWISE_FUNCTIONS = (
     functional.silu, functional.hardswish, functional.hardsigmoid, functional.dropout, torch.relu,
     torch.tanh, torch.sigmoid,
 )  # fmt: skip
-CHANNELWISE_METHODS = ("relu", "relu_", "sigmoid", "tanh", "contiguous")
+CHANNELWISE_METHODS = ("relu", "relu_", "sigmoid", "tanh", "contiguous", "float", "double")
 POOLING_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 POOLING_FUNCTIONS = (
     functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d,

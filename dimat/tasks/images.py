@@ -77,8 +77,13 @@ class ImageTask(NetworkTask):
     @override
     def variables(self, agent: int) -> nn.Module:
         source = None if self.same_start else agent
-        network = self.model.initialized(self.data.shape[0], len(self.data.classes), self.randomness, source)
+        network = self.model.initialized(self.input_shape[0], self.outputs, self.randomness, source)
         return network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # no overload of torch has both
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network puts out for an image."""
+        return len(self.data.classes)
 
     @override
     def loss(self, network: Callable[..., Any], sample: Batch) -> Tensor:
@@ -132,14 +137,19 @@ class ImageTask(NetworkTask):
         return Parts(self.data, self._shares)
 
     @override
-    def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Iterator[Batch]:
+    def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Iterator[Any]:
         """An agent's images in random order, in batches, augmented."""
-        share = torch.from_numpy(self._of_phase(phase)[agent])
-        generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
-        order = self._sent(share[torch.randperm(len(share), generator=generator)])
-        draws = self._sent(self.augmentation.draw(len(order), generator))
+        order, draws = self._drawn(agent, phase, round, epoch)
         labels = self._split(self.data.train_labels[order])
         return map(Batch, self._batches(self.data.train_images, order, draws), labels)
+
+    @override
+    def episodes(self, sample: Any) -> Sequence[tuple[Any, Any]]:
+        """Both halves of a batch; of two or three images, all are both."""
+        half = len(sample.labels) // 2
+        if half < 2:
+            return [(sample, sample)]
+        return [(Batch(*(part[:half] for part in sample)), Batch(*(part[half:] for part in sample)))]
 
     @override
     def epoch_length(self, agent: int, phase: Phase) -> int:
@@ -173,6 +183,13 @@ class ImageTask(NetworkTask):
     @override
     def held_bytes(self, agent: int) -> int:
         return self.data.train_images[0].nbytes * len(self.holdings[agent])
+
+    def _drawn(self, agent: int, phase: Phase, round: int, epoch: int) -> tuple[Tensor, Tensor]:
+        """An agent's images in the order of an epoch, by index, and what augments them."""
+        share = torch.from_numpy(self._of_phase(phase)[agent])
+        generator = self.randomness.torch(f"{phase}, epoch {epoch}", agent=agent, round=round)
+        order = share[torch.randperm(len(share), generator=generator)]
+        return self._sent(order), self._sent(self.augmentation.draw(len(order), generator))
 
     def _sent(self, drawn: Tensor) -> Tensor:
         """What was drawn for a whole pass, on the device: sent once, not batch by batch."""

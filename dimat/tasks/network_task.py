@@ -68,6 +68,15 @@ class NetworkTask(Task):
             f"measures: {type(self).__name__} has no test images in parts; expected measures without parts"
         )
 
+    def adapted_scores(self, network: nn.Module) -> list[float]:
+        """`metric` of a network after 0, 1, 2, ... steps of adaptation; `InputError` if it does not adapt.
+
+        The network stays as it is, and is left in evaluation mode.
+        """
+        raise InputError(
+            f"measures: {type(self).__name__} has nothing to adapt to; expected measures without adaptation"
+        )
+
     @abstractmethod
     def epoch(self, agent: int, phase: Phase, round: int, epoch: int) -> Sequence[Any] | Iterator[Any]:
         """The samples of one pass of an agent over what it has in a ``phase``."""

@@ -17,6 +17,17 @@ class Objective(Spec):
 
     metric: ClassVar[Metric]
     """The primary one of the scores."""
+    learns_from: ClassVar[str] = "images"
+    """What examples of a data set must be."""
+    fewest: ClassVar[int] = 2
+    """Examples of the smallest batch."""
+    unmeasured: ClassVar[frozenset[str]] = frozenset({"adaptation"})
+    """Measures that a study cannot ask for."""
+
+    @property
+    def views(self) -> int:
+        """How often the test set shows each of the test images."""
+        return 1
 
     def task(self, *of_agents: Any, **options: Any) -> "ImageTask":
         """What agents learn who share this objective; arguments are those of `ImageTask` after the first."""

@@ -1,7 +1,7 @@
 """What a task is, whatever is learnt: samples of N losses, and how well an agent does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 
@@ -37,3 +37,10 @@ class Task(ABC):
     @abstractmethod
     def samples(self, agent: int, round: int) -> Iterator[Any]:
         """Endless samples of one agent's loss; a round always draws the same ones."""
+
+    def episodes(self, sample: Any) -> Sequence[tuple[Any, Any]]:
+        """What there is to adapt to in a ``sample``, and what is to be learnt then: pairs of further samples.
+
+        One pair, of the sample with itself, where a task knows of no other.
+        """
+        return [(sample, sample)]

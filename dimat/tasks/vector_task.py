@@ -25,7 +25,10 @@ class VectorTask(Task):
 
     @abstractmethod
     def gradient(self, agent: int, point: Tensor, sample: Any) -> Tensor:
-        """The gradient (d,) of an agent's loss for a sample, at ``point`` (d,)."""
+        """The gradient (d,) of an agent's loss for a sample, at ``point`` (d,).
+
+        Where it is computed by torch it can be differentiated, as methods that learn to adapt need it.
+        """
 
     def gradients(self, agents: Sequence[int], points: Tensor, samples: Sequence[Any]) -> Tensor:
         """G (n, d): `gradient` of each of ``agents`` at its row of ``points`` (n, d)."""

@@ -197,10 +197,13 @@ def test_choices_of_learning_rates_and_starts_do_not_depend_on_them(small):
 @pytest.mark.parametrize(
     ("measures", "said"),
     [
-        (["loss"], "input should be 'training_loss', 'parts', 'mean_model' or 'optimum'"),
+        (["loss"], "input should be 'training_loss', 'parts', 'mean_model', 'optimum' or 'adaptation'"),
         (["parts", "parts"], "'parts' is listed twice"),
-        (None, "input should be 'training_loss', 'parts', 'mean_model' or 'optimum'"),
-        ({"name": "parts"}, "input should be 'training_loss', 'parts', 'mean_model' or 'optimum'"),
+        (None, "input should be 'training_loss', 'parts', 'mean_model', 'optimum' or 'adaptation'"),
+        (
+            {"name": "parts"},
+            "input should be 'training_loss', 'parts', 'mean_model', 'optimum' or 'adaptation'",
+        ),
     ],
 )
 def test_others_are_refused(small, measures, said):

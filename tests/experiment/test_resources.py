@@ -97,6 +97,7 @@ WAYS = {
     "equal steps": {"training": {"steps": "equal"}},
     "dpsgd": {"method": "dpsgd"},
     "cga": {"method": "cga", "agents": 4},
+    "dif_maml": {"method": "dif_maml"},
     "swarm_sgd": {"method": "swarm_sgd"},
     "measured": {"measures": MEASURES},
     "measured, repair on few images": {
