@@ -92,16 +92,17 @@ class Networks(Agents):
     @property
     @override
     def sizes(self) -> list[int]:
-        return [parameter.numel() for parameter in self.models[0].parameters()]
+        return [shape.numel() for shape in self._shapes.values()]
+
+    @cached_property
+    def _shapes(self) -> dict[str, torch.Size]:
+        """Those of an agent's parameters, by name and in order."""
+        return {name: parameter.shape for name, parameter in self.models[0].named_parameters()}
 
     def _by_name(self, vector: Tensor) -> dict[str, Tensor]:
         """Views of one agent's parameters (d,) in their shapes."""
-        parameters = dict(self.models[0].named_parameters())
-        parts = vector.split(self.sizes)
-        return {
-            name: part.view(parameter.shape)
-            for (name, parameter), part in zip(parameters.items(), parts, strict=True)
-        }
+        parts = zip(self._shapes.items(), vector.split(self.sizes), strict=True)
+        return {name: part.view(shape) for (name, shape), part in parts}
 
     @override
     def gradient(
@@ -122,7 +123,8 @@ class Networks(Agents):
     ) -> Tensor:
         network = self.models[row].train(not self.frozen)
         point = point if differentiable else point.detach().requires_grad_()
-        state = {name: self._laid_out(part) for name, part in self._by_name(point).items()}
+        laid_out = Aligned.apply if differentiable and self.device.type != "cpu" else self._laid_out
+        state = {name: laid_out(part) for name, part in self._by_name(point).items()}
         if not own:  # running statistics follow an agent's own network alone
             state |= {name: tensor.clone() for name, tensor in network.named_buffers()}
         loss = self.task.loss(lambda *inputs: functional_call(network, state, inputs), sample)
@@ -138,9 +140,7 @@ class Networks(Agents):
 
         Layers on a GPU read several numbers at a time, from addresses that are multiples of 16 bytes.
         """
-        if self.device.type == "cpu":
-            return part
-        return part.clone(memory_format=torch.channels_last if part.ndim == 4 else torch.preserve_format)
+        return part if self.device.type == "cpu" else aligned(part)
 
     def states(self) -> list[dict[str, Tensor]]:
         """Each agent's parameters and buffers; references, not copies."""
@@ -300,3 +300,22 @@ class Networks(Agents):
             for slot, tensor in slots.items():
                 if tensor is not None and tensor.shape == parameter.shape:
                     slots[slot] = torch.empty_like(parameter).copy_(tensor)
+
+
+def aligned(part: Tensor) -> Tensor:
+    """A copy in memory of its own, which begins at a multiple of whatever layers read at a time."""
+    return part.clone(memory_format=torch.channels_last if part.ndim == 4 else torch.preserve_format)
+
+
+class Aligned(torch.autograd.Function):
+    """`aligned` parts, whose gradients are so, too: layers read them where they are differentiated again."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        return aligned(part)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        return Aligned.apply(*grad_outputs)

@@ -1,6 +1,7 @@
 """The figures, one file each."""
 
 from dimat.experiment.config import Study
+from paper.figures.adaptation import AdaptationFigure
 from paper.figures.bounds import BoundsFigure
 from paper.figures.bytes import BytesFigure
 from paper.figures.communication import CommunicationFigure
@@ -25,6 +26,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     TrainingLossFigure,
     MeanModelFigure,
     PartsFigure,
+    AdaptationFigure,
     CostsFigure,
     CommunicationFigure,
     MatchingFigure,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from theory.bounds.compared import bound_rows, ids_of
 from theory.bounds.controls import bound_controls
 from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.dif_maml import rest_controls, rest_rows
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
 from theory.bounds.rates import rate_controls, rate_rows
 from theory.bounds.settings import Setting
@@ -31,6 +32,7 @@ CHECKS = (
     Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), bound_rows, bound_controls),
     Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
+    Check(("disagreement.dif_maml", "optimum.dif_maml"), alone(rest_rows), rest_controls),
     Check(("spectral-gap",), alone(gap_rows), gap_controls, (gap_counterexample, sequence_counterexample)),
     Check(
         ("mean",),

@@ -1,0 +1,154 @@
+"""Networks that adapt: after one step while they learn, and after more steps in the end."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from typing_extensions import override
+
+from dimat.experiment.config import Study
+from dimat.experiment.layout import Layout
+from dimat.experiment.runs import Run
+from dimat.experiment.words import said
+from dimat.tasks.task import Metric
+from paper.comparisons import alike, distinct, numbered, seeds_said
+from paper.metrics import opening
+from paper.shown import PaperFigure
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class AdaptationFigure(PaperFigure):
+    """All runs that learn to adapt to the tasks of one data set, whatever else they differ in."""
+
+    kind = "adaptation"
+    runs: dict[str, Run] = field(kw_only=True)
+    """By id; the first is what all others are compared with."""
+
+    @classmethod
+    @override
+    def of(cls, study: Study) -> Iterator[Self]:
+        groups: dict[object, dict[str, Run]] = {}
+        for id, run in study.runs.items():
+            if "adaptation" in run.measures:
+                setting = (run.data, run.model, run.agents, run.partition, run.task.metric, run.protocol)
+                groups.setdefault(setting, {})[id] = run
+        named = [(next(iter(runs.values())).data.name, runs) for runs in groups.values()]
+        for name, runs in numbered(named).items():
+            yield cls(study, name, runs=runs)
+
+    @property
+    def _first(self) -> Run:
+        return next(iter(self.runs.values()))
+
+    @property
+    def metric(self) -> Metric:
+        """That of all runs."""
+        return self._first.task.metric
+
+    @override
+    def caption(self) -> str:
+        run = self._first
+        partition = run.partition.label() if run.partition else ""
+        setting = [run.data.label(), run.model.label(), f"{run.agents} agents", partition, run.protocol]
+        return (
+            f"{opening(self.metric.title)} ({', '.join(filter(None, setting))}), on tasks of all agents. "
+            "Left: after one step on a few examples of a task, against the gradient steps that an agent has "
+            "learnt for. Right: in the end, after so many steps of adaptation. Means over agents and tasks; "
+            f"lines are means over seeds, {seeds_said(self.runs.values())}. Labels say in what a run differs "
+            "from the first of its method."
+        )
+
+    @override
+    def finding(self, layout: Layout) -> str:
+        import numpy
+
+        from paper.findings import apart, over_seeds, quoted, reached
+        from paper.measured import read_shown
+        from theory.claims.holm import risks
+        from theory.claims.paired import p_value
+
+        adapted = self._adapted(read_shown(layout, self.runs)[1])
+        wide = adapted.groupby(["label", "seed", "steps"], sort=False).value.first().unstack("steps")
+        own, *others = distinct(adapted.label)
+        ours = wide.loc[own]
+        differences = {label: (wide.loc[label, 1] - ours[1]).dropna() for label in others}
+        p = [p_value(each.to_numpy()) for each in differences.values()]
+        risk = dict(zip(differences, risks(numpy.array(p)).tolist(), strict=True))
+        less = "; ".join(
+            f"{quoted(label)} {apart(each, self.metric, risk[label])}" for label, each in differences.items()
+        )
+        last = max(wide.columns)
+        times = [f"{reached(ours[step], self.metric)} after {step} steps" for step in (0, last)]
+        seeds = over_seeds(wide.groupby("label").size())
+        compared = (
+            f" Others minus this, after one step, corrected for {len(others)} (Holm): {less}."
+            if others
+            else ""
+        )
+        return (
+            f"In the end {quoted(own)} has {reached(ours[1], self.metric)} after one step of adaptation, "
+            f"{' and '.join(times)}.{compared} {seeds}"
+        )
+
+    @override
+    def draw(self, layout: Layout) -> "Figure":
+        import pandas
+
+        from paper.looks import looks_of
+        from paper.measured import costs, read_shown, values_by_round
+        from paper.panels import add_legend, draw_band, panel_rows, show_metric, whole_numbers
+
+        runs, records = read_shown(layout, self.runs)
+        found = costs(records).join(values_by_round(runs, records)).query("steps > 0").reset_index()
+        learning = found.assign(label=found.run.map(self._labels()))
+        adapted = self._adapted(records)
+        (row,), figure = panel_rows(1, columns=2, height=2.4)
+        looks, lines = looks_of(self.study), {}
+        for label, look in {label: looks[id] for id, label in reversed(self._labels().items())}.items():
+            look = look | {"label": label, "linewidth": 1.4, "markersize": 3.5}
+            for panel, rows in zip(row, (learning, adapted), strict=True):
+                here = rows[rows.label == label]
+                lines[label] = draw_band(panel, here.steps, here.value, look)
+        values = pandas.concat([learning.value, adapted.value])
+        show_metric(list(row), self.metric, values, self.metric.better == "lower")
+        row[0].set(title="after one step of adaptation", xlabel="gradient steps of an agent")
+        row[1].set(title="in the end", xlabel="steps of adaptation", ylabel="")
+        for panel in row:
+            whole_numbers(panel)
+        add_legend(figure, {label: lines[label] for label in distinct(self._labels().values())})
+        return figure
+
+    def _adapted(self, records: "pandas.DataFrame") -> "pandas.DataFrame":
+        """In the end, by run and steps of adaptation, the mean over agents, in its unit."""
+        prefix = f"{self.metric.name}_"
+        last = records.run.map({id: run.training.rounds for id, run in self.runs.items()})
+        rows = records[records.metric.str.startswith(prefix) & (records["round"] == last)]
+        steps = rows.metric.str.removeprefix(prefix).astype(int)
+        means = rows.assign(steps=steps).groupby(["run", "steps"]).value.mean() * self.metric.scale
+        found = means.reset_index()
+        order = {id: place for place, id in enumerate(self.runs)}
+        found = found.sort_values(
+            ["run", "steps"], key=lambda each: each.map(order) if each.name == "run" else each
+        )
+        seeds = {id: run.seed for id, run in self.runs.items()}
+        return found.assign(label=found.run.map(self._labels()), seed=found.run.map(seeds))
+
+    def _labels(self) -> dict[str, str]:
+        """By run: its method, and in what it differs from the first run of this method."""
+        firsts: dict[str, Mapping[str, str]] = {}
+        labels = {}
+        for ids in alike(self.runs).values():
+            run = self.runs[ids[0]]
+            title, own = type(run.method).title, run.parameters()
+            first = firsts.setdefault(title, own)
+            words = [
+                f"{said(key, value)}{' graph' * (key == 'graph.name')}"
+                for key, value in own.items()
+                if key not in ("seed", "measures") and first.get(key) != value
+            ]
+            labels |= dict.fromkeys(ids, ", ".join([title, *words]))
+        return labels
