@@ -72,26 +72,23 @@ class AdaptationFigure(PaperFigure):
         from theory.claims.paired import p_value
 
         adapted = self._adapted(read_shown(layout, self.runs)[1])
-        wide = adapted.groupby(["label", "seed", "steps"], sort=False).value.first().unstack("steps")
-        own, *others = distinct(adapted.label)
-        ours = wide.loc[own]
-        differences = {label: (wide.loc[label, 1] - ours[1]).dropna() for label in others}
+        lines = {
+            str(label): here.rename(index={id: run.seed for id, run in self.runs.items()})
+            for label, here in adapted.groupby(adapted.index.map(self._labels()), sort=False)
+        }
+        own, *others = lines
+        differences = {label: (lines[label][1] - lines[own][1]).dropna() for label in others}
         p = [p_value(each.to_numpy()) for each in differences.values()]
         risk = dict(zip(differences, risks(numpy.array(p)).tolist(), strict=True))
-        less = "; ".join(
+        more = "; ".join(
             f"{quoted(label)} {apart(each, self.metric, risk[label])}" for label, each in differences.items()
         )
-        last = max(wide.columns)
-        times = [f"{reached(ours[step], self.metric)} after {step} steps" for step in (0, last)]
-        seeds = over_seeds(wide.groupby("label").size())
-        compared = (
-            f" Others minus this, after one step, corrected for {len(others)} (Holm): {less}."
-            if others
-            else ""
-        )
+        ours = {int(steps): reached(lines[own][steps], self.metric) for steps in adapted.columns}
+        compared = f" Others minus this, after one step, corrected for {len(others)} (Holm): {more}."
         return (
-            f"In the end {quoted(own)} has {reached(ours[1], self.metric)} after one step of adaptation, "
-            f"{' and '.join(times)}.{compared} {seeds}"
+            f"In the end {quoted(own)} has {ours[1]} after one step of adaptation, {ours[0]} before it and "
+            f"{ours[max(ours)]} after {max(ours)} steps.{compared if others else ''} "
+            f"{over_seeds(map(len, lines.values()))}"
         )
 
     @override
@@ -103,15 +100,16 @@ class AdaptationFigure(PaperFigure):
         from paper.panels import add_legend, draw_band, panel_rows, show_metric, whole_numbers
 
         runs, records = read_shown(layout, self.runs)
-        found = costs(records).join(values_by_round(runs, records)).query("steps > 0").reset_index()
-        learning = found.assign(label=found.run.map(self._labels()))
-        adapted = self._adapted(records)
+        labels = self._labels()
+        learning = costs(records).join(values_by_round(runs, records)).query("steps > 0").reset_index()
+        adapted = pandas.DataFrame({"value": self._adapted(records).stack()}).reset_index()
         (row,), figure = panel_rows(1, columns=2, height=2.4)
         looks, lines = looks_of(self.study), {}
-        for label, look in {label: looks[id] for id, label in reversed(self._labels().items())}.items():
-            look = look | {"label": label, "linewidth": 1.4, "markersize": 3.5}
+        for label in distinct(labels.values()):
+            ids = [id for id in self.runs if labels[id] == label]
+            look = looks[ids[0]] | {"label": label, "linewidth": 1.4, "markersize": 3.5}
             for panel, rows in zip(row, (learning, adapted), strict=True):
-                here = rows[rows.label == label]
+                here = rows[rows.run.isin(ids)]
                 lines[label] = draw_band(panel, here.steps, here.value, look)
         values = pandas.concat([learning.value, adapted.value])
         show_metric(list(row), self.metric, values, self.metric.better == "lower")
@@ -119,23 +117,17 @@ class AdaptationFigure(PaperFigure):
         row[1].set(title="in the end", xlabel="steps of adaptation", ylabel="")
         for panel in row:
             whole_numbers(panel)
-        add_legend(figure, {label: lines[label] for label in distinct(self._labels().values())})
+        add_legend(figure, lines)
         return figure
 
     def _adapted(self, records: "pandas.DataFrame") -> "pandas.DataFrame":
-        """In the end, by run and steps of adaptation, the mean over agents, in its unit."""
+        """Means over agents in the end, in their unit: a row for each run, a column for each step."""
         prefix = f"{self.metric.name}_"
         last = records.run.map({id: run.training.rounds for id, run in self.runs.items()})
         rows = records[records.metric.str.startswith(prefix) & (records["round"] == last)]
-        steps = rows.metric.str.removeprefix(prefix).astype(int)
-        means = rows.assign(steps=steps).groupby(["run", "steps"]).value.mean() * self.metric.scale
-        found = means.reset_index()
-        order = {id: place for place, id in enumerate(self.runs)}
-        found = found.sort_values(
-            ["run", "steps"], key=lambda each: each.map(order) if each.name == "run" else each
-        )
-        seeds = {id: run.seed for id, run in self.runs.items()}
-        return found.assign(label=found.run.map(self._labels()), seed=found.run.map(seeds))
+        rows = rows.assign(steps=rows.metric.str.removeprefix(prefix).astype(int))
+        means = rows.groupby(["run", "steps"]).value.mean() * self.metric.scale
+        return means.unstack("steps").reindex(list(self.runs))
 
     def _labels(self) -> dict[str, str]:
         """By run: its method, and in what it differs from the first run of this method."""

@@ -11,8 +11,8 @@ from dimat.experiment.reading import parse_study
 from dimat.experiment.records import COLUMNS_WITH_PARTS, Measurement, csv_of, records_csv
 from dimat.experiment.sources import sources_of
 from dimat.io.files import write_checked, write_json, write_tensors
+from dimat.tasks.few_shot import STEPS
 
-METRIC = "test_accuracy"
 BASE = {
     "name": "made-up",
     "data": "digits",
@@ -48,7 +48,7 @@ def records_of(run, reached, more):
         stage = "merged" if round else "start"
         for agent in range(run.agents):
             yield round, stage, agent, "", run.task.metric.name, reached(run, round, agent)
-    yield 1, "trained", 0, "", METRIC, 0.999  # not right after a merge
+    yield 1, "trained", 0, "", run.task.metric.name, 0.999  # not right after a merge
     yield 1, "merged", "", "", "disagreement", 1.0  # of no agent
     yield from more(run)
 
@@ -169,12 +169,16 @@ def asked(run, round):
     stage = "merged" if round else "start"
     reached = [accuracy(run, round, agent) for agent in range(run.agents)]
     if "mean_model" in run.measures:
-        yield round, stage, "", "", f"mean_model_{METRIC}", 0.9 * sum(reached) / run.agents
+        yield round, stage, "", "", f"mean_model_{run.task.metric.name}", 0.9 * sum(reached) / run.agents
     for agent, value in enumerate(reached):
         if "training_loss" in run.measures:
             yield round, stage, agent, "", "training_loss", 2 * (1 - value) ** 3
         if "optimum" in run.measures:
             yield round, stage, agent, "", "distance_to_optimum", (1 - value) ** (1 + round)
+        if "adaptation" in run.measures and round in (0, run.training.rounds):
+            for steps in range(STEPS + 1):
+                adapted = value * (1 - 0.5**steps)
+                yield round, stage, agent, "", f"{run.task.metric.name}_{steps}", adapted
         if "parts" in run.measures and round in (0, 1, run.training.rounds):
             for part in range(run.agents):
                 own = 0.1 * (part == agent)
