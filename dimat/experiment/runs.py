@@ -152,7 +152,7 @@ class Run(Pretrained):
         return Merging(self.matching, self.calibration)
 
     def check(self) -> None:
-        """`InputError` if the graph cannot be built, or task, method, graph and measures do not go together."""
+        """`InputError` if the graph cannot be built, or what is asked for does not go together."""
         self.task.check(self.agents)
         if "optimum" in self.measures:
             self._check_convex()
