@@ -117,11 +117,12 @@ class TaskVectorsFigure(ComparisonFigure):
         for name, risk in zip(gains, risks(p) if several else [LEVEL] * len(gains), strict=True):
             by_task = gains[name].mean(0)
             own = (ways[name].own - base.own).mean()
+            added = ways[name].sums
+            total = f"; coefficients sum to {added.mean():.2f}" if len(added) else ""
             said.append(
                 f"{name} {apart(gains[name].mean(1), metric, float(risk))} (by task from "
                 f"{change(by_task.min(), metric)} to {change(by_task.max(), metric)}; agents on their own "
-                f"tasks {change(own, metric)}; "
-                f"coefficients sum to {ways[name].sums.mean():.2f})"
+                f"tasks {change(own, metric)}{total})"
             )
         seeds = over_seeds([len(base.parts)])
         if several:
