@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from dimat.experiment.layout import Layout
-from dimat.tasks.task import Metric
 from paper.comparisons import seeds_said
 from paper.figures.comparison import ComparisonFigure
+from paper.figures.optimum import DISTANCE
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-DISTANCE = Metric("distance_to_optimum", "distance to the optimum", better="lower")
 PAID = {"MiB": "MiB sent by an agent", "simulated s": "simulated time [s]"}
 """What is paid for coming closer, by column of `costs`."""
 
