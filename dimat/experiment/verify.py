@@ -1,7 +1,7 @@
 """`dimat verify`: the chain from images to tables, each link checked against what it says it was made from.
 
-Checksums show damage and mixtures. What can be made again quickly is made again: partitions, choices, policies,
-what is said of a run, its last round, the collected files. What remains is said as not proved.
+Checksums show damage and mixtures. What can be made again quickly is made again: partitions, choices,
+policies, what is said of a run, its last round, the collected files. What remains is said as not proved.
 """
 
 from collections.abc import Callable, Iterator
