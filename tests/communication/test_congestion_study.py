@@ -12,10 +12,13 @@ from support.refusals import refused, run
 from dimat.communication.congestion import Adpg, Fixed
 from dimat.communication.congestion.bottleneck import Bottleneck
 from dimat.errors import InputError
+from dimat.experiment.layout import Layout
 from dimat.experiment.policies import TrainedPolicy
 from dimat.experiment.reading import parse_study
+from dimat.experiment.runner import Runner
 from dimat.experiment.simulated import RESTING, SIMULATED, simulated
-from dimat.io.files import read_json, read_tensors, tensors_sha256, write_checked
+from dimat.experiment.verify import verify_study
+from dimat.io.files import read_json, read_tensors, tensors_sha256, write_checked, write_tensors
 from paper.figures import figures_of
 from paper.figures.congestion import FLOWS, predicted
 from paper.simulated import read_at_rest, read_simulated
@@ -81,11 +84,23 @@ def test_policies_say_what_made_them_and_come_out_again(done):
 def test_another_policy_under_the_name_is_refused(done, tmp_path):
     study, layout, _ = done
     first, second = study.policies.values()
-    other = type(layout)(tmp_path / "other")
+    other = Layout(tmp_path / "other")
     other.policy(first.id).parent.mkdir(parents=True)
     other.policy(first.id).write_bytes(layout.policy(second.id).read_bytes())
     with pytest.raises(InputError, match="holds another policy"):
         first.load(other)
+
+
+def test_verify_trains_policies_again(done, tmp_path):
+    study, layout, _ = done
+    (first, policy), (second, _) = study.policies.items()
+    other = Layout(tmp_path / study.name)
+    other.root.mkdir()
+    write_tensors(other.policy(first), policy.load(layout).weights, {"policy": first})
+    write_tensors(other.policy(second), policy.load(layout).weights, {"policy": second})
+    found = {finding.what: finding.right for finding in verify_study(Runner(study, other))}
+    assert found[str(other.policy(first))] is True
+    assert found[str(other.policy(second))] is False
 
 
 def test_ids_of_policies_depend_on_what_they_are_trained_on():

@@ -6,7 +6,7 @@ from dimat.experiment.config import combined
 
 PRINCIPAL = ("task", "method", "matching", "calibration")
 """Axes of which twins have every combination; of the others, see `star`."""
-OF_THE_WHOLE = ("name", "device", "links", "variants")
+OF_THE_WHOLE = ("name", "device", "links", "bottleneck", "variants")
 """Keys that no variant has."""
 WIDTHS = {"plain": {"widths": [2, 3]}, "resnet20": {"width": 1}, "vgg16": {"width": 0.02}, "resnet50": {}}
 AGENTS = 3

@@ -169,6 +169,18 @@ def test_what_an_output_depends_on_makes_it_anew(pipeline):
     assert "train" not in planned and planned["audit"] == planned["claims"] == 1
 
 
+def test_a_shared_link_is_simulated_from_runs_that_are_there(pipeline):
+    """A policy is trained for the study's seed; another controller trains no run, and no policy again."""
+    learnt = {"name": "adpg", "updates": 2, "intervals": 10}
+    pipeline.configure(STUDY | {"bottleneck": {"controller": ["aimd", learnt]}})
+    planned = pipeline.planned("--until", "simulate")
+    assert planned.pop("all", 1) and planned == {"policy": 1, "simulate": 1}
+    made = pipeline("--until", "policy")
+    assert made.returncode == 0, made.stdout + made.stderr
+    pipeline.configure(STUDY | {"bottleneck": {"controller": ["fixed", learnt]}})
+    assert "policy" not in pipeline.planned() and pipeline.planned()["simulate"] == 1
+
+
 def test_other_images_under_the_same_name_are_read_again(pipeline):
     images = pipeline.folder / "images"
     fill(images)

@@ -17,7 +17,8 @@ class Bottleneck(Spec):
 
     Agents send as fast as a congestion controller allows. Methods communicate once in a round or at every
     step; the bytes that were recorded of a round are shared out evenly among its exchanges, and nobody goes
-    on before all that was sent has arrived. What the link loses is sent again.
+    on before all that was sent has arrived. What the link loses is sent again. Every round trip is gone
+    through, so that large networks on a slow link take long to simulate.
     """
 
     capacity: Annotated[float, Field(gt=0)] = 1.0
