@@ -16,8 +16,8 @@ from dimat.methods.every_step import Synchronous
 Count = Annotated[int, Field(ge=1, le=10**6)]
 
 
-class Stage(NamedTuple):
-    """A stage: its ``number`` from 0, its ``first`` step and how many it has."""
+class Period(NamedTuple):
+    """A stage of CoDA: its ``number`` from 0, its ``first`` step and how many it has."""
 
     number: int
     first: int
@@ -50,12 +50,12 @@ class Coda(Synchronous):
     restart_batches: Count = 4
     """Batches of every agent by which alpha starts again, in stage s factor^s times as many."""
 
-    def stage_of(self, number: int) -> Stage:
+    def stage_of(self, number: int) -> Period:
         """The stage of a step, counted from 0."""
-        stage = Stage(0, 0, self.stage_steps)
+        stage = Period(0, 0, self.stage_steps)
         while number >= stage.first + stage.length:
             longer = round(self.stage_steps * self.factor ** (stage.number + 1))
-            stage = Stage(stage.number + 1, stage.first + stage.length, longer)
+            stage = Period(stage.number + 1, stage.first + stage.length, longer)
         return stage
 
     @override

@@ -5,20 +5,22 @@ from typing import Annotated
 from dimat.spec import OneOf
 from dimat.tasks.auc import Auc
 from dimat.tasks.classification import Classification
-from dimat.tasks.logistic import Logistic
+from dimat.tasks.logistic import BinaryCrossEntropy
 from dimat.tasks.objective import Objective
 from dimat.tasks.rotated import Rotated
 from dimat.tasks.rotations import Rotations
 from dimat.tasks.sines import SineRegression
 from dimat.tasks.task import Metric, Task
 
-AnyObjective = Annotated[Classification | Logistic | Auc | SineRegression | Rotations | Rotated, OneOf()]
+AnyObjective = Annotated[
+    Classification | BinaryCrossEntropy | Auc | SineRegression | Rotations | Rotated, OneOf()
+]
 
 __all__ = [
     "AnyObjective",
     "Auc",
+    "BinaryCrossEntropy",
     "Classification",
-    "Logistic",
     "Metric",
     "Objective",
     "Rotated",

@@ -10,7 +10,7 @@ from typing_extensions import override
 from dimat.tasks.ranking import Ranking
 
 
-class Logistic(Ranking):
+class BinaryCrossEntropy(Ranking):
     """Tell two classes apart: cross-entropy of one score in training, the AUROC in the end."""
 
     name: Literal["logistic"] = "logistic"

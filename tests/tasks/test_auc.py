@@ -18,7 +18,7 @@ from dimat.methods.dpsgd import Dpsgd
 from dimat.models.symmetry import permute
 from dimat.tasks.auc import Auc, saddle_loss
 from dimat.tasks.auroc import auroc
-from dimat.tasks.logistic import Logistic
+from dimat.tasks.logistic import BinaryCrossEntropy
 from dimat.topology import Ring
 
 RARE = SMALL | {
@@ -207,7 +207,9 @@ def test_what_there_is_not_is_refused_when_it_is_read(changes, said):
 def test_images_of_more_classes_are_refused_when_they_are_there(digits, make_agents):
     task = make_agents().task
     with pytest.raises(InputError, match="logistic tells two classes apart, and digits has 10;"):
-        Logistic().task(task.model, digits, task._shares, task.augmentation, task.randomness, batch_size=9)
+        BinaryCrossEntropy().task(
+            task.model, digits, task._shares, task.augmentation, task.randomness, batch_size=9
+        )
     with pytest.raises(InputError, match="measures: task auc has no parts"):
         raise Auc().without("parts")
 
