@@ -85,7 +85,7 @@ def merge_files(
     weights = validated("merge.coefficients", AnyCoefficients, options["coefficients"])
     if isinstance(weights, TaskVectors) != (base is not None):
         needed = "expected the network that all were trained on from" if base is None else "expected none"
-        raise InputError(f"--base: {base}; with coefficients {weights.name}, {needed}")
+        raise InputError(f"--base: {base or 'nothing'}; with coefficients {weights.name}, {needed}")
     if output.resolve() in [path.resolve() for path in parents]:
         raise InputError(f"--output: {output} is one of the networks to merge; expected another file")
     states = [(path, read_state(path)) for path in parents]  # mistakes come before the work

@@ -125,7 +125,7 @@ class TaskVectorsFigure(ComparisonFigure):
                 f"tasks {change(own, metric)}{total})"
             )
         seeds = over_seeds([len(base.parts)])
-        if several:
+        if several and len(said) > 1:
             seeds = f"{seeds[:-1]}; those of differences are corrected for {len(said)} comparisons (Holm)."
         return f"Mean over tasks: {', '.join(levels)}. Difference from {sums[0]}: {'; '.join(said)}. {seeds}"
 

@@ -150,3 +150,31 @@ def test_a_known_model_and_width(dimat, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "merged.safetensors").exists()
+
+
+def test_what_was_learnt_since_a_start_is_added_to_it(dimat, networks, tmp_path):
+    """Of networks that are the start there is nothing to add, whatever the coefficients."""
+    options = ("--matcher", "null", "--repair", "none", "--coefficients", "{name: adamerging, steps: 2}")
+    done = dimat(
+        "merge", *MODEL, "a.safetensors", "a.safetensors", "--base", "a.safetensors", "-o", "m", *options
+    )
+    assert done.returncode == 0, done.stderr
+    start, merged = (load_file(tmp_path / name) for name in ("a.safetensors", "m"))
+    assert all(torch.equal(merged[name], start[name]) for name in start)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--coefficients", "adamerging"),
+            "--base: nothing; with coefficients adamerging, expected",
+        ),
+        (("--base", "a.safetensors"), "--base: a.safetensors; with coefficients mixing, expected none"),
+        (("--coefficients", "adamerging", "--base", "no.safetensors"), "no.safetensors: no such file"),
+    ],
+    ids=str,
+)
+def test_a_start_is_there_where_it_is_needed(dimat, networks, options, said):
+    done = dimat("merge", *MODEL, "a.safetensors", "b.safetensors", "-o", "merged.safetensors", *options)
+    assert done.returncode == 2 and said in done.stderr

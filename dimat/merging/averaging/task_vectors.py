@@ -26,7 +26,7 @@ class TaskVectors(Spec):
     """Coefficients of what each network has learnt since the start."""
 
     factor: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """Coefficient of what each network has learnt since the first merge, where it is not tuned."""
+    """Coefficient of what each network has learnt since the first merge; where it is tuned, at first."""
     ties: Annotated[float | None, Field(gt=0, le=1)] = None
     """Keep of what each network has learnt only this share of entries, the largest, and of these only those
     with the sign of their sum over networks (TIES; 0.2 as published); null keeps all."""
