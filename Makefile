@@ -6,7 +6,7 @@
 # make test-studies  every study that is shipped, shrunken, up to its paper, others at random, and large networks
 # make test-device  every method and option on a pretended second device
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
-# make docs        docs/results.md and the README's figure from the default study's results
+# make docs        docs/results.md and the README's figure from the default study's results, docs/systems.md from archived ones
 # make lint        set up, then check style, types and workflow
 # make clean       remove records, figures, tables and paper of the default study; its runs, in results/shared, stay
 # make clean-all   remove all results, runs among them
@@ -40,7 +40,8 @@ reproduce: install
 paper: install
 	rm -rf build/paper
 	$(BIN)/dimat unpack paper/archive/$(CATALOGUE).tar.xz --results build/paper
-	$(BIN)/dimat report config/$(CATALOGUE) --results build/paper --output paper/dimat.pdf --processes 2
+	$(BIN)/dimat unpack paper/archive/systems.tar.xz --results build/paper
+	$(BIN)/dimat report config/$(CATALOGUE) config/systems --results build/paper --output paper/dimat.pdf --processes 2
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
@@ -74,6 +75,8 @@ test-lowest:
 docs: reproduce
 	$(BIN)/dimat page config/quick.yaml > docs/results.md.new && mv docs/results.md.new docs/results.md
 	cp results/quick/figures/progress-digits-plain-5.svg docs/
+	$(BIN)/dimat unpack paper/archive/systems.tar.xz --results build/systems
+	$(BIN)/dimat systems --results build/systems
 
 lint: install
 	$(BIN)/ruff check .

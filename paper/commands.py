@@ -137,13 +137,23 @@ def page(configs: Pages, results: Results = DEFAULT_RESULTS) -> None:
 
 
 @commands.command()
-def systems(folder: Systems = Path("config/systems"), results: Results = DEFAULT_RESULTS) -> None:
-    """Print what the systems beside DIMAT are, and what came out, as Markdown: docs/systems.md."""
-    from paper.systems_page import systems_page
+def systems(
+    folder: Systems = Path("config/systems"),
+    results: Results = DEFAULT_RESULTS,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("docs/systems.md"),
+) -> None:
+    """Write what the systems beside DIMAT are, and what came out, as Markdown, with pictures beside it.
+
+    Records may come from an archive (dimat unpack).
+    """
+    from paper.systems_page import PICTURES, systems_page, systems_pictures
 
     opened = zip(study_files(folder), read_studies([folder]), strict=True)
     found = {file.stem: (study, Layout(results / study.name)) for file, study in opened}
-    typer.echo(systems_page(found), nl=False)
+    for name, content in systems_pictures(found):
+        files.write(output.parent / PICTURES / name, content)
+    files.write(output, systems_page(found).encode())
+    logging.info("%s written", output)
 
 
 @commands.command()

@@ -100,7 +100,7 @@ def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> C
     """All that the paper over the studies ``stems`` shows of one; `None` if it is not finished."""
     if not finished(study, layout):
         return None
-    _join(study, layout)
+    joined(study, layout)
     figures, tables = [], []
     for id, entry in (entries() | systems()).items():
         if entry.study_in(stems) == stem:
@@ -123,7 +123,7 @@ def part_of(stem: str, study: Study, layout: Layout, stems: Container[str]) -> C
     )
 
 
-def _join(study: Study, layout: Layout) -> None:
+def joined(study: Study, layout: Layout) -> None:
     """Join the runs, unless what is there was made from them."""
     try:
         read_checked(layout.records)

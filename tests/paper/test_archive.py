@@ -1,6 +1,7 @@
 """Archived runs are those of today's configurations, whole, and can be shown."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -11,14 +12,17 @@ import yaml
 from dimat.experiment.archive import unpack
 from dimat.experiment.collect import collect
 from dimat.experiment.layout import Layout
-from dimat.experiment.reading import parse_study
+from dimat.experiment.reading import parse_study, read_study
 from paper.report.gathering import Gathered
 from paper.report.typesetting import sources
+from paper.systems_page import systems_page
 from paper.tables import tables_of
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = "paper-digits"
 WHOLE = ROOT / "paper" / "archive" / f"{CATALOGUE}.tar.xz"
+SYSTEMS = ROOT / "paper" / "archive" / "systems.tar.xz"
+NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 HELD = {"gpu-10": {"partition": "iid"}}
 """What of its configuration an archive holds."""
 
@@ -45,7 +49,7 @@ def test_runs_are_found_by_their_ids_and_collected(archived):
 
 def test_archives_are_small_and_named():
     archives = list((ROOT / "paper" / "archive").glob("*.tar.xz"))
-    assert {path.name.removesuffix(".tar.xz") for path in archives} - {CATALOGUE} == set(HELD)
+    assert {path.name.removesuffix(".tar.xz") for path in archives} - {CATALOGUE, "systems"} == set(HELD)
     assert sum(path.stat().st_size for path in archives) < 10e6
     text = (ROOT / "paper" / "archive" / "README.md").read_text()
     assert all(path.name in text for path in archives)
@@ -59,3 +63,18 @@ def test_the_paper_is_drawn_from_the_archived_catalogue(long, tmp_path):
     gathered = Gathered([ROOT / "config" / CATALOGUE], tmp_path, processes=2)
     assert gathered.parts
     assert int(typst.query(sources(gathered), "<end-of-body>", field="value", one=True)) <= 12
+
+
+def test_the_page_of_systems_is_that_of_the_archive(tmp_path):
+    """In words and, but for round-off of other processors, in numbers."""
+    unpack(SYSTEMS, tmp_path)
+    found = {}
+    for file in (ROOT / "config" / "systems").glob("*.yaml"):
+        study = read_study(file)
+        found[file.stem] = study, Layout(tmp_path / study.name)
+    made, kept = systems_page(found), (ROOT / "docs" / "systems.md").read_text()
+    assert re.sub(NUMBER, "#", made) == re.sub(NUMBER, "#", kept)
+    numbers, expected = ([float(each) for each in re.findall(NUMBER, text)] for text in (made, kept))
+    assert numbers == pytest.approx(expected, rel=0.05)
+    shown = re.findall(r"\]\((systems/[^)]+)\)", kept)
+    assert shown and all((ROOT / "docs" / path).exists() for path in shown)
