@@ -12,6 +12,9 @@ from paper.metrics import opening
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SAID = 5
+"""Lines of a setting, of which sentences say what they reach."""
+
 
 class CostsFigure(ComparisonFigure):
     """What methods pay for how well they do."""
@@ -37,6 +40,32 @@ class CostsFigure(ComparisonFigure):
         )
 
     @override
+    def finding(self, layout: Layout) -> str:
+        from dimat.experiment.cells import labelled
+        from paper.comparisons import distinct
+        from paper.findings import by_setting, over_seeds, quoted, reached
+        from paper.measured import costs, placed, read_shown, values_by_round
+
+        metric = self.comparison.metric
+        runs, records = read_shown(layout, self.runs)
+        found = costs(records).join(values_by_round(runs, records)).reset_index()
+        rows = placed(labelled(runs), self.comparison.agents).merge(found, on="run")
+        settings = by_setting(rows)
+        said = []
+        for where in distinct([next(iter(settings)), list(settings)[-1]]):
+            here, lines = settings[where]
+            sent = here.groupby(["rival", "round"]).MiB.mean().groupby("rival").last()
+            ends = {rival: line.dropna(axis="columns").iloc[:, -1] for rival, line in lines.items()}
+            best = sorted(ends, key=lambda rival: -metric.gain(float(ends[rival].mean())))
+            numbers = [
+                f"{quoted(rival)} {reached(ends[rival], metric)} for {sent[rival]:.3g} MiB"
+                for rival in best[:SAID]
+            ]
+            which = f" (the best {SAID} of {len(best)})" if len(best) > SAID else ""
+            said.append(f"{opening(where)}, in the end{which}: {'; '.join(numbers)}.")
+        return f"{' '.join(said)} {over_seeds(rows.groupby('rival').seed.nunique())}"
+
+    @override
     def draw(self, layout: Layout) -> "Figure":
         from paper.looks import looks_of
         from paper.measured import costs, placed, read_shown, values_by_round
@@ -60,7 +89,8 @@ class CostsFigure(ComparisonFigure):
         looks, lines = looks_of(self.study), {}
         for (taken, sent), ((graph, partition), here) in zip(axes, settings, strict=True):
             for line, look in lines_of(here, looks):
-                lines[look["label"]] = draw_band(taken, line.steps, line.value, look)
+                steps = line.groupby("round").steps.transform("mean")  # who sleeps differs from seed to seed
+                lines[look["label"]] = draw_band(taken, steps, line.value, look)
                 means = line.groupby("round")[["MiB", "value"]].mean()
                 spent = means[means.MiB > 0]
                 sent.plot(spent.MiB, spent.value, **look | {"marker": look["marker"] or "."})

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DISTANCE = Metric("distance_to_optimum", "distance to the optimum", better="lower")
-PAID = {"steps": "gradient steps of an agent", "messages": "messages sent by an agent"}
-"""What is paid for coming closer, by column of `costs`."""
+PAID = {"steps": "gradient steps", "messages": "messages sent"}
+"""What an agent pays for coming closer, by column of `costs`."""
 ABREAST = 4
 """Settings beside each other."""
+MARKS = 8
+"""Of a line of many rounds."""
 
 
 class OptimumFigure(ComparisonFigure):
@@ -34,9 +36,9 @@ class OptimumFigure(ComparisonFigure):
     def caption(self) -> str:
         return (
             f"{opening(DISTANCE.title)}, the minimizer of the mean loss of all agents, relative to its norm "
-            f"({self.comparison.words()}), after each merge: against gradient steps above, and against "
-            "messages below, of which those over links that fail are not sent. A column for each graph and "
-            f"partition. Means over agents; lines are geometric means over seeds, "
+            f"({self.comparison.words()}), after each merge: against gradient steps of an agent above, and "
+            "against its messages below, of which those over links that fail are not sent. A column for each "
+            "graph and partition. Means over agents; lines are geometric means over seeds, "
             f"{seeds_said(self.runs.values())}."
         )
 
@@ -51,16 +53,21 @@ class OptimumFigure(ComparisonFigure):
         settings = by_setting(rows)
         said = []
         for where in distinct([next(iter(settings)), list(settings)[-1]]):
-            ends = {rival: line.iloc[:, -1].dropna() for rival, line in settings[where][1].items()}
+            here, lines = settings[where]
+            sent = here.groupby(["rival", "round"]).messages.mean().groupby("rival").last()
+            ends = {rival: line.dropna(axis="columns").iloc[:, -1] for rival, line in lines.items()}
             numbers = [
-                f"{quoted(rival)} {of_powers(ends[rival])}"
-                for rival in sorted(ends, key=lambda r: ends[r].mean())
+                f"{quoted(rival)} {of_powers(ends[rival])} with {sent[rival]:.0f} messages"
+                for rival in sorted(ends, key=lambda rival: ends[rival].mean())
             ]
             said.append(f"{opening(where)}, after the last merge: {'; '.join(numbers)}.")
         return f"{' '.join(said)} {over_seeds(rows.groupby('rival').seed.nunique())}"
 
     @override
     def draw(self, layout: Layout) -> "Figure":
+        import textwrap
+
+        from paper.findings import setting_said
         from paper.looks import looks_of
         from paper.measured import read_shown
         from paper.panels import (
@@ -71,7 +78,6 @@ class OptimumFigure(ComparisonFigure):
             panel_rows,
             plain_numbers,
             powers_of_ten,
-            titled,
         )
 
         rows = self._rows(layout, labels_in_figures(read_shown(layout, self.runs)[0]))
@@ -87,12 +93,13 @@ class OptimumFigure(ComparisonFigure):
                 panel.set_axis_on()
                 for line, look in lines_of(here[here[column] > 0], looks):
                     across = line.groupby("round")[column].transform("mean")  # what fails differs by seed
-                    lines[look["label"]] = draw_band(panel, across, line.value, look)
+                    sparse = {"markevery": max(1, across.nunique() // MARKS)}
+                    lines[look["label"]] = draw_band(panel, across, line.value, look | sparse)
                 panel.set(xlabel=title)
                 if place % columns == 0:
                     panel.set_ylabel(DISTANCE.title)
                 if half == 0:
-                    panel.set_title(titled(str(graph), str(partition)))
+                    panel.set_title(textwrap.fill(setting_said(graph, partition), 84 // columns), fontsize=8)
                 else:
                     panel.set_xscale("log")
                     plain_numbers(panel.xaxis)
