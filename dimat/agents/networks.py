@@ -91,6 +91,11 @@ class Networks(Agents):
     @property
     @override
     def shapes(self) -> dict[str, torch.Size]:
+        return self._shapes
+
+    @cached_property
+    def _shapes(self) -> dict[str, torch.Size]:
+        """Looked up at every step."""
         return {name: parameter.shape for name, parameter in self.models[0].named_parameters()}
 
     @property

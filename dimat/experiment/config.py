@@ -67,7 +67,9 @@ class Experiment(Spec):
     set that is like each agent's training images, at the start and after the first and the last merge.
     `mean_model`: scores of the mean of all networks, at the start and after each merge. `optimum`: how far
     every agent is from the minimizer of the mean loss of all, relative to its norm, at the start and after
-    each merge; of a convex model with weight decay, on images that are not augmented."""
+    each merge; of a convex model with weight decay, on images that are not augmented. `adaptation`: scores
+    after 0 to 9 steps of adaptation, at the start and in the end; of few-shot tasks, `sines` and `rotations`,
+    which have neither `training_loss` nor `parts` nor `optimum`."""
     seeds: Axis[Seed] = (0, 1, 2)
     """Seeds; every random choice of a run is derived from its seed."""
 
