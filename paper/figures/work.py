@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-GIGA = 1e9
+GIGA, ROUND_OFF = 1e9, 1e-9
 COSTS = {"MiB": "MiB sent by an agent", "Gop": "10⁹ operations of an agent's steps"}
 """What is paid, and how axes say it."""
 
@@ -61,29 +61,32 @@ class WorkFigure(ComparisonFigure):
         return " ".join([*said, over_seeds(seeds)]) if said else ""
 
     def _against_others(self, label: str, here: "pandas.DataFrame") -> str:
-        """What a line ends with and has paid, and what each other had paid when it was as good."""
-        from paper.findings import apart, merge_said, quoted, reached
+        """How a line ends, and what it and the others had paid when they first did as well."""
+        from paper.findings import apart, quoted, reached
 
-        metric = self.comparison.metric
-        own = here[here.rival == label]
-        last = own["round"].max()
-        end = own[own["round"] == last].set_index("seed")
-        goal = metric.gain(float(end.value.mean()))
-        others = []
-        for rival, line in here[(here.rival != label) & ~here.sliced].groupby("rival", sort=False):
-            means = line.groupby("round")[["value", "MiB", "Gop"]].mean()
-            good = means[means.value.map(metric.gain) >= goal]
-            final = line[line["round"] == means.index.max()].set_index("seed").value
-            when = "never is as good"
-            if len(good):
-                when = f"is as good {merge_said(good.index[0])} ({paid(good.iloc[0])})"
-            both = end.value.sub(final).dropna()
-            others.append(
-                f"{quoted(str(rival))} {when}, and ends with {reached(final, metric)} (difference "
-                f"{apart(both, metric)})"
+        metric, own = self.comparison.metric, quoted(label)
+        lines = {str(rival): line for rival, line in here.groupby("rival", sort=False)}
+        ends = {rival: line[line["round"] == line["round"].max()] for rival, line in lines.items()}
+        values = {rival: end.set_index("seed").value for rival, end in ends.items()}
+        goal = metric.gain(float(values[label].mean()))
+        when = self._when(lines[label], goal)
+        said = [f"{own} ends with {reached(values[label], metric)}, first reached {when}"]
+        for rival in (rival for rival, end in ends.items() if not end.sliced.any()):
+            difference = apart(values[label].sub(values[rival]).dropna(), metric)
+            when = self._when(lines[rival], goal)
+            said.append(
+                f"{quoted(rival)} ends with {reached(values[rival], metric)} (difference {difference}), and "
+                + (f"first does as well as {own} {when}" if when else f"never does as well as {own}")
             )
-        first = f"{quoted(label)} ends with {reached(end.value, metric)} ({paid(end[['MiB', 'Gop']].mean())})"
-        return f"{'; '.join([first, *others])}."
+        return f"{'; '.join(said)}."
+
+    def _when(self, line: "pandas.DataFrame", goal: float) -> str:
+        """When the mean of a ``line`` first reaches a ``goal``, and what was paid by then; or nothing."""
+        from paper.findings import merge_said
+
+        means = line.groupby("round")[["value", *COSTS]].mean()
+        good = means[means.value.map(self.comparison.metric.gain) >= goal - ROUND_OFF]
+        return "" if good.empty else f"{merge_said(good.index[0])} ({paid(good.iloc[0])})"
 
     @override
     def draw(self, layout: Layout) -> "Figure":
