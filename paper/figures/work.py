@@ -61,34 +61,32 @@ class WorkFigure(ComparisonFigure):
         return " ".join([*said, over_seeds(seeds)]) if said else ""
 
     def _against_others(self, label: str, here: "pandas.DataFrame") -> str:
-        """How a line ends, and what it and the others had paid when they were first as good."""
+        """How a line ends, and what it and the others had paid when they first did as well."""
         from paper.findings import apart, quoted, reached
 
-        metric = self.comparison.metric
+        metric, own = self.comparison.metric, quoted(label)
         lines = {str(rival): line for rival, line in here.groupby("rival", sort=False)}
         ends = {rival: line[line["round"] == line["round"].max()] for rival, line in lines.items()}
         values = {rival: end.set_index("seed").value for rival, end in ends.items()}
-        own, goal = values[label], metric.gain(float(values[label].mean()))
-        soon = self._first(lines[label], goal)
-        said = [f"{quoted(label)} ends with {reached(own, metric)}, {soon}"]
-        for rival, end in ends.items():
-            if not end.sliced.any():
-                both = own.sub(values[rival]).dropna()
-                said.append(
-                    f"{quoted(rival)} ends with {reached(values[rival], metric)} (difference "
-                    f"{apart(both, metric)}), {self._first(lines[rival], goal)}"
-                )
+        goal = metric.gain(float(values[label].mean()))
+        when = self._when(lines[label], goal)
+        said = [f"{own} ends with {reached(values[label], metric)}, first reached {when}"]
+        for rival in (rival for rival, end in ends.items() if not end.sliced.any()):
+            difference = apart(values[label].sub(values[rival]).dropna(), metric)
+            when = self._when(lines[rival], goal)
+            said.append(
+                f"{quoted(rival)} ends with {reached(values[rival], metric)} (difference {difference}), and "
+                + (f"first does as well as {own} {when}" if when else f"never does as well as {own}")
+            )
         return f"{'; '.join(said)}."
 
-    def _first(self, line: "pandas.DataFrame", goal: float) -> str:
-        """When the mean of a ``line`` is first as good as a ``goal``, and what has been paid by then."""
+    def _when(self, line: "pandas.DataFrame", goal: float) -> str:
+        """When the mean of a ``line`` first reaches a ``goal``, and what was paid by then; or nothing."""
         from paper.findings import merge_said
 
         means = line.groupby("round")[["value", *COSTS]].mean()
         good = means[means.value.map(self.comparison.metric.gain) >= goal - ROUND_OFF]
-        if good.empty:
-            return "and never does as well as that"
-        return f"and first does as well as that {merge_said(good.index[0])} ({paid(good.iloc[0])})"
+        return "" if good.empty else f"{merge_said(good.index[0])} ({paid(good.iloc[0])})"
 
     @override
     def draw(self, layout: Layout) -> "Figure":
