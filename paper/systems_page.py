@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from dimat.experiment.archive import finished
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.io.files import read_json
@@ -33,7 +34,7 @@ def systems_pictures(studies: Studies) -> Iterator[tuple[str, bytes]]:
     from paper.style import as_file, pyplot
 
     for id, system in systems().items():
-        if id in studies:
+        if id in studies and finished(*studies[id]):
             study, layout = studies[id]
             joined(study, layout)
             for name, figure in system.figures_in(study).items():
@@ -44,15 +45,19 @@ def systems_pictures(studies: Studies) -> Iterator[tuple[str, bytes]]:
 
 def _section(system: System, id: str, study: Study, layout: Layout) -> str:
     """What a system is, and the findings of its figures, which lie beside the page."""
-    joined(study, layout)
-    made = read_json(layout.provenance)
+    command = f"`snakemake --cores all --configfile config/systems/{id}.yaml`"
     parts = [
         f"## {system.title}",
         f"{system.what.strip()} *What it claims.* {system.claims.strip()}",
         f"*What differs here.* {system.departures.strip()}" if system.departures else "",
-        f"`snakemake --cores all --configfile config/systems/{id}.yaml`: {made['runs']} runs, "
-        f"{made['seconds'] / 60:.0f} minutes of all of them together.",
     ]
+    if not finished(study, layout):
+        return "\n\n".join(filter(None, [*parts, f"Not measured yet: {command}."])) + "\n"
+    joined(study, layout)
+    made = read_json(layout.provenance)
+    parts.append(
+        f"{command}: {made['runs']} runs, {made['seconds'] / 60:.0f} minutes of all of them together."
+    )
     for name, figure in system.figures_in(study).items():
         said = without_tags(figure.finding(layout))
         parts.append(f"![{system.title}: {name}]({PICTURES}/{id}-{name}.svg)\n\n{said}")

@@ -123,7 +123,7 @@ def _records(content: bytes) -> "pandas.DataFrame":
 
     text = dict.fromkeys(("run", "stage", "layer", "metric"), str)
     types = text | {"round": int, "agent": "Int64", "value": float, "part": "Int64"}
-    numbers = {"agent": [""], "part": [""]}
+    numbers = {"agent": [""], "part": [""], "value": ["nan"]}  # of what diverged
     found = pandas.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False, na_values=numbers)
     if "part" not in found:
         found["part"] = pandas.array([None] * len(found), dtype="Int64")
