@@ -1,5 +1,6 @@
 """Networks that adapt: after one step while they learn, and after more steps in the end."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -58,8 +59,8 @@ class AdaptationFigure(PaperFigure):
             f"{opening(self.metric.title)} ({', '.join(filter(None, setting))}), on tasks of all agents. "
             "Left: after one step on a few examples of a task, against the gradient steps that an agent has "
             "learnt for. Right: in the end, after so many steps of adaptation. Means over agents and tasks; "
-            f"lines are means over seeds, {seeds_said(self.runs.values())}. Labels say in what a run differs "
-            "from the first of its method."
+            f"lines are means over seeds, {seeds_said(self.runs.values())}; more steps destroy networks of "
+            "those that leave the panel. Labels say in what a run differs from the first of its method."
         )
 
     @override
@@ -98,6 +99,7 @@ class AdaptationFigure(PaperFigure):
         from paper.looks import looks_of
         from paper.measured import costs, read_shown, values_by_round
         from paper.panels import add_legend, draw_band, panel_rows, show_metric, whole_numbers
+        from paper.style import COLOURS
 
         runs, records = read_shown(layout, self.runs)
         labels = self._labels()
@@ -105,18 +107,20 @@ class AdaptationFigure(PaperFigure):
         adapted = pandas.DataFrame({"value": self._adapted(records).stack()}).reset_index()
         (row,), figure = panel_rows(1, columns=2, height=2.4)
         looks, lines = looks_of(self.study), {}
-        for label in distinct(labels.values()):
+        for place, label in enumerate(distinct(labels.values())):
             ids = [id for id in self.runs if labels[id] == label]
-            look = looks[ids[0]] | {"label": label, "linewidth": 1.4, "markersize": 3.5}
+            colour = COLOURS[place % len(COLOURS)]  # most lines are of one method
+            look = looks[ids[0]] | {"label": label, "color": colour, "linewidth": 1.4, "markersize": 3.5}
             for panel, rows in zip(row, (learning, adapted), strict=True):
-                here = rows[rows.run.isin(ids)]
+                here = finite_at_all_seeds(rows[rows.run.isin(ids)])
                 lines[label] = draw_band(panel, here.steps, here.value, look)
-        values = pandas.concat([learning.value, adapted.value])
+        values = pandas.concat([learning.value, adapted.value[adapted.steps <= 1]])
         show_metric(list(row), self.metric, values, self.metric.better == "lower")
         row[0].set(title="after one step of adaptation", xlabel="gradient steps of an agent")
         row[1].set(title="in the end", xlabel="steps of adaptation", ylabel="")
         for panel in row:
             whole_numbers(panel)
+        row[0].locator_params(axis="x", nbins=6)
         add_legend(figure, lines)
         return figure
 
@@ -126,7 +130,8 @@ class AdaptationFigure(PaperFigure):
         last = records.run.map({id: run.training.rounds for id, run in self.runs.items()})
         rows = records[records.metric.str.startswith(prefix) & (records["round"] == last)]
         rows = rows.assign(steps=rows.metric.str.removeprefix(prefix).astype(int))
-        means = rows.groupby(["run", "steps"]).value.mean() * self.metric.scale
+        values = rows.value.fillna(math.inf)  # beyond the finite numbers
+        means = values.groupby([rows.run, rows.steps]).mean() * self.metric.scale
         return means.unstack("steps").reindex(list(self.runs))
 
     def _labels(self) -> dict[str, str]:
@@ -144,3 +149,9 @@ class AdaptationFigure(PaperFigure):
             ]
             labels |= dict.fromkeys(ids, ", ".join([title, *words]))
         return labels
+
+
+def finite_at_all_seeds(rows: "pandas.DataFrame") -> "pandas.DataFrame":
+    """The ``rows`` of a line but for the steps at which some value of it is not finite."""
+    lost = rows.steps[~rows.value.map(math.isfinite)]
+    return rows[~rows.steps.isin(lost)]

@@ -1,5 +1,7 @@
 """The figure of networks that adapt: what it joins, how it calls runs, and what it says came out."""
 
+import math
+
 import pytest
 from matplotlib import pyplot
 from support.made_up import write_study
@@ -8,6 +10,9 @@ from paper.figures import figures_of
 
 LEARNT = {True: 4.0, False: 6.0}
 """What agents reach, by whether they cooperate; 1 less on a complete graph."""
+
+DESTROYED = {8: math.inf, 9: math.nan}
+"""What so many steps of adaptation make of the networks of agents who are alone."""
 
 
 def reached(run, round, agent):
@@ -21,7 +26,9 @@ def more(run):
             row = round, "merged" if round else "start", agent, ""
             yield *row, "gradient_steps", 10.0 * max(round - 1, 0)
             for steps in range(10) if round in (0, run.training.rounds) else ():
-                yield *row, f"{run.task.metric.name}_{steps}", reached(run, round, agent) / max(steps, 0.5)
+                value = reached(run, round, agent) / max(steps, 0.5)
+                lost = DESTROYED.get(steps) if not getattr(run.method, "cooperative", True) else None
+                yield *row, f"{run.task.metric.name}_{steps}", value if lost is None else lost
 
 
 @pytest.fixture
