@@ -6,9 +6,11 @@ from dimat.experiment.config import combined
 
 PRINCIPAL = ("task", "method", "matching", "calibration")
 """Axes of which twins have every combination; of the others, see `star`."""
+KEPT = (*PRINCIPAL, "seeds", "measures", "variants")
+"""Lists that twins keep as they are."""
 OF_THE_WHOLE = ("name", "device", "links", "bottleneck", "variants")
 """Keys that no variant has."""
-WIDTHS = {"plain": {"widths": [2, 3]}, "resnet20": {"width": 1}, "vgg16": {"width": 0.02}, "resnet50": {}}
+WIDTHS = {"plain": {"widths": [4, 5]}, "resnet20": {"width": 1}, "vgg16": {"width": 0.02}}
 AGENTS = 3
 IMAGES = 6
 """Of each of the ten classes that pictures for twins have, in the training set."""
@@ -30,7 +32,7 @@ def twin_of(content):
 def star(grid):
     """Every combination with the first values of the axes not in `PRINCIPAL`; each other value once."""
     several = {key: value for key, value in grid.items() if isinstance(value, list)}
-    alone = {key: value[0] for key, value in several.items() if key not in (*PRINCIPAL, "seeds", "variants")}
+    alone = {key: value[0] for key, value in several.items() if key not in KEPT}
     yield grid | alone
     few = {"method": several["method"][:2]} if "method" in several else {}
     few |= {key: several[key][0] for key in ("matching", "calibration") if key in several}
@@ -43,7 +45,7 @@ def small(grid):
     """The same grid with small networks, few images, and little training."""
     found = dict(grid) | {"device": "cpu"}
     found["data"] = each_of(grid["data"], small_data)
-    found["model"] = each_of(grid["model"], lambda model: model | WIDTHS[model["name"]])
+    found["model"] = each_of(grid["model"], lambda model: model | WIDTHS.get(model["name"], {}))
     found["partition"] = each_of(grid["partition"], small_partition)
     found["calibration"] = each_of(
         grid.get("calibration", {}), lambda each: each | ({"limit": 20} if "limit" in each else {})
@@ -73,6 +75,8 @@ def each_of(axis, change):
 
 def small_data(data):
     """Few images; data sets that no substitute stands in for are pictures made up (see `draw_pictures`)."""
+    if data["name"] == "sines":
+        return data | {"waves": 60, "test_waves": 10}
     if data["name"] != "digits" and "substitute" not in data:
         return {"name": "folder", "path": f"pictures-{data['name']}", "title": data["name"]}
     return data | {"train_limit": 60, "test_limit": 30}

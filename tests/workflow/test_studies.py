@@ -18,7 +18,9 @@ from paper.figures import figures_of
 from paper.tables import tables_of
 from theory.gap.first_merges import first_merges
 
-CONFIGURATIONS = sorted((PROJECT / "config").glob("*.yaml"))
+CONFIGURATIONS = sorted(
+    path for folder in ("", "systems") for path in (PROJECT / "config" / folder).glob("*.yaml")
+)
 BY_NAME = pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
 
 
@@ -50,7 +52,7 @@ def test_a_twin_has_all_that_its_study_has(path):
         assert found == expected, axis
     assert kinds(figures_of(twin)) == kinds(figures_of(study))
     assert kinds(tables_of(twin)) == kinds(tables_of(study))
-    assert first_merges(twin)
+    assert first_merges(twin) or not any(run.matching for run in study.runs.values())
     assert len(twin.runs) <= 120 and all(run.training.rounds <= 2 for run in twin.runs.values())
 
 
