@@ -40,8 +40,7 @@ reproduce: install
 paper: install
 	rm -rf build/paper
 	$(BIN)/dimat unpack paper/archive/$(CATALOGUE).tar.xz --results build/paper
-	$(BIN)/dimat unpack paper/archive/systems.tar.xz --results build/paper
-	$(BIN)/dimat report config/$(CATALOGUE) config/systems --results build/paper --output paper/dimat.pdf --processes 2
+	$(BIN)/dimat report config/$(CATALOGUE) --results build/paper --output paper/dimat.pdf --processes 2
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
