@@ -1,5 +1,6 @@
 """Networks that learn to rank by the min-max form of the AUC."""
 
+import statistics
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -29,16 +30,17 @@ class AucNetwork(nn.Module):
 class AucTask(ScoredImages):
     """The problem that `saddle_loss` states: min over networks, a and b of max over alpha.
 
-    The share of positives in it is that among all training images, whoever holds them: agents with other
-    shares, or with one class alone, so have losses whose mean is that of all images. Every agent sends one
-    number to find it out, which is not counted.
+    The share of positives in it is the mean over agents of that among their training images. All use it, also
+    those with another share, or with one class alone: the mean of their losses, in which they weigh alike, is
+    then one such problem. To know it each agent sends one number, which is not counted.
     """
 
     ascending: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
     def __init__(self, *of_images: Any, **options: Any) -> None:
         super().__init__(*of_images, **options)
-        self.share = self.data.train_labels.double().mean().item()
+        labels = self.data.train_labels.cpu().double()
+        self.share = statistics.mean(labels[own].mean().item() for own in self._shares.train)
 
     @override
     def variables(self, agent: int) -> nn.Module:

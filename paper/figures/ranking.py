@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STYLES = ("-", "--", ":")
 """Of lines, by what agents learn by."""
+TICKS = (0.02, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,14 @@ class RankingFigure(PaperFigure):
             words = [data.name, model.name, str(agents), protocol.replace(" ", "-")]
             named.append(("-".join(filter(None, words)), runs))
         for name, runs in numbered(named).items():
-            yield cls(study, name, runs=runs)
+            if (shown := cls(study, name, runs=runs)).applies():
+                yield shown
+
+    @override
+    def applies(self) -> bool:
+        """Whether there is more than one objective, or a method with more than one way of sending."""
+        ways = {(run.method.name, run.method) for run in self.runs.values()}
+        return len(self._objectives) > 1 or len(ways) > len({name for name, _ in ways})
 
     @property
     def _first(self) -> Run:
@@ -62,8 +70,8 @@ class RankingFigure(PaperFigure):
         by = f" Lines are {' and '.join(f'{style} by {name}' for name, style in styles.items())}."
         return (
             "Share of the pairs of a positive and a negative test image that are ranked in order (AUROC), "
-            "mean over agents, against MiB that an agent has sent, on a logarithmic axis, right after each "
-            f"merge ({', '.join(filter(None, setting))}).{by * (len(styles) > 1)} Means "
+            "mean over agents, against MiB that an agent has sent, right after each merge, on a logit and a "
+            f"logarithmic axis ({', '.join(filter(None, setting))}).{by * (len(styles) > 1)} Means "
             f"over seeds, {seeds_said(self.runs.values())}."
         )
 
@@ -120,6 +128,8 @@ class RankingFigure(PaperFigure):
 
     @override
     def draw(self, layout: Layout) -> "Figure":
+        from matplotlib.ticker import FixedLocator, NullLocator
+
         from paper.looks import looks_of
         from paper.metrics import with_unit
         from paper.panels import add_legend, draw_band, lines_of, panel_grid, plain_numbers, titled
@@ -140,8 +150,13 @@ class RankingFigure(PaperFigure):
             panel.set(title=titled(str(graph), str(partition)), xlabel="MiB sent by an agent", xscale="log")
             plain_numbers(panel.xaxis)
         shown = rows[rows.MiB > 0].groupby(["graph", "partition", "rival", "round"]).value.mean()
+        low, high = max(0.01, float(shown.min()) - 0.02), min(0.999, float(shown.max()))
         panels[0].set_ylabel(with_unit(self._first.task.metric))
-        panels[0].set_ylim(float(shown.quantile(0.1)) - 0.02, min(1.0, shown.max() + 0.02))
+        panels[0].set_yscale("logit", nonpositive="clip")  # so that 0.98 and 0.99 are apart, too
+        panels[0].set_ylim(low, 1 - (1 - high) / 1.5)
+        panels[0].yaxis.set_major_locator(FixedLocator([tick for tick in TICKS if low <= tick <= high]))
+        panels[0].yaxis.set_minor_locator(NullLocator())
+        panels[0].yaxis.set_major_formatter("{x:g}")
         add_legend(figure, lines)
         return figure
 

@@ -115,6 +115,25 @@ def test_agents_train_three_numbers_with_their_networks(tmp_path):
     torch.testing.assert_close(moved, 0.5 * expected, rtol=1e-4, atol=1e-6)
 
 
+def test_losses_of_agents_who_hold_other_shares_are_one_problem(tmp_path):
+    """In which an image of a small agent weighs more, as agents weigh alike."""
+    agents = started({"partition": {"name": "dirichlet", "alpha": 0.5, "fewest": 5}}, tmp_path)
+    task = agents.task
+    held = [torch.from_numpy(own) for own in task._shares.train]
+    labels = task.data.train_labels
+    shares = [labels[own].double().mean().item() for own in held]
+    assert max(shares) > 2 * min(shares) and len({len(own) for own in held}) == 3
+    assert task.share == pytest.approx(sum(shares) / 3)
+    scores = torch.rand(len(labels), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = torch.zeros(len(labels), dtype=torch.float64)
+    for own in held:
+        weights[own] = 1 / (3 * len(own))
+    a, b = ((weights * scores)[labels == label].sum() / weights[labels == label].sum() for label in (1, 0))
+    best = torch.stack([a, b, b - a]).requires_grad_()
+    losses = [saddle_loss(scores[own], labels[own], task.share, *best) for own in held]
+    assert torch.autograd.grad(sum(losses), best)[0].abs().max() < 1e-12
+
+
 def test_what_is_recorded_is_of_all_pairs_of_images(tmp_path):
     agents = started({}, tmp_path)
     found = agents.evaluate(1)
