@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 STYLES = ("-", "--", ":")
 """Of lines, by what agents learn by."""
-TICKS = (0.02, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+TICKS = (
+    (0.02, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999),
+    (0.55, 0.65, 0.75, 0.85, 0.92, 0.94, 0.96, 0.97, 0.985),
+)
+"""Of the axis; the second ones where that leaves few of the first."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,8 @@ class RankingFigure(PaperFigure):
         panels[0].set_ylabel(with_unit(self._first.task.metric))
         panels[0].set_yscale("logit", nonpositive="clip")  # so that 0.98 and 0.99 are apart, too
         panels[0].set_ylim(low, 1 - (1 - high) / 1.5)
-        panels[0].yaxis.set_major_locator(FixedLocator([tick for tick in TICKS if low <= tick <= high]))
+        ticks, more = ([tick for tick in each if low <= tick <= high] for each in TICKS)
+        panels[0].yaxis.set_major_locator(FixedLocator(ticks + more * (len(ticks) < 4)))
         panels[0].yaxis.set_minor_locator(NullLocator())
         panels[0].yaxis.set_major_formatter("{x:g}")
         add_legend(figure, lines)

@@ -64,7 +64,10 @@ def test_it_says_what_sending_less_costs_and_which_objective_is_better(made):
     assert found.endswith("Brackets are 95 % intervals over 2 seeds.")
 
 
-def test_studies_of_classification_have_none(tmp_path):
+def test_studies_of_classification_or_of_one_way_have_none(tmp_path):
     study, _ = write_study(tmp_path, reached, sent, method=["dpsgd", "wa"], training={"rounds": 2})
+    assert not list(RankingFigure.of(study))
+    alone = {"method": ["dpsgd", "wa"], "data": TWO_CLASSES, "training": {"rounds": 2}, "task": "auc"}
+    study, _ = write_study(tmp_path, reached, sent, **alone)  # nothing that `progress` does not show
     assert not list(RankingFigure.of(study))
     assert "ranking" not in {figure.kind for figure in figures_of(study).values()}
