@@ -7,7 +7,7 @@ from typing_extensions import override
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
 from dimat.merging.averaging.adamerging import AdaMerging
-from dimat.merging.averaging.coefficients import Mixing
+from dimat.merging.averaging.coefficients import Entropy, Mixing
 from dimat.merging.averaging.task_vectors import TaskArithmetic, TaskVectors
 from dimat.methods.neighbourhood import NeighbourhoodMerging
 from dimat.tasks.rotated import Rotated
@@ -106,6 +106,7 @@ class TaskVectorsFigure(ComparisonFigure):
             [name for name, way in ways.items() if isinstance(way.coefficients, kind)]
             for kind in (Mixing, TaskArithmetic, AdaMerging)
         )
+        tuned = [name for name in tuned if getattr(ways[name].coefficients, "clamped", False)]  # published
         if not (sums and tuned):
             return ""
         base = ways[sums[0]]
@@ -148,20 +149,22 @@ class TaskVectorsFigure(ComparisonFigure):
         )
         shown: dict[str, Artist] = {}
         for place, way in enumerate(ways.values()):
-            beside = numpy.linspace(-0.24, 0.24, len(tasks))
+            beside = numpy.linspace(-0.3, 0.2, len(tasks))
             for task, name in enumerate(tasks):
                 look = {"color": COLOURS[task], "marker": MARKERS[task], "markersize": 4}
                 shown[name] = mark(left, way.parts[:, task], place + beside[task], look)
             look = {"color": "black", "marker": "|", "markersize": 14}
             shown["mean over tasks"] = mark(left, way.parts.mean(1), place, look)
-            look = {"color": "black", "marker": "D", "markersize": 5, "fillstyle": "none"}
-            shown["agents on their own tasks"] = mark(left, way.own, place, look)
+            look = {"color": "black", "marker": "D", "markersize": 4, "fillstyle": "none"}
+            shown["agents on their own tasks"] = mark(left, way.own, place + 0.34, look)
             if len(way.sums):
                 mark(right, way.sums, place, {"color": "black", "marker": "o", "markersize": 4})
         labels = ["\n".join(map(plain, textwrap.wrap(name, 36))) for name in ways]
         left.set_yticks(range(len(ways)), labels, fontsize=7.5)
         left.set_ylim(len(ways) - 0.5, -0.5)
         left.set_xlabel(with_unit(self._metric))
+        if self._metric.unit == "%":
+            left.set_xlim(0, 102)
         right.set_xlabel("sum of coefficients")
         right.axvline(1, color="0.35", linestyle="--", linewidth=1)
         right.set_xlim(left=0)
@@ -211,9 +214,13 @@ def called(run: Run, says_start: bool) -> str:
     if not isinstance(run.method, NeighbourhoodMerging):
         return type(run.method).title
     way = run.method.coefficients
-    name = "averaging" if isinstance(way, Mixing) else way.label()
-    own = " on own images" * (getattr(way, "images", "") == "own")
-    return name + own + ", trained apart" * (says_start and run.training.start == "different")
+    average = ["average"] if isinstance(way, Mixing | Entropy) else []
+    words = average if isinstance(way, Mixing) else [*average, way.label()]
+    if getattr(way, "images", "") == "own":
+        words.append("on own images")
+    if says_start and run.training.start == "different":
+        words.append("trained apart")
+    return ", ".join(words)
 
 
 def change(value: float, metric: Metric) -> str:
