@@ -18,6 +18,9 @@ SETTING = ["data", "model", "agents", "partition", "graph", "protocol"]
 ANYWHERE = ("task", "training", "tuning", "matching", "calibration")
 """Parameters that runs of different methods share: they are said of all where any runs differ in them."""
 
+CHOICES = ("method.coefficients",)
+"""What is chosen among kinds with options of their own: the kind says all that is the same wherever it is."""
+
 
 def parameters_of(runs: pandas.DataFrame) -> list[str]:
     """The columns of ``runs`` that are parameters, without the seed and without what is recorded."""
@@ -119,7 +122,20 @@ def _joined(label: str, words: list[str]) -> str:
 
 def _varying(runs: pandas.DataFrame, names: Iterable[str]) -> list[str]:
     """Of ``names``, those in which runs differ that have them."""
-    return [name for name in names if len(set(runs[name]) - {""}) > 1 or _missing_in_some(runs, name)]
+    return [
+        name
+        for name in names
+        if (len(set(runs[name]) - {""}) > 1 or _missing_in_some(runs, name)) and not _implied(runs, name)
+    ]
+
+
+def _implied(runs: pandas.DataFrame, name: str) -> bool:
+    """Whether a parameter is one of `CHOICES`, and the same in all runs that made one choice."""
+    choice = name.rpartition(".")[0]
+    kind = f"{choice}.name"
+    if choice not in CHOICES or name == kind:
+        return False
+    return bool((runs.groupby(kind)[name].nunique() == 1).all())
 
 
 def _missing_in_some(runs: pandas.DataFrame, name: str) -> bool:

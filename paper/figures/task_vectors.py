@@ -7,9 +7,10 @@ from typing_extensions import override
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
 from dimat.merging.averaging.adamerging import AdaMerging
-from dimat.merging.averaging.coefficients import Mixing
+from dimat.merging.averaging.coefficients import Entropy, Mixing
 from dimat.merging.averaging.task_vectors import TaskArithmetic, TaskVectors
 from dimat.methods.neighbourhood import NeighbourhoodMerging
+from dimat.tasks import AnyObjective
 from dimat.tasks.rotated import Rotated
 from dimat.tasks.task import Metric
 from paper.comparisons import alike, seeds_said
@@ -73,14 +74,19 @@ class TaskVectorsFigure(ComparisonFigure):
         return len({run.training.start for run in self.runs.values()}) > 1
 
     @property
+    def _task(self) -> AnyObjective:
+        return next(iter(self.runs.values())).task
+
+    @property
     def _tasks(self) -> list[str]:
-        task = next(iter(self.runs.values())).task
-        if isinstance(task, Rotated):
-            return [f"images turned by {angle:g} degrees" for angle in task.angles]
-        return [f"task of agent {agent}" for agent in range(self.comparison.agents)]
+        """What tasks are called; those that are dealt out anew with each seed are ranked."""
+        if isinstance(self._task, Rotated):
+            return [f"images turned by {angle:g} degrees" for angle in self._task.angles]
+        return ["best task", *(f"task {rank}" for rank in range(2, self.comparison.agents)), "worst task"]
 
     @override
     def caption(self) -> str:
+        ranked = "" if isinstance(self._task, Rotated) else " Tasks are ranked by accuracy for each seed."
         apart = " Agents trained apart count from a network of their own each." * self._apart
         return (
             f"{opening(self.comparison.metric.title)} on the task of each agent after the last merge "
@@ -88,7 +94,7 @@ class TaskVectorsFigure(ComparisonFigure):
             "one start are merged; and the sum of the coefficients with which what they have learnt is added "
             "to the start, mean over tensors (dashed: 1, as of averages). Strokes: mean over tasks; "
             f"diamonds: agents on their own tasks. Means over seeds, {seeds_said(self.runs.values())}. Test "
-            f"images leak into what is tuned on them.{apart}"
+            f"images leak into what is tuned on them.{ranked}{apart}"
         )
 
     @override
@@ -106,6 +112,7 @@ class TaskVectorsFigure(ComparisonFigure):
             [name for name, way in ways.items() if isinstance(way.coefficients, kind)]
             for kind in (Mixing, TaskArithmetic, AdaMerging)
         )
+        tuned = [name for name in tuned if getattr(ways[name].coefficients, "clamped", False)]  # published
         if not (sums and tuned):
             return ""
         base = ways[sums[0]]
@@ -113,14 +120,14 @@ class TaskVectorsFigure(ComparisonFigure):
         gains = {name: ways[name].parts - base.parts for name in tuned}
         several = len(base.parts) > 1
         p = numpy.array([p_value(gain.mean(1)) for gain in gains.values()]) if several else numpy.array([])
-        said = []
+        said, by = [], "by task" if isinstance(self._task, Rotated) else "by rank of task"
         for name, risk in zip(gains, risks(p) if several else [LEVEL] * len(gains), strict=True):
             by_task = gains[name].mean(0)
             own = (ways[name].own - base.own).mean()
             added = ways[name].sums
             total = f"; coefficients sum to {added.mean():.2f}" if len(added) else ""
             said.append(
-                f"{name} {apart(gains[name].mean(1), metric, float(risk))} (by task from "
+                f"{name} {apart(gains[name].mean(1), metric, float(risk))} ({by} from "
                 f"{change(by_task.min(), metric)} to {change(by_task.max(), metric)}; agents on their own "
                 f"tasks {change(own, metric)}{total})"
             )
@@ -146,22 +153,25 @@ class TaskVectorsFigure(ComparisonFigure):
         figure, (left, right) = pyplot.subplots(
             1, 2, figsize=(WIDTH, 1.1 + 0.36 * len(ways)), sharey=True, width_ratios=[3, 1]
         )
+        colours = [colour for colour in COLOURS if colour != "#000000"]  # which is that of means
         shown: dict[str, Artist] = {}
         for place, way in enumerate(ways.values()):
-            beside = numpy.linspace(-0.24, 0.24, len(tasks))
+            beside = numpy.linspace(-0.3, 0.2, len(tasks))
             for task, name in enumerate(tasks):
-                look = {"color": COLOURS[task], "marker": MARKERS[task], "markersize": 4}
+                look = {"color": colours[task], "marker": MARKERS[task], "markersize": 4}
                 shown[name] = mark(left, way.parts[:, task], place + beside[task], look)
             look = {"color": "black", "marker": "|", "markersize": 14}
             shown["mean over tasks"] = mark(left, way.parts.mean(1), place, look)
-            look = {"color": "black", "marker": "D", "markersize": 5, "fillstyle": "none"}
-            shown["agents on their own tasks"] = mark(left, way.own, place, look)
+            look = {"color": "black", "marker": "D", "markersize": 4, "fillstyle": "none"}
+            shown["agents on their own tasks"] = mark(left, way.own, place + 0.34, look)
             if len(way.sums):
                 mark(right, way.sums, place, {"color": "black", "marker": "o", "markersize": 4})
         labels = ["\n".join(map(plain, textwrap.wrap(name, 36))) for name in ways]
         left.set_yticks(range(len(ways)), labels, fontsize=7.5)
         left.set_ylim(len(ways) - 0.5, -0.5)
         left.set_xlabel(with_unit(self._metric))
+        if self._metric.unit == "%":
+            left.set_xlim(0, 102)
         right.set_xlabel("sum of coefficients")
         right.axvline(1, color="0.35", linestyle="--", linewidth=1)
         right.set_xlim(left=0)
@@ -185,8 +195,10 @@ class TaskVectorsFigure(ComparisonFigure):
         for name, ids in self._called().items():
             matrices = numpy.stack([parts[id].to_numpy().reshape(agents, agents) for id in ids])
             matrices *= self._metric.scale
-            own = matrices.diagonal(axis1=1, axis2=2).mean(1)
-            found[name] = Way(self.runs[ids[0]], matrices.mean(1), own, sums.reindex(ids).dropna().to_numpy())
+            own, parts_of = matrices.diagonal(axis1=1, axis2=2).mean(1), matrices.mean(1)
+            if not isinstance(self._task, Rotated):
+                parts_of = -numpy.sort(-parts_of, axis=1)
+            found[name] = Way(self.runs[ids[0]], parts_of, own, sums.reindex(ids).dropna().to_numpy())
         return found
 
     def _called(self) -> dict[str, list[str]]:
@@ -211,9 +223,13 @@ def called(run: Run, says_start: bool) -> str:
     if not isinstance(run.method, NeighbourhoodMerging):
         return type(run.method).title
     way = run.method.coefficients
-    name = "averaging" if isinstance(way, Mixing) else way.label()
-    own = " on own images" * (getattr(way, "images", "") == "own")
-    return name + own + ", trained apart" * (says_start and run.training.start == "different")
+    average = ["average"] if isinstance(way, Mixing | Entropy) else []
+    words = average if isinstance(way, Mixing) else [*average, way.label()]
+    if getattr(way, "images", "") == "own":
+        words.append("on own images")
+    if says_start and run.training.start == "different":
+        words.append("trained apart")
+    return ", ".join(words)
 
 
 def change(value: float, metric: Metric) -> str:

@@ -39,6 +39,10 @@ VARIANTS = {
         {"name": "dimat", "shrink": 0.5},
         {"name": "dimat", "coefficients": "entropy"},
         {"name": "dimat", "coefficients": {"name": "entropy", "images": "test"}},
+        {"name": "dimat", "coefficients": "task_arithmetic"},
+        {"name": "dimat", "coefficients": {"name": "task_arithmetic", "ties": 0.2}},
+        {"name": "dimat", "coefficients": {"name": "adamerging", "steps": 100}},
+        {"name": "dimat", "coefficients": {"name": "adamerging", "clamped": False}},
         {"name": "dimat", "optimizer": "sgd"},
         {"name": "dimat", "optimizer": {"name": "momentum", "momentum": 0.5}},
         {"name": "dimat", "optimizer": {"name": "momentum", "momentum": 0.9}},
@@ -109,6 +113,7 @@ VARIANTS = {
         SMALL["training"] | {"optimizer": {"name": "adam", "weight_decay": 0.1}},
         SMALL["training"] | {"optimizer_state": "kept"},
         SMALL["training"] | {"start": "same"},
+        SMALL["training"] | {"start": "pretrained"},
         SMALL["training"] | {"pretrain_schedule": "cosine"},
     ],
     "protocol": ["", "compute-matched"],
@@ -252,6 +257,19 @@ def test_schedules_are_said_alike_of_all_local_training_and_of_a_method(changes,
         own = rows_of(*({"method": {"name": "dimat", "optimizer": each}} for each in both))
         for runs in (shared, own):
             assert list(check(runs)["rival"]) == [f"DIMAT, {word}" for word in words]
+
+
+def test_of_a_choice_only_the_kind_is_said_and_what_differs_among_those_of_one_kind():
+    ways = ["mixing", "entropy", "task_arithmetic", {"name": "adamerging", "steps": 9}]
+    runs = rows_of(*({"method": {"name": "wa", "coefficients": way}} for way in ways))
+    assert list(check(runs)["rival"]) == [
+        "WA, mixing weights", "WA, entropy-tuned", "WA, task arithmetic", "WA, AdaMerging"
+    ]  # fmt: skip
+    both = rows_of(*({"method": {"name": "wa", "coefficients": way}} for way in (*ways, "adamerging")))
+    assert list(check(both)["rival"])[-2:] == [
+        "WA, AdaMerging, coefficients steps 9",
+        "WA, AdaMerging, coefficients steps 500",
+    ]
 
 
 def test_a_key_without_a_part_pairs_what_differs_there():

@@ -328,7 +328,7 @@ def test_merging_given_networks_needs_their_start():
         ("adamerging", "AdaMerging, layer-wise, clamped"),
         (
             {"name": "adamerging", "per": "task", "clamped": False, "ties": 0.2, "images": "test"},
-            "AdaMerging++, task-wise, free on test images (leaks)",
+            "AdaMerging++, task-wise, free, on test images (leaks)",
         ),
     ],
 )

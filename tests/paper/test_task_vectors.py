@@ -60,11 +60,11 @@ def test_each_way_has_its_tasks_their_mean_and_the_sum_of_its_coefficients(shown
     left, right = drawn.axes
     assert [label.get_text().replace("\n", " ") for label in left.get_yticklabels()] == [
         "no communication",
-        "averaging",
+        "average",
         "task arithmetic 0.3",
-        "AdaMerging, layer-wise, clamped on test images (leaks)",
-        "AdaMerging++, layer-wise, clamped on own images",
-        "averaging, trained apart",
+        "AdaMerging, layer-wise, clamped, on test images (leaks)",
+        "AdaMerging++, layer-wise, clamped, on own images",
+        "average, trained apart",
     ]
     points = [line for line in left.lines if line.get_linestyle() == "None"]
     arithmetic = [line.get_xdata()[0] for line in points[8:12]]  # two tasks, their mean, agents' own
@@ -76,9 +76,9 @@ def test_each_way_has_its_tasks_their_mean_and_the_sum_of_its_coefficients(shown
 def test_what_is_said_is_what_was_measured(shown):
     figure, layout = shown
     told = figure.told(layout)
-    assert "averaging 46.0 % [" in told and "task arithmetic 0.3 56.0 % [" in told
+    assert "average 46.0 % [" in told and "task arithmetic 0.3 56.0 % [" in told
     assert (
-        "Difference from task arithmetic 0.3: AdaMerging, layer-wise, clamped on test images (leaks) "
+        "Difference from task arithmetic 0.3: AdaMerging, layer-wise, clamped, on test images (leaks) "
         "+10.0 [+10.0, +10.0] (by task from +10.0 to +10.0; agents on their own tasks +10.0; "
         "coefficients sum to 1.50). Brackets are 95 % intervals over 3 seeds." in told
     )

@@ -43,7 +43,7 @@ class AdaMerging(TaskVectors):
     def label(self) -> str:
         """Says if test images leak."""
         kind = f"AdaMerging{'++' * (self.ties is not None)}, {self.per}-wise"
-        leak = " on test images (leaks)" * (self.images == "test")
+        leak = ", on test images (leaks)" * (self.images == "test")
         return f"{kind}, {'clamped' if self.clamped else 'free'}{leak}"
 
     @override
