@@ -148,7 +148,8 @@ def _rows(graph: Graph, rate: float, root: float, combination: str = "mixing") -
     apart = found.bound(root, rate)
     curved = numpy.linalg.eigvalsh(task.adapted).max() / numpy.linalg.eigvalsh(task.adapted.mean(0)).min()
     off = float(numpy.linalg.norm(found.points.mean(0) - task.optimum()))
-    where, how = (graph.label(), AGENTS, None), {"step_size": rate, "problem": "quadratic"}
+    label = "that of Kayaalp et al." if graph is KAYAALP else graph.label()
+    where, how = (label, AGENTS, None), {"step_size": rate, "problem": "quadratic"}
     title = "Dif-MAML at rest"
     return (
         Row("disagreement.dif_maml", title, "|X - mean X|", *where, *exactly(found.apart), apart, **how),
