@@ -1,4 +1,4 @@
-"""The command `dimat sweep`: a whole study in one process."""
+"""The command `dimat sweep`: whole studies without Snakemake."""
 
 import os
 import time
@@ -7,30 +7,37 @@ from typing import Annotated
 
 import typer
 
-from dimat.cli.arguments import DEFAULT_RESULTS, Config, Results, open_study, real
+from dimat.cli.arguments import DEFAULT_RESULTS, Configs, Results, real, whole
+from dimat.experiment.catalogue import read_studies
 from dimat.experiment.interruption import leave_by, listen
+from dimat.experiment.layout import Layout
 
 commands = typer.Typer()
 Minutes = Annotated[
     float | None, real("Leave in time before so many minutes are over, counted from the start.", 0.1)
 ]
+Processes = Annotated[int, whole("Jobs beside each other, each in a process of its own.", 1, 1024)]
 
 
 @commands.command("sweep")
-def sweep_study(config: Config, results: Results = DEFAULT_RESULTS, minutes: Minutes = None) -> None:
-    """Carry out everything that is not done yet, up to the records, in this process and without Snakemake.
+def sweep_studies(
+    configs: Configs, results: Results = DEFAULT_RESULTS, minutes: Minutes = None, processes: Processes = 1
+) -> None:
+    """Carry out everything that is not done yet, up to the records, without Snakemake.
 
-    For a machine with torch alone. Runs come in the order of the file, first all settings with their first
-    seed. Ctrl-C, a signal, or --minutes: what was done is saved, the exit code is 75; run again to go on.
-    What epochs and rounds say is in results/NAME/logs and results/shared/logs.
+    For a machine with torch alone. Studies come in the order given, runs of each in the order of its file,
+    first all settings with their first seed. Ctrl-C, a signal, or --minutes: what was done is saved, the exit
+    code is 75; run again to go on. What epochs and rounds say is in results/shared/logs.
     """
     from dimat.experiment.sweep import sweep
 
     listen()
-    if minutes is not None:
-        leave_by(time.monotonic() - age() + 60 * minutes)
+    end = None if minutes is None else time.monotonic() - age() + 60 * minutes
+    studies = [(study, Layout(results / study.name)) for study in read_studies(configs)]
+    if processes == 1:
+        leave_by(end)
     try:
-        sweep(*open_study(config, results))
+        sweep(studies, processes, end)
     finally:
         leave_by(None)
 

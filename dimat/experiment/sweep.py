@@ -1,199 +1,147 @@
-"""Everything of a study that is not done yet, in one process: `dimat sweep`.
+"""Everything of studies that is not done yet, without Snakemake: `dimat sweep`.
 
 Data and partitions come first, as they are quick and most mistakes are found in them. Then each run follows
-what it needs: its start, and the choice of its learning rate. Runs come in the order of the configuration,
-its own grid before its variants, but all settings with their first seed before any with its second:
-wherever a sweep ends, methods have been compared as far as it came.
+what it needs: its start, and the choice of its learning rate. Studies come in the order given, and runs of
+one in the order of its configuration, its own grid before its variants, but all settings with their first
+seed before any with its second: wherever a sweep ends, methods have been compared as far as it came.
 """
 
 import logging
 import math
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from typing_extensions import override
 
 from dimat.agents.agents import Diverged
 from dimat.errors import InputError
 from dimat.experiment.collect import collect
 from dimat.experiment.config import Study
 from dimat.experiment.devices import choose_device
-from dimat.experiment.interruption import Interrupted, has_time_for, signalled
+from dimat.experiment.interruption import Interrupted
+from dimat.experiment.jobs import QUICK, Job, jobs_of
 from dimat.experiment.layout import Layout
-from dimat.experiment.resources import Expected, expected
-from dimat.experiment.runner import Runner
-from dimat.experiment.runs import Identified, Prepared, Pretrained, Run
-from dimat.experiment.throughput import Device, this_device
-from dimat.experiment.work import Images, images_of, images_read
-
-DISK = 5e7
-"""Bytes a second in which a checkpoint is surely written, before any was."""
-
-ENOUGH = 30.0
-"""Seconds of jobs that say as much of this machine's pace as the table of throughputs does."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One thing to do: a step for an ``item``, what it writes, and the jobs that come before it."""
-
-    step: str
-    item: Identified
-    output: Path
-    carry_out: Callable[[Any], object]
-    settle: Callable[[Any], object]
-    after: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The step and the id."""
-        return f"{self.step} {self.item.id}"
-
-
-def in_order(runs: Mapping[str, Run]) -> list[Run]:
-    """Runs as a sweep does them: all settings with their first seed, then all with their second."""
-    seeds: Counter[Any] = Counter()
-    turns = []
-    for run in runs.values():
-        setting = tuple(getattr(run, name) for name in Run.model_fields if name not in ("seed", "measures"))
-        turns.append(seeds[setting])
-        seeds[setting] += 1
-    ordered = sorted(zip(turns, runs.values(), strict=True), key=lambda turn: turn[0])
-    return [run for _, run in ordered]
-
-
-def jobs_of(runner: Runner) -> dict[str, Job]:
-    """All jobs of a study by name, each after those that it needs."""
-    study, layout = runner.study, runner.layout
-    jobs: dict[str, Job] = {}
-
-    def add(job: Job) -> str:
-        return jobs.setdefault(job.name, job).name
-
-    def start_of(start: Pretrained) -> str:
-        return add(Job("pretrain", start, layout.pretrained(start.id), runner.pretrain, runner.settle))
-
-    for prepared in study.prepared.values():
-        add(Job("prepare", prepared, layout.prepared(prepared.id), runner.prepare, runner.check_prepared))
-    for dealt in study.partitioned.values():
-        path = layout.partitioned(dealt.id)
-        add(Job("partition", dealt, path, runner.partition, runner.check_partition))
-    for run in in_order(study.runs):
-        after = [start_of(run.pretrained)]
-        if (tuned := run.tuned) is not None:
-            starts = tuple(start_of(trial.pretrained) for trial in tuned.trials().values())
-            path = layout.tuned(tuned.id)
-            after.append(add(Job("tune", tuned, path, runner.tune, runner.check_choice, starts)))
-        add(Job("train", run, layout.run(run.id), runner.train, runner.settle, tuple(after)))
-    return jobs
+from dimat.experiment.pace import Pace, carried_out
+from dimat.experiment.workers import Workers
 
 
 @dataclass
-class Pace:
-    """Seconds that jobs are expected to take, corrected by those that others took in this process."""
+class Progress:
+    """What is ``left`` of a sweep, by name, and what was ``lost``; each job that ends is a line.
 
-    device: Device
-    layout: Layout
-    took: float = 0.0
-    foreseen: float = 0.0
-    _images: dict[str, Images] = field(default_factory=dict)
-    _known: dict[tuple[str, Images], Expected] = field(default_factory=dict)
+    So many ``processes`` do jobs beside each other.
+    """
+
+    left: dict[str, Job]
+    pace: Pace
+    processes: int = 1
+    lost: dict[str, Diverged | str] = field(default_factory=dict)
+
+    def next(self, put_aside: Iterable[str] = ()) -> Job | None:
+        """The first job that waits for nothing and is not ``put_aside``, if any.
+
+        Those that wait for what was lost are lost, too.
+        """
+        for name, job in list(self.left.items()):
+            if (cause := next((before for before in job.after if before in self.lost), None)) is not None:
+                self.lost[name] = cause
+                del self.left[name]
+                logging.error("%s: not begun, as %s is not there", name, cause)
+            elif name not in put_aside and not any(before in self.left for before in job.after):
+                return job
+        return None
+
+    def ended(self, job: Job, seconds: float, diverged: Diverged | None, resumed: bool) -> None:
+        """A job is done, or has ``diverged``."""
+        del self.left[job.name]
+        if diverged is not None:
+            self.lost[job.name] = diverged
+        elif not resumed:
+            self.pace.learn(job, seconds)
+        how = "done" if diverged is None else "diverged"
+        logging.info("%s: %s in %s; %s", job.name, how, in_words(seconds), self.remaining)
 
     @property
-    def factor(self) -> float:
-        """What jobs took over what they were expected to take, once they have taken long enough to tell."""
-        return (self.took + ENOUGH) / (self.foreseen + ENOUGH)
+    def remaining(self) -> str:
+        """How many jobs are left, and how long they will take, in words."""
+        return f"{len(self.left)} remain{self.foreseen}"
 
-    def of(self, job: Job) -> tuple[float, float, float]:
-        """Seconds of a job, up to its first checkpoint, and of writing that, before any correction."""
-        if not isinstance(job.item, Pretrained):
-            return 0.0, 0.0, 0.0
-        key = job.name, self.images(job.item.partitioned.prepared)
-        if key not in self._known:
-            self._known[key] = expected(job.item, self.device, key[1])
-        found = self._known[key]
-        return found.seconds, found.first, found.state / DISK
-
-    def left(self, jobs: Iterable[Job]) -> float:
-        """Seconds that these jobs will take."""
-        return self.factor * sum(self.of(job)[0] for job in jobs)
-
-    def images(self, prepared: Prepared) -> Images:
-        """Those of a data set: counted if it was read, else what can be told before."""
-        path = self.layout.prepared(prepared.id)
-        if not path.is_file():
-            return images_of(prepared.data)
-        if prepared.id not in self._images:
-            self._images[prepared.id] = images_read(path)
-        return self._images[prepared.id]
-
-    def learn(self, job: Job, seconds: float) -> None:
-        """A job took so long, from its beginning."""
-        self.took += seconds
-        self.foreseen += self.of(job)[0]
+    @property
+    def foreseen(self) -> str:
+        """How long what is left will take, in words; nothing if nothing is."""
+        if not self.left:
+            return ""
+        sure = "" if self.pace.foreseen or self.pace.device.measured else ", a guess"
+        return f", about {in_words(self.pace.left(self.left.values()) / self.processes)}{sure}"
 
 
-def sweep(study: Study, layout: Layout) -> None:
-    """Carry out all jobs of a study that are not done, and join the records when all runs are there.
+def sweep(studies: Sequence[tuple[Study, Layout]], processes: int = 1, end: float | None = None) -> None:
+    """Carry out all jobs of studies that are not done, and join the records of each when all runs are there.
 
-    `Interrupted` if it is asked to leave, or the time limit comes first: run again to go on. What diverges
-    does not stop the others; in the end `Diverged` names it, and nothing is joined.
+    Several ``processes`` do jobs beside each other and leave before the moment ``end`` of `time.monotonic`;
+    one is this process, whose own limit counts. `Interrupted` if it is asked to leave, or the time limit
+    comes first: run again to go on. What diverges does not stop the others; in the end `Diverged` names it,
+    and studies that it belongs to are not joined.
     """
-    if study.communication.name != "in_process":
-        raise InputError(
-            f"communication: {study.communication.name!r} needs a process for each agent; for a sweep, "
-            "expected in_process"
-        )
-    device = choose_device(study.device, layout.locks)  # which may wait, and says so
-    pace = Pace(this_device(device).with_threads(study.threads), layout)
-    jobs = jobs_of(Runner(study, layout))
+    for study, _ in studies:
+        if study.communication.name != "in_process":
+            raise InputError(
+                f"communication: {study.communication.name!r} needs a process for each agent; for a sweep, "
+                "expected in_process"
+            )
+    study, layout = studies[0]
+    jobs = jobs_of(studies)
+    workers = Workers(studies, processes, end) if processes > 1 else None
+    if workers is None:
+        choose_device(study.device, layout.locks)  # which may wait, and says so
+    pace = Pace.of_study(study, layout)
     left = {name: job for name, job in jobs.items() if not job.output.exists()}
-    logging.info("%d of %d to do%s", len(left), len(jobs), said_of(pace, left))
-    lost: dict[str, Diverged | str] = {}
+    progress = Progress(left, pace, processes)
+    logging.info("%d of %d to do%s", len(left), len(jobs), progress.foreseen)
     for name, job in jobs.items():
         if name not in left:
             job.settle(job.item)
-            continue
-        if (cause := next((before for before in job.after if before in lost), None)) is not None:
-            lost[name] = cause
-            del left[name]
-            logging.error("%s: not begun, as %s is not there", name, cause)
-            continue
-        begin(job, pace, left)
-        began, resumed = time.monotonic(), layout.checkpoint(job.item.id).exists()
-        try:
-            with logged_to(layout.log(job.step, job.item.id)):
-                job.carry_out(job.item)
-        except Interrupted as request:
-            raise Interrupted(f"{name}: {request}; {len(left)} remain{said_of(pace, left)}") from None
-        except Diverged as error:
-            lost[name] = error
-        took = time.monotonic() - began
-        del left[name]
-        if name not in lost and not resumed and isinstance(job.item, Pretrained):
-            pace.learn(job, took)
-        done = "diverged" if name in lost else "done"
-        after = f"{len(left)} remain{said_of(pace, left)}"
-        logging.info("%s: %s in %s; %s", name, done, in_words(took), after)
-    if lost:
-        raise summed_up(lost, len(study.runs))
-    collect(study, layout)
-    logging.info("%s written", layout.records)
+        elif job.step in QUICK:
+            carry_out(job, progress)
+    if workers is not None:
+        with workers:
+            in_processes(progress, workers)
+    else:
+        while (job := progress.next()) is not None:
+            carry_out(job, progress)
+    for study, layout in studies:
+        if all(layout.run(run).exists() for run in study.runs):
+            collect(study, layout)
+            logging.info("%s written", layout.records)
+    if progress.lost:
+        raise summed_up(progress.lost, sum(job.step == "train" for job in jobs.values()))
 
 
-def begin(job: Job, pace: Pace, left: Mapping[str, Job]) -> None:
-    """`Interrupted` unless a job can reach its first checkpoint in time."""
-    _, first, saving = pace.of(job)
-    if not has_time_for(pace.factor * first, saving):
-        why = "asked to leave" if signalled() else "out of time"
-        raise Interrupted(
-            f"{why}; run again to go on with {job.name}; {len(left)} remain{said_of(pace, left)}"
-        )
+def carry_out(job: Job, progress: Progress) -> None:
+    """Do a job in this process."""
+    try:
+        outcome = carried_out(job, progress.pace)
+    except Interrupted as request:
+        raise Interrupted(f"{request}; {progress.remaining}") from None
+    progress.ended(job, *outcome)
+
+
+def in_processes(progress: Progress, workers: Workers) -> None:
+    """Give jobs out until none is left, or nobody has time for one."""
+    put_aside: dict[str, Interrupted] = {}
+    given: dict[str, Job] = {}
+    while True:
+        while workers.idle and (job := progress.next({*put_aside, *given})) is not None:
+            given[job.name] = job
+            workers.give(job)
+        if not given:
+            break
+        for name, outcome in workers.outcomes():
+            job = given.pop(name)
+            if isinstance(outcome, Interrupted):
+                put_aside[name] = outcome
+            else:
+                progress.ended(job, *outcome)
+    if put_aside:
+        raise Interrupted(f"{next(iter(put_aside.values()))}; {progress.remaining}")
 
 
 def summed_up(lost: Mapping[str, Diverged | str], runs: int) -> Diverged:
@@ -203,39 +151,6 @@ def summed_up(lost: Mapping[str, Diverged | str], runs: int) -> Diverged:
     first = next(iter(diverged.values()))
     said = str(first) if len(diverged) == 1 else f"{', '.join(diverged)} diverged; expected smaller rates"
     return Diverged(f"{said}; {missing} of {runs} runs are not there")
-
-
-@contextmanager
-def logged_to(path: Path) -> Iterator[None]:
-    """What jobs say of epochs and rounds goes into a file, as in the pipeline, and not to the terminal."""
-    log = logging.getLogger("dimat")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler, propagates = LogFile(path, encoding="utf-8"), log.propagate
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.propagate = propagates
-        log.removeHandler(handler)
-        handler.close()
-
-
-class LogFile(logging.FileHandler):
-    """A file that is written, or an error: not a traceback beside other output."""
-
-    @override
-    def handleError(self, record: logging.LogRecord) -> None:
-        raise
-
-
-def said_of(pace: Pace, jobs: Mapping[str, Job]) -> str:
-    """How long these jobs will take, in words; nothing if there are none."""
-    if not jobs:
-        return ""
-    sure = "" if pace.foreseen or pace.device.measured else ", a guess"
-    return f", about {in_words(pace.left(jobs.values()))}{sure}"
 
 
 def in_words(seconds: float) -> str:

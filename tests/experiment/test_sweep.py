@@ -3,6 +3,7 @@
 import copy
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,11 @@ from support.small import command
 from dimat.data import ImageSet
 from dimat.experiment import interruption
 from dimat.experiment.interruption import Interrupted, asked_to_leave, has_time_for, leave_by
+from dimat.experiment.jobs import in_order, jobs_of
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study
-from dimat.experiment.runner import Runner
-from dimat.experiment.sweep import in_order, jobs_of, sweep
+from dimat.experiment.sweep import sweep
 from dimat.io.files import read_tensors, write_tensors
 
 
@@ -64,7 +65,7 @@ def test_a_sweep_gives_what_single_commands_give(made, whole):
 
 def test_the_terminal_has_a_line_for_each_job(whole):
     study, said = whole
-    jobs = jobs_of(Runner(study.study, study.layout))
+    jobs = jobs_of([(study.study, study.layout)])
     first, *lines, last = said.splitlines()
     assert f"{len(jobs)} of {len(jobs)} to do" in first and "records.csv written" in last
     assert len(lines) == len(jobs)
@@ -83,6 +84,64 @@ def test_a_second_sweep_has_nothing_to_do(made, whole):
     assert code == 0 and "0 of" in said
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert results(study) == made
+
+
+def test_processes_beside_each_other_give_what_one_gives(made, swept):
+    code, said = swept("sweep", "--processes", "2")
+    assert code == 0, said
+    assert results(swept) == made
+    assert not swept.temporary()
+    run = next(iter(swept.study.runs))
+    assert "round 3 of 3, merged" in swept.layout.log("train", run).read_text()
+
+
+def test_what_studies_share_is_done_once(dimat, small, write_config, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    files = [
+        write_config(small | {"name": name, "method": ["dimat", name]}, name) for name in ("wa", "local")
+    ]
+    done = dimat("sweep", *files, "--processes", 2)
+    assert done.returncode == 0, done.stderr
+    said = [line.split(":")[0] for line in caplog.messages if ": done in" in line]
+    assert len(said) == len(set(said))
+    assert sum(line.startswith("pretrain ") for line in said) == 1
+    assert sum(line.startswith("train ") for line in said) == 3
+    assert all((tmp_path / "results" / name / "records.csv").is_file() for name in ("wa", "local"))
+
+
+def test_a_mistake_that_a_process_finds_is_one_line(dimat, small, write_config, tmp_path):
+    config = write_config(small | {"method": ["dimat", "wa"]})
+    assert dimat("sweep", config).returncode == 0
+    for run in (tmp_path / "results" / "shared" / "runs").iterdir():
+        shutil.rmtree(run)
+    (start,) = (tmp_path / "results" / "shared" / "starts").rglob("*.safetensors")
+    start.write_bytes(b"nothing")
+    done = dimat("sweep", config, "--processes", 2)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and start.name in done.stderr
+
+
+@pytest.mark.parametrize("processes", ["0", "x", "1.5"])
+def test_processes_are_a_number(processes, dimat, small, write_config):
+    done = dimat("sweep", write_config(small), "--processes", processes)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dimat: error: --processes: expected a whole number from 1 to 1024")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_processes_that_are_asked_to_leave_go_on_where_they_were(number, made, swept):
+    process = swept.start("sweep", "--processes", "2")
+    wait_for(process, lambda: "to do" in said_by(swept))
+    wait_for(process, swept.temporary)
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+    process.join()
+    said = said_by(swept)
+    assert process.exitcode in (0, 75), said
+    assert process.exitcode == 0 or ("asked to leave; run again to go on" in said and " remain" in said)
+    code, said = swept("sweep", "--processes", "2")
+    assert code == 0, said
+    assert results(swept) == made
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
@@ -194,7 +253,7 @@ def test_all_settings_with_their_first_seed_come_before_any_with_its_second(smal
 
 def test_jobs_come_after_what_they_need(small, tmp_path):
     study = parse_study(small | {"method": ["dimat", "pooled"], "seeds": [0, 1], "tuning": {}}, "small")
-    jobs = jobs_of(Runner(study, Layout(tmp_path / "small")))
+    jobs = jobs_of([(study, Layout(tmp_path / "small"))])
     names = list(jobs)
     kinds = ("prepared", "partitioned", "pretrained", "tuned", "runs")
     assert len(jobs) == sum(len(getattr(study, kind)) for kind in kinds)
@@ -251,7 +310,7 @@ def test_data_are_read_once(small, tmp_path, monkeypatch):
     load = ImageSet.load
     monkeypatch.setattr(ImageSet, "load", lambda path: read.append(path) or load(path))
     study = parse_study(small | {"method": ["dimat", "local", "dpsgd"], "seeds": [0, 1]}, "small")
-    sweep(study, Layout(tmp_path / "small"))
+    sweep([(study, Layout(tmp_path / "small"))])
     assert len(read) == 1
 
 
