@@ -14,6 +14,7 @@ from dimat.experiment.runs import Identified, Pretrained, Run
 
 QUICK = ("prepare", "partition")
 """Steps that are done before all others."""
+LONG = ("pretrain", "tune", "train")
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def _jobs_of(runner: Runner) -> dict[str, Job]:
     for prepared in study.prepared.values():
         add(Job("prepare", prepared, layout.prepared(prepared.id), runner.prepare, runner.check_prepared))
     for dealt in study.partitioned.values():
-        path = layout.partitioned(dealt.id)
-        add(Job("partition", dealt, path, runner.partition, runner.check_partition))
+        path, after = layout.partitioned(dealt.id), f"prepare {dealt.prepared.id}"
+        add(Job("partition", dealt, path, runner.partition, runner.check_partition, (after,)))
     for run in in_order(study.runs):
         after = [start_of(run.pretrained)]
         if (tuned := run.tuned) is not None:

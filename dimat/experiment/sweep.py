@@ -9,6 +9,7 @@ seed before any with its second: wherever a sweep ends, methods have been compar
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from dimat.agents.agents import Diverged
@@ -17,7 +18,7 @@ from dimat.experiment.collect import collect
 from dimat.experiment.config import Study
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted
-from dimat.experiment.jobs import QUICK, Job, jobs_of
+from dimat.experiment.jobs import LONG, QUICK, Job, jobs_of
 from dimat.experiment.layout import Layout
 from dimat.experiment.pace import Pace, carried_out
 from dimat.experiment.workers import Workers
@@ -35,8 +36,8 @@ class Progress:
     processes: int = 1
     lost: dict[str, Diverged | str] = field(default_factory=dict)
 
-    def next(self, put_aside: Iterable[str] = ()) -> Job | None:
-        """The first job that waits for nothing and is not ``put_aside``, if any.
+    def next(self, steps: Sequence[str], put_aside: Iterable[str] = ()) -> Job | None:
+        """The first job of these steps that waits for nothing and is not ``put_aside``, if any.
 
         Those that wait for what was lost are lost, too.
         """
@@ -45,7 +46,9 @@ class Progress:
                 self.lost[name] = cause
                 del self.left[name]
                 logging.error("%s: not begun, as %s is not there", name, cause)
-            elif name not in put_aside and not any(before in self.left for before in job.after):
+                continue
+            waits = any(before in self.left for before in job.after)
+            if job.step in steps and name not in put_aside and not waits:
                 return job
         return None
 
@@ -94,19 +97,21 @@ def sweep(studies: Sequence[tuple[Study, Layout]], processes: int = 1, end: floa
         choose_device(study.device, layout.locks)  # which may wait, and says so
     pace = Pace.of_study(study, layout)
     left = {name: job for name, job in jobs.items() if not job.output.exists()}
-    progress = Progress(left, pace, processes)
+    progress = Progress(dict(left), pace, processes)
     logging.info("%d of %d to do%s", len(left), len(jobs), progress.foreseen)
-    for name, job in jobs.items():
-        if name not in left:
-            job.settle(job.item)
-        elif job.step in QUICK:
-            carry_out(job, progress)
-    if workers is not None:
-        with workers:
-            in_processes(progress, workers)
-    else:
-        while (job := progress.next()) is not None:
-            carry_out(job, progress)
+    with workers or nullcontext():
+        for steps in (QUICK, LONG):
+            done = [job for name, job in jobs.items() if job.step in steps and name not in left]
+            whole = [job for job in done if not any(before in left for before in job.after)]
+            for job in whole:
+                job.settle(job.item)
+            if workers is None:
+                one_by_one(progress, steps)
+            else:
+                in_processes(progress, steps, workers)
+            for job in done:  # what it was made from is there again
+                if job not in whole:
+                    job.settle(job.item)
     for study, layout in studies:
         if all(layout.run(run).exists() for run in study.runs):
             collect(study, layout)
@@ -115,21 +120,22 @@ def sweep(studies: Sequence[tuple[Study, Layout]], processes: int = 1, end: floa
         raise summed_up(progress.lost, sum(job.step == "train" for job in jobs.values()))
 
 
-def carry_out(job: Job, progress: Progress) -> None:
-    """Do a job in this process."""
-    try:
-        outcome = carried_out(job, progress.pace)
-    except Interrupted as request:
-        raise Interrupted(f"{request}; {progress.remaining}") from None
-    progress.ended(job, *outcome)
+def one_by_one(progress: Progress, steps: Sequence[str]) -> None:
+    """Do jobs of these steps in this process."""
+    while (job := progress.next(steps)) is not None:
+        try:
+            outcome = carried_out(job, progress.pace)
+        except Interrupted as request:
+            raise Interrupted(f"{request}; {progress.remaining}") from None
+        progress.ended(job, *outcome)
 
 
-def in_processes(progress: Progress, workers: Workers) -> None:
-    """Give jobs out until none is left, or nobody has time for one."""
+def in_processes(progress: Progress, steps: Sequence[str], workers: Workers) -> None:
+    """Give jobs of these steps out until none is left, or nobody has time for one."""
     put_aside: dict[str, Interrupted] = {}
     given: dict[str, Job] = {}
     while True:
-        while workers.idle and (job := progress.next({*put_aside, *given})) is not None:
+        while workers.idle and (job := progress.next(steps, {*put_aside, *given})) is not None:
             given[job.name] = job
             workers.give(job)
         if not given:
@@ -140,8 +146,9 @@ def in_processes(progress: Progress, workers: Workers) -> None:
                 put_aside[name] = outcome
             else:
                 progress.ended(job, *outcome)
-    if put_aside:
-        raise Interrupted(f"{next(iter(put_aside.values()))}; {progress.remaining}")
+    if put_aside or any(job.step in steps for job in progress.left.values()):
+        why = next(iter(put_aside.values()), "asked to leave; run again to go on")
+        raise Interrupted(f"{why}; {progress.remaining}")
 
 
 def summed_up(lost: Mapping[str, Diverged | str], runs: int) -> Diverged:

@@ -66,7 +66,7 @@ class Workers:
             process = context.Process(target=work, args=(theirs, number, *self._about), daemon=True)
             process.start()
             theirs.close()
-            self._workers.append(Worker(process, ours))
+            self._workers.append(Worker(process, ours))  # pyright: ignore[reportArgumentType]  (on Windows)
         return self
 
     def __exit__(
