@@ -20,8 +20,12 @@ SPARE = 1.25
 """Factor on what the slowest round and the last checkpoint took, when the next ones must fit a time limit."""
 
 
-class Interrupted(Exception):
-    """The job was asked to leave, and its checkpoint is written."""
+class Interrupted(BaseException):
+    """The job was asked to leave, and its checkpoint is written.
+
+    A time limit may raise it in the middle of anything: what takes any `Exception` for a damaged file must
+    not take this.
+    """
 
 
 @dataclass

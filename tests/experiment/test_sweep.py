@@ -17,6 +17,7 @@ from support.pictures import fill
 from support.small import command
 
 from dimat.data import ImageSet
+from dimat.data.folder import open_tree
 from dimat.experiment import interruption
 from dimat.experiment.interruption import Interrupted, asked_to_leave, has_time_for, leave_by
 from dimat.experiment.jobs import in_order, jobs_of
@@ -229,6 +230,17 @@ def test_what_takes_longer_than_ever_ends_in_the_middle(limit):
         while time.monotonic() - began < 10:
             time.sleep(0.01)
     assert time.monotonic() - began < 1
+
+
+def test_a_limit_in_the_middle_of_an_image_is_no_damage(limit, tmp_path):
+    fill(tmp_path / "images")
+    with open_tree(tmp_path / "images") as tree:
+        image = next(name for names in tree.by_class("train").values() for name in names)
+        limit(interruption.LEAVING + 0.2)
+        began = time.monotonic()
+        with pytest.raises(Interrupted):
+            while time.monotonic() - began < 10:
+                tree.image(image)
 
 
 def test_without_a_limit_nobody_is_asked():
