@@ -63,10 +63,12 @@ class Workers:
         context = get_context("spawn")  # a fork would share threads and a device's state
         for number in range(self._processes):
             ours, theirs = Pipe()
-            process = context.Process(target=work, args=(theirs, number, *self._about), daemon=True)
+            process = context.Process(target=work, args=(theirs, number), daemon=True)
             process.start()
             theirs.close()
             self._workers.append(Worker(process, ours))  # pyright: ignore[reportArgumentType]  (on Windows)
+        for worker in self._workers:  # once all of them are on their way: each reads it when it has started
+            worker.connection.send(self._about)
         return self
 
     def __exit__(
@@ -129,10 +131,10 @@ def work(connection: Connection, number: int, studies: list[tuple[Study, Layout]
     listen()
     os.environ["LOCAL_RANK"] = str(number)  # which of the GPUs is this one's
     logging.getLogger("dimat").setLevel(logging.INFO)
-    leave_by(end)
-    jobs = jobs_of(studies)
-    pace = Pace.of_study(*studies[0])
     with suppress(EOFError, OSError, Interrupted):
+        studies, end = connection.recv()
+        leave_by(end)
+        jobs, pace = jobs_of(studies), Pace.of_study(*studies[0])
         while (name := connection.recv()) is not None:
             connection.send(done(jobs[name], pace))
 

@@ -109,6 +109,8 @@ def _solution(dual: _Dual, margin: float) -> Tensor:
     if margin:
         scale = torch.maximum(scale, least.amax(1))
     v = least.clone()
+    if not bool(slope.isfinite().all()):  # of agents that diverge: no sweep would meet the conditions
+        return torch.full_like(v, torch.nan)
     for _ in range(SWEEPS):
         for k in range(v.shape[1]):
             move = torch.maximum(v[:, k] - slope[:, k], least[:, k]) - v[:, k]  # the diagonal of gram is 1

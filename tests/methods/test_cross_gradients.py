@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from scipy.optimize import nnls
 from support.quadratics import RATE, RING, STEPS, Quadratics, iterates, mixing
 
+from dimat.methods import projection
 from dimat.methods.cga import Cga
 from dimat.methods.projection import project
 from dimat.methods.sign_compression import compress, decompress
@@ -18,6 +19,13 @@ def nearest(g, constraints, margin=0.0):
     g = g + margin * constraints.sum(0)  # the weights that are left are those above the margin
     weights, _ = nnls(constraints.T.numpy(), -g.numpy(), maxiter=10_000)
     return g + constraints.T @ torch.from_numpy(weights)
+
+
+def test_gradients_that_are_not_finite_are_not_swept_for_ever(monkeypatch):
+    monkeypatch.setattr(projection, "SWEEPS", 10**12)  # as one sweep after the other would be
+    for bad in (torch.inf, torch.nan):
+        found = project(torch.ones(1, 3), [[torch.tensor([bad, 1.0, 1.0]), torch.ones(3)]])
+        assert not found.isfinite().all()
 
 
 @settings(max_examples=40)
