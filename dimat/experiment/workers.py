@@ -68,7 +68,8 @@ class Workers:
             theirs.close()
             self._workers.append(Worker(process, ours))  # pyright: ignore[reportArgumentType]  (on Windows)
         for worker in self._workers:  # once all of them are on their way: each reads it when it has started
-            worker.connection.send(self._about)
+            with suppress(OSError):  # it is gone, which `outcomes` says
+                worker.connection.send(self._about)
         return self
 
     def __exit__(
@@ -91,7 +92,7 @@ class Workers:
         """Have a process that is idle do a job."""
         worker = next(worker for worker in self._workers if worker.job is None)
         worker.job = job.name
-        with suppress(OSError):  # it is gone, which `outcomes` says
+        with suppress(OSError):  # it is gone
             worker.connection.send(job.name)
 
     def outcomes(self) -> Iterator[tuple[str, Outcome | Interrupted]]:
@@ -108,7 +109,7 @@ class Workers:
             name, worker.job = worker.job or "", None
             try:
                 outcome = worker.connection.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 worker.process.join()
                 if code := worker.process.exitcode:
                     raise InputError(f"{name}: its process has died, with exit code {code}") from None
@@ -125,8 +126,8 @@ class Workers:
                 worker.process.terminate()  # SIGTERM, to which a job listens
 
 
-def work(connection: Connection, number: int, studies: list[tuple[Study, Layout]], end: float | None) -> None:
-    """Do jobs as their names come, until there is none or the first process is gone."""
+def work(connection: Connection, number: int) -> None:
+    """Do jobs of the studies that come first, as their names come, until none does or the sender is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the first one sees to it
     listen()
     os.environ["LOCAL_RANK"] = str(number)  # which of the GPUs is this one's
