@@ -148,6 +148,8 @@ def done(job: Job, pace: Pace) -> Outcome | InputError | Interrupted:
         return request
     except InputError as error:
         return InputError(str(error))  # whatever its kind needs to be made, a message passes through the pipe
+    except OSError as error:  # a full disk, no permission
+        return InputError(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     if diverged is None:
         pace.learn(job, seconds)
     return Outcome(seconds, diverged, resumed)
