@@ -39,8 +39,8 @@ reproduce: install
 # Nothing is trained: what is drawn comes from the records in the archive.
 paper: install
 	rm -rf build/paper
-	$(BIN)/dimat unpack paper/archive/$(CATALOGUE).tar.xz --results build/paper
-	$(BIN)/dimat report config/$(CATALOGUE) --results build/paper --output paper/dimat.pdf --processes 2
+	for name in $(CATALOGUE) systems; do $(BIN)/dimat unpack paper/archive/$$name.tar.xz --results build/paper || exit; done
+	$(BIN)/dimat report config/$(CATALOGUE) config/systems --results build/paper --output paper/dimat.pdf --processes 2
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)

@@ -16,7 +16,7 @@ from dimat.methods.dimat import Dimat
 from dimat.tasks.task import Metric
 from paper.comparisons import by_experiment, distinct, unmatched
 from paper.intervals import half_width
-from paper.metrics import opening
+from paper.metrics import number_form, opening
 from theory.claims.claim import primaries
 from theory.claims.holm import LEVEL, risks
 from theory.claims.paired import p_value
@@ -80,7 +80,7 @@ def apart(differences: Values, metric: Metric, risk: float = LEVEL) -> str:
 
 
 def _with_interval(values: Values, metric: Metric, sign: str, unit: str, risk: float = LEVEL) -> str:
-    form = f"{sign}.1f" if metric.unit == "%" else f"{sign}.3g"
+    form = number_form(metric, sign)
     found = numpy.asarray(values, float)
     mean, half = found.mean(), half_width(found, risk)
     interval = f" [{mean - half:{form}}, {mean + half:{form}}]" if len(found) > 1 else ""

@@ -6,15 +6,18 @@ import numpy
 import pandas
 from scipy import stats
 
+from dimat.tasks.task import Metric
+from paper.metrics import number_form
 from theory.claims.holm import LEVEL
 
 
-def spread(values: pandas.Series) -> str:
-    """Mean and sample standard deviation."""
+def spread(values: pandas.Series, metric: Metric) -> str:
+    """Mean and sample standard deviation of values of a metric."""
     values = values.dropna()
     if values.empty:
         return ""
-    return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
+    form = number_form(metric)
+    return f"{values.mean():{form}}" + (f" ± {values.std(ddof=1):{form}}" if len(values) > 1 else "")
 
 
 def of_powers(powers: pandas.Series | numpy.ndarray) -> str:
@@ -25,20 +28,20 @@ def of_powers(powers: pandas.Series | numpy.ndarray) -> str:
     return f"{10**mean:.2g}{interval}"
 
 
-def paired(differences: pandas.Series, risk: float = LEVEL) -> str:
-    """Mean and two-sided t-interval of paired differences; it misses with probability ``risk``."""
+def paired(differences: pandas.Series, metric: Metric, risk: float = LEVEL) -> str:
+    """Mean and two-sided t-interval of a metric's paired differences; misses with probability ``risk``."""
     found = differences.dropna().to_numpy()
     if not len(found):
         return ""
-    mean, half = found.mean(), half_width(found, risk)
-    return f"{mean:+.1f}" + (f" [{mean - half:+.1f}, {mean + half:+.1f}]" if len(found) > 1 else "")
+    mean, half, form = found.mean(), half_width(found, risk), number_form(metric, "+")
+    return f"{mean:{form}}" + (f" [{mean - half:{form}}, {mean + half:{form}}]" if len(found) > 1 else "")
 
 
-def starred(differences: pandas.Series) -> str:
+def starred(differences: pandas.Series, metric: Metric) -> str:
     """`paired`, with a star if the interval does not contain 0."""
     found = differences.dropna().to_numpy()
     star = " *" if len(found) > 1 and abs(found.mean()) > half_width(found) else ""
-    return paired(differences) + star
+    return paired(differences, metric) + star
 
 
 def half_width(differences: numpy.ndarray, risk: float = LEVEL) -> float:

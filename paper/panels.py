@@ -28,9 +28,9 @@ START = {"label": "agents before the first merge", "color": "0.35", "linestyle":
 
 
 def panel_grid(count: int, columns: int, height: float, **sharing: Any) -> tuple[list[Axes], Figure]:
-    """``count`` panels in rows of at most ``columns``, each ``height`` inches high."""
-    columns = min(columns, count)
+    """``count`` panels in even rows of at most ``columns``, each ``height`` inches high."""
     rows = -(-count // columns)
+    columns = -(-count // rows)
     size = (max(WIDTH / 3 * columns, WIDTH / 2), 0.9 + height * rows)
     figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, **sharing)
     for panel in axes.flat[count:]:

@@ -12,6 +12,7 @@ FROM_THE_GROUND_UP = {
             "errors",
             "randomness",
             "arithmetic",
+            "processes",
             "spec",
             "io",
             "topology",

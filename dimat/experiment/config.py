@@ -18,6 +18,7 @@ from dimat.communication.congestion.bottleneck import Bottleneck
 from dimat.communication.options import AnyCommunication, InProcessOptions
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition
+from dimat.errors import InputError
 from dimat.experiment.feasible import check_dealt, check_shares, check_size
 from dimat.experiment.layout import RESERVED
 from dimat.experiment.links import Links
@@ -208,13 +209,21 @@ class Study(Experiment):
         return {run.id: run for run in runs.values()}
 
     def check(self) -> None:
-        """`InputError` if data are known not to fit a model, or data or channels not to go round."""
+        """`InputError` if data are known not to fit a model, or data or channels not to go round.
+
+        So it is where agents that take turns would share a link: one at a time has it for itself.
+        """
         for start in self.pretrained.values():
             check_size(start.data, start.model)
         for each in self.partitioned.values():
             data, partition = cast(Hashable, each.data), cast(Hashable, each.partition)  # as frozen specs are
             check_shares(data, partition, each.agents, each.seed)
         for run in self.runs.values():
+            if self.bottleneck and run.method.takes_turns:
+                raise InputError(
+                    f"bottleneck: agents take turns by method.name: {run.method.name!r}, and share no link; "
+                    "expected other methods, or 'bottleneck: null'"
+                )
             if run.method.deals_channels and run.graph:
                 check_dealt(run.data, run.model, run.graph, run.agents)
 

@@ -15,7 +15,7 @@ from dimat.tasks.rotated import Rotated
 from dimat.tasks.task import Metric
 from paper.comparisons import alike, seeds_said
 from paper.figures.comparison import ComparisonFigure
-from paper.metrics import opening
+from paper.metrics import number_form, opening
 
 if TYPE_CHECKING:
     import pandas
@@ -234,7 +234,7 @@ def called(run: Run, says_start: bool) -> str:
 
 def change(value: float, metric: Metric) -> str:
     """A difference with its sign."""
-    return f"{value:+.1f}" if metric.unit == "%" else f"{value:+.3g}"
+    return f"{value:{number_form(metric, '+')}}"
 
 
 def mark(panel: "Axes", values: "ndarray", place: float, look: dict[str, Any]) -> "Artist":

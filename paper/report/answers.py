@@ -69,8 +69,8 @@ def answered(question: Question, study: Study, layout: Layout) -> Answer:
         return Answer()
     runs, records = read_shown(layout, runs_of(study, pairs))
     ours = theirs = summaries(by_round(runs, records))[list(TIMES)]
+    metric = study.runs[pairs[0][0]].task.metric
     if question.contrast == "mean-model":  # of one run, two metrics
-        metric = study.runs[pairs[0][0]].task.metric
         named = metric._replace(name=f"mean_model_{metric.name}")
         ours = summaries(by_round(runs, records, named))[list(TIMES)]
     labels, others = labelled(runs), dict(pairs)
@@ -82,13 +82,13 @@ def answered(question: Question, study: Study, layout: Layout) -> Answer:
         for ids in cells
     ]
     rows = [_place(labels, ids[0]) | {"n": str(len(ids))} for ids in cells]
-    sign, verdicts = study.runs[pairs[0][0]].task.metric.gain(1.0), {}
+    sign, verdicts = metric.gain(1.0), {}
     for time in TIMES:
         differences = [each[time] for each in found]
         allowed = _risks(differences)
         verdicts[time] = _verdict(list(map(_side, differences, allowed, [sign] * len(found))))
         for row, each, risk in zip(rows, differences, allowed, strict=True):
-            row[time] = paired(each, risk)
+            row[time] = paired(each, metric, risk)
     return Answer(verdicts, rows)
 
 

@@ -29,11 +29,13 @@ Content = dict[str, Any]
 def content_of(gathered: Gathered) -> Content:
     """All that the template shows; pictures by the names of `files_of`."""
     parts, judged = gathered.parts, _judged(gathered)
+    beside = [stem for stem in parts if stem in systems()]
+    own = [stem for stem in parts if stem not in beside] or beside
     of_catalogue = any(each.study_in(gathered.studies) for each in entries().values())
     words = {
-        **words_of([gathered.studies[stem] for stem in parts]),
+        **words_of([gathered.studies[stem] for stem in own]),
         "data": "; ".join(
-            distinct(each["description"] for part in parts.values() for each in part.provenance["data"])
+            distinct(each["description"] for stem in own for each in parts[stem].provenance["data"])
         ),
         "entries": len(entries()),
         "measured": sum(not each.study or gathered.study_of(each) in parts for each in entries().values()),
@@ -50,13 +52,14 @@ def content_of(gathered: Gathered) -> Content:
         "prose": {key: [line for line in text.split("\n") if line] for key, text in prose.items()},
         "times": list(TIMES.values()),
         "answers": _answers(gathered),
-        "settings": _as_table({"study": stem, **setting_row(gathered.studies[stem])} for stem in parts),
+        "settings": _settings(gathered, own),
         "entries": [_entry(gathered, id, entry) for id, entry in entries().items()] if of_catalogue else [],
         "systems": [
             _entry(gathered, id, each) | _about(each)
             for id, each in systems().items()
             if id in gathered.studies
         ],
+        "settings_of_systems": _settings(gathered, beside),
         "verdicts": list(map(_verdict, judged)),
         "primary": _as_table(_primary(judged)),
         "bounds": [_bound(key) for key in DERIVATIONS],
@@ -91,6 +94,10 @@ def _shown(picture: Picture, gathered: Gathered) -> dict[str, str]:
     )
     caption = picture.caption.replace(f"({labels[0]}, ", "(") if len(labels) == 1 else picture.caption
     return {"entry": picture.entry, "path": path_of(picture), "caption": caption}
+
+
+def _settings(gathered: Gathered, stems: Iterable[str]) -> Content:
+    return _as_table({"study": stem, **setting_row(gathered.studies[stem])} for stem in stems)
 
 
 def _as_table(rows: Iterable[dict[str, str]]) -> Content:

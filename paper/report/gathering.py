@@ -1,15 +1,13 @@
 """All studies of folders: parts of those that are finished, and what the others take."""
 
-import multiprocessing
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from dimat.errors import InputError
 from dimat.experiment.catalogue import read_studies, study_files
 from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import PROJECT
+from dimat.processes import pool_of
 from paper.report.entries import Entry
 from paper.report.studies import Left, left_of, part_of
 
@@ -36,8 +34,7 @@ class Gathered:
         self._layouts = layouts = {stem: Layout(results / study.name) for stem, study in self.studies.items()}
         full = study_files(FULL) if FULL.is_dir() and folders[0].resolve() != FULL else []
         by_size = sorted(self.studies, key=lambda stem: -len(self.studies[stem].runs))
-        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with pool_of(processes, ["paper.report.studies", "paper.panels"]) as pool:
             sizes = {file.stem: pool.submit(_at_full_size, file) for file in full}
             found = {
                 stem: pool.submit(part_of, stem, self.studies[stem], layouts[stem], stems) for stem in by_size

@@ -36,7 +36,6 @@ class ComparisonTable(PaperTable):
     @override
     def rows(self, layout: Layout) -> "DataFrame":
         from dimat.experiment.cells import labelled
-        from paper.intervals import spread
         from paper.lines import lines
         from paper.measured import SUMMARIES, by_round, costs, in_turns, read_shown, summaries
         from paper.reference import beside, only
@@ -48,9 +47,8 @@ class ComparisonTable(PaperTable):
         known = beside(self.study, rounds)
         values = summaries(rounds).join(known).join(paid)
         values["rate"] = runs["found.learning_rate"].astype(float)
-        texts = dict.fromkeys(SUMMARIES, spread) | dict.fromkeys(known.columns, only)
-        texts |= {"rate": each_value} | dict.fromkeys(paid.columns, mean)
-        return lines(labelled(runs), values, compared, texts)
+        texts = dict.fromkeys(known.columns, only) | {"rate": each_value} | dict.fromkeys(paid.columns, mean)
+        return lines(labelled(runs), values, compared, SUMMARIES, texts)
 
 
 def each_value(values: "Series") -> str:

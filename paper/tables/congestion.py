@@ -57,7 +57,7 @@ class CongestionTable(PaperTable):
             for place, controller in enumerate(link.controller):
                 here = last[(last.controller == place) & (last.spread == spread)]
                 values = here.set_index("run")[list(names)].rename(columns=names)
-                rows = lines(labelled(runs), values, compared, dict.fromkeys(names.values(), deviating))
+                rows = lines(labelled(runs), values, compared, (), dict.fromkeys(names.values(), deviating))
                 after = list(rows).index("method") + 1
                 rows.insert(after, "spread", f"{spread:g}")
                 rows.insert(after, "controller", controller.label())

@@ -46,11 +46,12 @@ class FinalTable(PaperTable):
         runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
         rounds, labels = by_round(runs, records), labelled(runs)
         values = summaries(rounds)[["final"]].join(beside(self.study, rounds))
-        blocks = []
+        blocks, metrics = [], {}
         for each in compared:
             here = placed(labels.loc[list(each.runs)], each.agents).merge(
                 values, left_on="run", right_index=True
             )
+            metrics[with_unit(each.metric)] = each.metric
             blocks.append(here.assign(metric=with_unit(each.metric)))
         cells = pandas.concat(blocks)
         keys = ["metric", *SETTING]
@@ -69,7 +70,7 @@ class FinalTable(PaperTable):
         lines: dict[tuple[object, ...], dict[str, str]] = {}
         for (*place, column), here in cells.groupby([*rows, "column"], sort=False):
             known = only(here.published) if "published" in here else ""
-            text = spread(here.final) + (f" ({known})" if known else "")
+            text = spread(here.final, metrics[here.metric.iloc[0]]) + (f" ({known})" if known else "")
             lines.setdefault(tuple(place), {})[str(column)] = text
         found = [dict(zip(rows, place, strict=True)) | line for place, line in lines.items()]
         return pandas.DataFrame(found).fillna("").astype(str)

@@ -32,7 +32,6 @@ class ProgressTable(PaperTable):
     @override
     def rows(self, layout: Layout) -> "DataFrame":
         from dimat.experiment.cells import labelled
-        from paper.intervals import spread
         from paper.lines import lines
         from paper.measured import by_merge, by_round, read_shown
         from paper.reference import beside, only
@@ -41,5 +40,5 @@ class ProgressTable(PaperTable):
         runs, records = read_shown(layout, distinct(id for each in compared for id in each.runs))
         rounds = by_round(runs, records)
         values, known = by_merge(rounds), beside(self.study, rounds)
-        texts = dict.fromkeys(values.columns, spread) | dict.fromkeys(known.columns, only)
-        return lines(labelled(runs), values.join(known), compared, texts)
+        texts = dict.fromkeys(known.columns, only)
+        return lines(labelled(runs), values.join(known), compared, values.columns, texts)

@@ -57,6 +57,7 @@ class SchedulesTable(PaperTable):
                     )
                     by_seed = by_seed.dropna()
                     others = by_seed.drop(columns=rival).mean().map(metric.gain)
-                    line[name] = paired(by_seed[rival] - by_seed[others.idxmax()]) if len(by_seed) else ""
+                    ahead = by_seed[rival] - by_seed[others.idxmax()] if len(by_seed) else by_seed[rival]
+                    line[name] = paired(ahead, metric)
                 found.append(line)
         return pandas.DataFrame(found)

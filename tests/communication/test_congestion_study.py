@@ -212,6 +212,17 @@ def test_mistakes_are_one_line(bottleneck, words):
     assert words in message
 
 
+def test_agents_that_take_turns_share_no_link():
+    content = {"name": "study", "data": "digits", "model": "plain", "partition": "iid", "graph": "ring"}
+    content |= {"method": ["wa", "coded_admm"]}
+    assert parse_study(content, "study.yaml").runs
+    words = (
+        r"^study\.yaml: bottleneck: agents take turns by method\.name: 'coded_admm'.*; expected other methods"
+    )
+    with pytest.raises(InputError, match=words):
+        parse_study(content | {"bottleneck": {}}, "study.yaml")
+
+
 def test_without_a_shared_link_there_is_nothing_to_simulate(tmp_path, monkeypatch):
     study, _ = write_study(tmp_path, lambda *_: 0.5, method="wa")
     config = tmp_path / "study.json"

@@ -1,7 +1,10 @@
 """Archived runs are those of today's configurations, whole, and can be shown."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -55,14 +58,33 @@ def test_archives_are_small_and_named():
     assert all(path.name in text for path in archives)
 
 
-@pytest.mark.skipif(not WHOLE.exists(), reason="the catalogue's runs are not archived yet")
-def test_the_paper_is_drawn_from_the_archived_catalogue(long, tmp_path):
+def test_archives_that_are_unpacked_beside_each_other_hold_one_audit():
+    audits = []
+    for path in (WHOLE, SYSTEMS):
+        with tarfile.open(path) as packed:
+            audits.append(packed.extractfile("shared/audit.csv").read())
+    assert audits[0] == audits[1]
+
+
+def test_the_paper_is_made_of_both_archives(long, tmp_path):
+    """By the command of `make paper`, in processes that one starts that has computed in several threads."""
     if not long:
-        pytest.skip("a minute: make test-studies")
+        pytest.skip("two minutes: make test-studies")
     unpack(WHOLE, tmp_path)
-    gathered = Gathered([ROOT / "config" / CATALOGUE], tmp_path, processes=2)
-    assert gathered.parts
-    assert int(typst.query(sources(gathered), "<end-of-body>", field="value", one=True)) <= 12
+    unpack(SYSTEMS, tmp_path)
+    folders, output = [ROOT / "config" / name for name in (CATALOGUE, "systems")], tmp_path / "dimat.pdf"
+    options = ("--results", tmp_path, "--output", output, "--processes", "2")
+    subprocess.run(
+        [sys.executable, "-m", "dimat", "report", *folders, *options],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        timeout=300,
+        check=True,
+    )
+    content = sources(Gathered(folders, tmp_path, processes=2))
+    assert output.read_bytes() == typst.compile(content)
+    systems = json.loads(content["content.json"])["systems"]
+    assert systems and all(each["figures"] and not each["waiting"] for each in systems)
+    assert int(typst.query(content, "<end-of-body>", field="value", one=True)) <= 12
 
 
 def test_the_page_of_systems_is_that_of_the_archive(tmp_path):

@@ -7,11 +7,14 @@ from support.made_up import write_study
 
 from dimat.experiment.links import Links
 from dimat.io.files import write_checked
+from dimat.tasks import Classification
 from paper.intervals import paired, spread, starred
 from paper.measured import costs, read_shown
 from paper.tables import tables_of
+from paper.tables.final import FinalTable
 
 STEPS, MIB = 5.0, 2**20
+ACCURACY = Classification().metric
 
 
 def cells(table, **where):
@@ -46,7 +49,7 @@ def test_cells_are_means_over_agents_right_after_merges(progress):
     assert list(table)[-4:] == ["seeds", "merge 0", "merge 1", "merge 2"]
     row = cells(table, method="WA", partition="IID")
     values = pandas.Series([100 * (16 + 4 * seed + 2 + 0.5) / 1024 for seed in (0, 1, 2)])
-    assert row["merge 1"] == f"{values.mean():.1f} ± {values.std(ddof=1):.1f}" == spread(values)
+    assert row["merge 1"] == f"{values.mean():.1f} ± {values.std(ddof=1):.1f}" == spread(values, ACCURACY)
     assert (row["metric"], row["seeds"]) == ("test accuracy [%]", 3)
 
 
@@ -79,11 +82,29 @@ def test_what_differs_in_more_than_matching_is_no_pair(tmp_path):
 def test_intervals_are_those_of_paired_t_tests():
     differences = pandas.Series([1.0, 2.5, 4.0, 4.5])
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert paired(differences) == f"+3.0 [{low:+.1f}, {high:+.1f}]"
-    assert starred(pandas.Series([1.0, 1.1, 0.9])).endswith("] *")
-    assert starred(pandas.Series([-1.0, -1.1, -0.9])).endswith("] *")
-    assert not starred(pandas.Series([1.0, -1.1, 0.9])).endswith("*")
-    assert starred(pandas.Series([1.0])) == "+1.0"
+    assert paired(differences, ACCURACY) == f"+3.0 [{low:+.1f}, {high:+.1f}]"
+    assert starred(pandas.Series([1.0, 1.1, 0.9]), ACCURACY).endswith("] *")
+    assert starred(pandas.Series([-1.0, -1.1, -0.9]), ACCURACY).endswith("] *")
+    assert not starred(pandas.Series([1.0, -1.1, 0.9]), ACCURACY).endswith("*")
+    assert starred(pandas.Series([1.0]), ACCURACY) == "+1.0"
+
+
+def test_scores_that_are_no_percentages_are_told_in_three_digits(tmp_path):
+    reached = lambda run, *_: 0.9375 + run.seed / 64 + (run.method.name == "dimat") / 128  # noqa: E731
+    study, layout = write_study(
+        tmp_path,
+        reached,
+        data={"name": "digits", "two_classes": {"positive": [1, 2], "share": 0.1}},
+        task="auc",
+        method=["dimat", "wa"],
+        seeds=[0, 1],
+    )
+    tables = tables_of(study)
+    deviation = pandas.Series([0.0, 1 / 64]).std(ddof=1)
+    row = cells(tables["progress"].rows(layout), method="WA")
+    assert row["merge 1"] == f"0.945 ± {deviation:.3g}" and row["metric"] == "test AUROC"
+    assert cells(tables["difference"].rows(layout))["merge 1"] == "+0.00781 [+0.00781, +0.00781]"
+    assert cells(FinalTable(study).rows(layout), method="WA")["final"] == row["merge 1"]
 
 
 def test_schedules_are_compared_with_the_best_of_the_others(tmp_path):
@@ -109,7 +130,7 @@ def test_schedules_are_compared_with_the_best_of_the_others(tmp_path):
     found = {row["method"]: (row["merge 1"], row["merge 2"]) for row in table.to_dict("records")}
 
     def differences(*values):
-        return paired(pandas.Series([float(value) for value in values]))
+        return paired(pandas.Series([float(value) for value in values]), ACCURACY)
 
     assert found == {
         "DIMAT, matched every round": (differences(2, 4, 6), differences(-10, -12, -14)),
@@ -170,7 +191,7 @@ def test_advantages_are_paired_and_starred(rivals):
     table = tables_of(study)["advantage"].rows(layout)
     assert len(table) == 2 and set(table["minus"]) == {"DIMAT"}
     differences = pandas.Series([100 * gain / 1024 for gain in GAIN["dpsgd"]])
-    assert cells(table, method="D-PSGD")["final"] == starred(differences)
+    assert cells(table, method="D-PSGD")["final"] == starred(differences, ACCURACY)
     assert "*" not in cells(table, method="no communication")["final"]
 
 

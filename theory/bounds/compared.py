@@ -1,12 +1,11 @@
 """Derived bounds against what the library's methods do: measured means with 95 % intervals over seeds."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 
-import torch
 from numpy import ndarray
 
+from dimat.processes import pool_of
 from dimat.randomness import Randomness
 from dimat.topology import Graph, second_eigenvalue
 from theory.bounds.derivations import DERIVATIONS
@@ -41,7 +40,7 @@ def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
     if processes == 1:
         found = list(map(setting_rows, settings))
     else:
-        with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with pool_of(processes, [__name__]) as pool:
             found = list(pool.map(setting_rows, settings, chunksize=16))
     return [row for rows in found for row in rows]
 
