@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dimat.errors import InputError
+from dimat.experiment.archive import finished
 from dimat.experiment.catalogue import read_studies, study_files
+from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.experiment.provenance import PROJECT
 from dimat.processes import pool_of
@@ -18,6 +20,8 @@ FULL = PROJECT / "config" / "paper"
 class Gathered:
     """What was found of ``folders`` of studies, in so many ``processes``; the first names all.
 
+    Of files with one name in several folders, as twins of the catalogue have, the first that is finished is
+    shown: what was measured on more comes first, and what is not measured there yet is shown from elsewhere.
     ``parts`` and ``left`` are by the names of files, as is ``full``, of the catalogue at full size.
     `InputError` if no study is finished, or none has an audit.
     """
@@ -27,10 +31,9 @@ class Gathered:
             if not folder.is_dir():
                 raise InputError(f"{folder}: no such folder; expected one that holds configurations")
         self.name = folders[0].resolve().name
-        stems = [file.stem for folder in folders for file in study_files(folder)]
-        if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
-            raise InputError(f"{folders[-1]}: {twice}.yaml is in another folder too; expected other names")
-        self.studies = dict(zip(stems, read_studies(folders), strict=True))
+        read_studies(folders)  # no two may have one folder of results
+        self.studies = {stem: _first_finished(files, results) for stem, files in _by_stem(folders).items()}
+        stems = list(self.studies)
         self._layouts = layouts = {stem: Layout(results / study.name) for stem, study in self.studies.items()}
         full = study_files(FULL) if FULL.is_dir() and folders[0].resolve() != FULL else []
         by_size = sorted(self.studies, key=lambda stem: -len(self.studies[stem].runs))
@@ -69,6 +72,20 @@ class Gathered:
             if said:
                 return f"not measured yet: {said} ({where})"
         return "not in this catalogue"
+
+
+def _by_stem(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """The files of each name, in the order of the folders."""
+    found: dict[str, list[Path]] = {}
+    for file in (file for folder in folders for file in study_files(folder)):
+        found.setdefault(file.stem, []).append(file)
+    return found
+
+
+def _first_finished(files: Sequence[Path], results: Path) -> Study:
+    """The first study that is finished, of those in the ``files`` of one name; else the first."""
+    studies = read_studies(files)
+    return next((each for each in studies if finished(each, Layout(results / each.name))), studies[0])
 
 
 def _at_full_size(file: Path) -> Left:

@@ -12,8 +12,13 @@ from theory.rows import Row
 
 
 def evidence(study: Study, layout: Layout) -> list[Row]:
-    """Rows about the spectral gap between its networks, gains, and bytes; none without such methods."""
-    holonomy = read_holonomy(layout.holonomy(id) for id in first_merges(study))
+    """Rows about the spectral gap between its networks, gains, and bytes; none without such methods.
+
+    Of first merges, those count that were measured: of a study that was carried out by `dimat sweep`, none may
+    have been.
+    """
+    measured = [path for id in first_merges(study) if (path := layout.holonomy(id)).exists()]
+    holonomy = read_holonomy(measured)
     runs, records = read_runs(layout.runs), read_records(layout.records)
     return [
         *measured_gap_rows(runs, holonomy),
