@@ -70,12 +70,12 @@ def _named(runs: pandas.DataFrame, axis: str, base: pandas.Series) -> pandas.Ser
 def _rivals(runs: pandas.DataFrame, titles: pandas.Series) -> pandas.Series:
     """Titles of methods with what differs: among runs of one method, and, of what is shared, among all.
 
-    Each protocol by itself, as it is a part of the setting.
+    Each protocol and each data set by itself, as they are parts of the setting.
     """
     of_methods = [name for name in parameters_of(runs) if _below(name, "method")]
     elsewhere = [name for name in parameters_of(runs) if name.partition(".")[0] in ANYWHERE]
     found = []
-    for _, rows in runs.groupby("protocol", sort=False):
+    for _, rows in runs.groupby(["protocol", "data.name"], sort=False):
         how = [name for name in elsewhere if _below(name, "calibration") and name != "calibration.repair"]
         differing = {*_varying(rows, set(elsewhere) - set(how)), *_varying(_looking(rows), how)}
         shared = [name for name in elsewhere if name in differing]

@@ -11,6 +11,7 @@ from paper.metrics import opening
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 SAID = 5
 """Lines of a setting, of which sentences say what they reach."""
@@ -40,16 +41,17 @@ class CostsFigure(ComparisonFigure):
         )
 
     @override
+    def values(self, runs: "DataFrame", records: "DataFrame") -> "DataFrame":
+        from paper.measured import costs
+
+        return costs(records).join(super().values(runs, records)).query("round > 0")
+
+    @override
     def finding(self, layout: Layout) -> str:
-        from dimat.experiment.cells import labelled
         from paper.comparisons import distinct
         from paper.findings import by_setting, over_seeds, quoted, reached
-        from paper.measured import costs, placed, read_shown, values_by_round
 
-        metric = self.comparison.metric
-        runs, records = read_shown(layout, self.runs)
-        found = costs(records).join(values_by_round(runs, records)).reset_index()
-        rows = placed(labelled(runs), self.comparison.agents).merge(found, on="run")
+        rows, metric = self.rows(layout), self.metric
         settings = by_setting(rows)
         said = []
         for where in distinct([next(iter(settings)), list(settings)[-1]]):
@@ -68,11 +70,9 @@ class CostsFigure(ComparisonFigure):
     @override
     def draw(self, layout: Layout) -> "Figure":
         from paper.looks import looks_of
-        from paper.measured import costs, placed, read_shown, values_by_round
         from paper.panels import (
             add_legend,
             draw_band,
-            labels_in_figures,
             lines_of,
             panel_rows,
             plain_numbers,
@@ -81,9 +81,7 @@ class CostsFigure(ComparisonFigure):
             whole_numbers,
         )
 
-        runs, records = read_shown(layout, self.runs)
-        found = costs(records).join(values_by_round(runs, records)).query("round > 0").reset_index()
-        rows = placed(labels_in_figures(runs), self.comparison.agents).merge(found, on="run")
+        rows = self.rows(layout, drawn=True)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         axes, figure = panel_rows(len(settings), columns=2, height=2.0)
         looks, lines = looks_of(self.study), {}

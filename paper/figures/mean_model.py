@@ -6,7 +6,6 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
-from dimat.tasks.task import Metric
 from paper.comparisons import seeds_said
 from paper.figures.comparison import ComparisonFigure
 from paper.metrics import opening
@@ -42,13 +41,20 @@ class MeanModelFigure(ComparisonFigure):
         )
 
     @override
-    def finding(self, layout: Layout) -> str:
-        from dimat.experiment.cells import labelled
-        from paper.findings import Pair, by_setting, of_pairs, quoted, reference
-        from paper.measured import read_shown
+    def values(self, runs: "pandas.DataFrame", records: "pandas.DataFrame") -> "pandas.DataFrame":
+        """The ``value`` of agents, the mean network's (``whole``), and the ``gain``."""
+        from paper.measured import values_by_round
 
-        runs, records = read_shown(layout, self.runs)
-        rows, metric, pairs = self._rows(runs, records, labelled(runs)), self.comparison.metric, {}
+        of_mean = self.metric._replace(name=f"mean_model_{self.metric.name}")
+        whole = values_by_round(runs, records, of_mean).value.rename("whole")
+        found = super().values(runs, records).join(whole, how="inner")
+        return found.assign(gain=found.whole - found.value)
+
+    @override
+    def finding(self, layout: Layout) -> str:
+        from paper.findings import Pair, by_setting, of_pairs, quoted, reference
+
+        rows, metric, pairs = self.rows(layout), self.metric, {}
         means = by_setting(rows, "whole")
         for where, (here, lines) in by_setting(rows).items():
             own = reference(lines, here, self.runs, metric)
@@ -64,20 +70,17 @@ class MeanModelFigure(ComparisonFigure):
 
         from paper.findings import setting_said
         from paper.looks import looks_of
-        from paper.measured import read_shown
         from paper.metrics import unit_of_differences, with_unit
         from paper.panels import (
             add_legend,
             draw_band,
-            labels_in_figures,
             lines_of,
             panel_rows,
             show_metric,
             whole_numbers,
         )
 
-        runs, records = read_shown(layout, self.runs)
-        rows, metric = self._rows(runs, records, labels_in_figures(runs)), self.comparison.metric
+        rows, metric = self.rows(layout, drawn=True), self.metric
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         axes, figure = panel_rows(len(settings), columns=3, height=1.7, sharex=True)
         looks, lines = looks_of(self.study), {}
@@ -104,15 +107,3 @@ class MeanModelFigure(ComparisonFigure):
             panel.set_xlabel("merges")
         add_legend(figure, lines)
         return figure
-
-    def _rows(
-        self, runs: "pandas.DataFrame", records: "pandas.DataFrame", labels: "pandas.DataFrame"
-    ) -> "pandas.DataFrame":
-        """By run and round: the ``value`` of agents, the mean network's (``whole``), and the ``gain``."""
-        from paper.measured import placed, values_by_round
-
-        metric: Metric = self.comparison.metric
-        whole = values_by_round(runs, records, metric._replace(name=f"mean_model_{metric.name}"))
-        found = values_by_round(runs, records, metric).join(whole.value.rename("whole"), how="inner")
-        found["gain"] = found.whole - found.value
-        return placed(labels, self.comparison.agents).merge(found.reset_index(), on="run")

@@ -42,14 +42,27 @@ class OptimumFigure(ComparisonFigure):
             f"{seeds_said(self.runs.values())}."
         )
 
+    @property
+    @override
+    def metric(self) -> Metric:
+        return DISTANCE
+
+    @override
+    def values(self, runs: "pandas.DataFrame", records: "pandas.DataFrame") -> "pandas.DataFrame":
+        """From the first merge on: the distance as a power of 10, ``value``, and costs."""
+        import numpy
+
+        from paper.measured import costs
+
+        found = costs(records).join(super().values(runs, records)).query("round > 0")
+        return found.assign(value=numpy.log10(found.value))
+
     @override
     def finding(self, layout: Layout) -> str:
-        from dimat.experiment.cells import labelled
         from paper.findings import by_setting, over_seeds, quoted
         from paper.intervals import of_powers
-        from paper.measured import read_shown
 
-        rows = self._rows(layout, labelled(read_shown(layout, self.runs)[0]))
+        rows = self.rows(layout)
         settings = by_setting(rows)
         said = []
         for where in distinct([next(iter(settings)), list(settings)[-1]]):
@@ -69,18 +82,16 @@ class OptimumFigure(ComparisonFigure):
 
         from paper.findings import setting_said
         from paper.looks import looks_of
-        from paper.measured import read_shown
         from paper.panels import (
             add_legend,
             draw_band,
-            labels_in_figures,
             lines_of,
             panel_rows,
             plain_numbers,
             powers_of_ten,
         )
 
-        rows = self._rows(layout, labels_in_figures(read_shown(layout, self.runs)[0]))
+        rows = self.rows(layout, drawn=True)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         columns = min(ABREAST, len(settings))
         panels, figure = panel_rows(2 * -(-len(settings) // columns), columns, 1.8, sharey=True)
@@ -106,14 +117,3 @@ class OptimumFigure(ComparisonFigure):
         powers_of_ten(panels[0, 0].yaxis)
         add_legend(figure, lines)
         return figure
-
-    def _rows(self, layout: Layout, labels: "pandas.DataFrame") -> "pandas.DataFrame":
-        """By run and round, from the first merge on: the distance as a power of 10, ``value``, and costs."""
-        import numpy
-
-        from paper.measured import costs, placed, read_shown, values_by_round
-
-        runs, records = read_shown(layout, self.runs)
-        found = costs(records).join(values_by_round(runs, records, DISTANCE)).query("round > 0").reset_index()
-        found = found.assign(value=numpy.log10(found.value))
-        return placed(labels, self.comparison.agents).merge(found, on="run")

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from dimat.experiment.layout import Layout
-from dimat.tasks.task import Metric
 from paper.comparisons import alike, seeds_said
 from paper.figures.comparison import ComparisonFigure
 from paper.metrics import opening
@@ -21,11 +20,6 @@ class RoundsFigure(ComparisonFigure):
 
     logarithmic: ClassVar[bool] = False
 
-    @property
-    def metric(self) -> Metric:
-        """What is shown."""
-        return self.comparison.metric
-
     @override
     def caption(self) -> str:
         scale = ", on a logarithmic axis" if self.logarithmic else ""
@@ -38,23 +32,16 @@ class RoundsFigure(ComparisonFigure):
 
     @override
     def finding(self, layout: Layout) -> str:
-        from dimat.experiment.cells import labelled
         from paper.findings import of_lines
-        from paper.measured import placed, read_shown, values_by_round
 
-        runs, records = read_shown(layout, self.runs)
-        rounds = values_by_round(runs, records, self.metric).reset_index()
-        rows = placed(labelled(runs), self.comparison.agents).merge(rounds, on="run")
-        return of_lines(rows, self.runs, self.metric)
+        return of_lines(self.rows(layout), self.runs, self.metric)
 
     @override
     def draw(self, layout: Layout) -> "Figure":
         from paper.looks import looks_of
-        from paper.measured import placed, read_shown, values_by_round
         from paper.panels import (
             add_legend,
             draw_band,
-            labels_in_figures,
             lines_of,
             panel_grid,
             show_metric,
@@ -62,9 +49,7 @@ class RoundsFigure(ComparisonFigure):
             whole_numbers,
         )
 
-        runs, records = read_shown(layout, self.runs)
-        rounds = values_by_round(runs, records, self.metric).reset_index()
-        rows = placed(labels_in_figures(runs), self.comparison.agents).merge(rounds, on="run")
+        rows = self.rows(layout, drawn=True)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         panels, figure = panel_grid(len(settings), columns=3, height=2.1)
         looks, lines = looks_of(self.study), {}

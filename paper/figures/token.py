@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from dimat.experiment.layout import Layout
+from dimat.tasks.task import Metric
 from paper.comparisons import seeds_said
 from paper.figures.comparison import ComparisonFigure
 from paper.figures.optimum import DISTANCE
@@ -43,14 +44,24 @@ class TokenFigure(ComparisonFigure):
             f"{seeds_said(self.runs.values())}."
         )
 
+    @property
+    @override
+    def metric(self) -> Metric:
+        return DISTANCE
+
+    @override
+    def values(self, runs: "pandas.DataFrame", records: "pandas.DataFrame") -> "pandas.DataFrame":
+        """From the first merge on: the distance, and what was paid for it."""
+        from paper.measured import costs, in_turns
+
+        paid = costs(records, self.study.links, in_turns(runs))
+        return paid.join(super().values(runs, records)).query("round > 0")
+
     @override
     def finding(self, layout: Layout) -> str:
-        from dimat.experiment.cells import labelled
         from paper.findings import over_seeds
-        from paper.measured import read_shown
 
-        runs, records = read_shown(layout, self.runs)
-        rows = self._rows(runs, records, labelled(runs))
+        rows = self.rows(layout)
         turns = rows.run.map({id: run.method.takes_turns for id, run in self.runs.items()})
         said = []
         for column, unit in {"MiB": "MiB sent by an agent", "simulated s": "simulated seconds"}.items():
@@ -65,11 +76,9 @@ class TokenFigure(ComparisonFigure):
     @override
     def draw(self, layout: Layout) -> "Figure":
         from paper.looks import looks_of
-        from paper.measured import read_shown
-        from paper.panels import add_legend, draw_band, labels_in_figures, lines_of, panel_rows, plain_numbers
+        from paper.panels import add_legend, draw_band, lines_of, panel_rows, plain_numbers
 
-        runs, records = read_shown(layout, self.runs)
-        rows = self._rows(runs, records, labels_in_figures(runs))
+        rows = self.rows(layout, drawn=True)
         (panels,), figure = panel_rows(1, columns=2, height=2.6, sharey=True)
         looks, lines = looks_of(self.study), {}
         for panel, (column, title) in zip(panels, PAID.items(), strict=True):
@@ -83,16 +92,6 @@ class TokenFigure(ComparisonFigure):
         panels[0].set_ylabel(DISTANCE.title)
         add_legend(figure, lines)
         return figure
-
-    def _rows(
-        self, runs: "pandas.DataFrame", records: "pandas.DataFrame", labels: "pandas.DataFrame"
-    ) -> "pandas.DataFrame":
-        """By run and round from the first merge on: the distance as ``value``, and what was paid for it."""
-        from paper.measured import costs, in_turns, placed, values_by_round
-
-        paid = costs(records, self.study.links, in_turns(runs))
-        found = paid.join(values_by_round(runs, records, DISTANCE)).query("round > 0").reset_index()
-        return placed(labels, self.comparison.agents).merge(found, on="run")
 
 
 def _least(rows: "pandas.DataFrame", column: str) -> float:

@@ -11,8 +11,6 @@ from paper.figures.comparison import ComparisonFigure
 from paper.metrics import opening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas
     from matplotlib.figure import Figure
 
@@ -46,11 +44,34 @@ class WorkFigure(ComparisonFigure):
         )
 
     @override
+    def values(self, runs: "pandas.DataFrame", records: "pandas.DataFrame") -> "pandas.DataFrame":
+        """After merges: the metric as ``value``, ``MiB``, ``Gop``, and whether a run is ``sliced``."""
+        import pandas
+
+        from paper.measured import costs
+
+        found = costs(records).join(super().values(runs, records))
+        per_step = pandas.DataFrame(
+            {
+                id: {
+                    "before": step_operations(run.pretrained, images_of(run.data)),
+                    "after": step_operations(run, images_of(run.data)),
+                    "sliced": run.method.deals_channels,
+                }
+                for id, run in self.runs.items()
+            }
+        ).T
+        found = found.join(per_step, on="run")
+        first = found.groupby("run").steps.transform("first")
+        operations = first * found.before + (found.steps - first) * found.after
+        found = found.assign(Gop=operations.astype(float) / GIGA, sliced=found.sliced.astype(bool))
+        return found.query("round > 0")
+
+    @override
     def finding(self, layout: Layout) -> str:
-        from dimat.experiment.cells import labelled
         from paper.findings import over_seeds, setting_said
 
-        rows = self._paid(layout, labelled)
+        rows = self.rows(layout)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         said, seeds = [], set()
         for (graph, partition), here in settings:
@@ -94,7 +115,6 @@ class WorkFigure(ComparisonFigure):
         from paper.panels import (
             add_legend,
             draw_band,
-            labels_in_figures,
             lines_of,
             panel_rows,
             plain_numbers,
@@ -102,7 +122,7 @@ class WorkFigure(ComparisonFigure):
             titled,
         )
 
-        rows = self._paid(layout, labels_in_figures)
+        rows = self.rows(layout, drawn=True)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         axes, figure = panel_rows(len(settings), columns=len(COSTS), height=2.2)
         looks, lines = looks_of(self.study), {}
@@ -122,33 +142,6 @@ class WorkFigure(ComparisonFigure):
             panel.set_ylabel("")
         add_legend(figure, lines)
         return figure
-
-    def _paid(
-        self, layout: Layout, labels_of: "Callable[[pandas.DataFrame], pandas.DataFrame]"
-    ) -> "pandas.DataFrame":
-        """For each run and merge: the metric as ``value``, ``MiB``, ``Gop``, and whether it is ``sliced``."""
-        import pandas
-
-        from paper.measured import costs, placed, read_shown, values_by_round
-
-        runs, records = read_shown(layout, self.runs)
-        found = costs(records).join(values_by_round(runs, records)).reset_index()
-        per_step = pandas.DataFrame(
-            {
-                id: {
-                    "before": step_operations(run.pretrained, images_of(run.data)),
-                    "after": step_operations(run, images_of(run.data)),
-                    "sliced": run.method.deals_channels,
-                }
-                for id, run in self.runs.items()
-            }
-        ).T
-        found = found.join(per_step, on="run")
-        first = found.groupby("run").steps.transform("first")
-        operations = first * found.before + (found.steps - first) * found.after
-        found = found.assign(Gop=operations.astype(float) / GIGA, sliced=found.sliced.astype(bool))
-        merged = found[found["round"] > 0]
-        return placed(labels_of(runs), self.comparison.agents).merge(merged, on="run")
 
 
 def paid(means: "pandas.Series") -> str:

@@ -179,6 +179,15 @@ def test_a_whole_grid_is_told_apart(data):
     check(rows_of(grid))
 
 
+def test_labels_say_what_differs_among_runs_of_one_data_set():
+    """Batches are of other sizes for other images: no label need say so, as no row has both."""
+    longer = SMALL["training"] | {"batch_size": 7}
+    own, other = {"method": ["dimat", "wa"]}, {"method": "wa", "data": FOLDER, "training": longer}
+    assert set(check(rows_of(own, other)).rival) == {"DIMAT", "WA"}
+    more = other | {"training": longer | {"epochs": 2}}
+    assert set(check(rows_of(own, other, more)).rival) == {"DIMAT", "WA", "WA, epochs 1", "WA, epochs 2"}
+
+
 PAIRS = {
     "rates": [{"method": {"name": "dpsgd", "learning_rate": rate}} for rate in (0.2, 0.001)],
     "epochs": [{"training": SMALL["training"] | {"epochs": epochs}} for epochs in (1, 8)],
