@@ -84,18 +84,21 @@ class Spec(BaseModel):
 
     def label(self) -> str:
         """Short text for legends and tables: the name, and what differs from the defaults."""
+        return " ".join([getattr(self, "name", "").replace("_", " "), ", ".join(self.changes())]).strip()
+
+    def changes(self, *but: str) -> list[str]:
+        """What differs from the defaults, a text for each key but some."""
 
         def text(value: Any) -> str:
             if isinstance(value, Spec):
                 return value.label()
             return f"{value:g}" if isinstance(value, float) else str(value)
 
-        changed = [
+        return [
             f"{key.replace('_', ' ')} {text(value)}"
             for key, value in self
-            if key != "name" and value != type(self).model_fields[key].default
+            if key not in ("name", *but) and value != type(self).model_fields[key].default
         ]
-        return " ".join([getattr(self, "name", "").replace("_", " "), ", ".join(changed)]).strip()
 
 
 @dataclass(frozen=True)

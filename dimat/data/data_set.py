@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
+from typing_extensions import override
 
 from dimat.data.content import content_of
 from dimat.data.image_set import ImageSet, first_of_each_class, share_of_each_class
@@ -97,6 +98,15 @@ class DataSet(Spec):
         if self.two_classes is None:
             content.pop("two_classes", None)
         return content
+
+    @override
+    def label(self) -> str:
+        """What images these are; not where they are read from."""
+        limits = {"train_limit": "training", "test_limit": "test"}
+        title = getattr(self, "title", None) or getattr(self, "name", "").replace("_", " ")
+        parts = [f"{self.size}x{self.size}"] if self.size else []
+        parts += [f"{limit:,} {what} images" for key, what in limits.items() if (limit := getattr(self, key))]
+        return ", ".join([title, *parts, *self.changes("title", "size", "path", "substitute", *limits)])
 
     def located(self, folders: DataFolders) -> Path | None:
         """The file or folder that would be read; `None` if it is bundled, to be downloaded or not there."""
