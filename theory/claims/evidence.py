@@ -14,8 +14,8 @@ from theory.rows import Row
 def evidence(study: Study, layout: Layout) -> list[Row]:
     """Rows about the spectral gap between its networks, gains, and bytes; none without such methods.
 
-    Of first merges, those count that were measured: of a study that was carried out by `dimat sweep`, none may
-    have been.
+    Of first merges, those count that were measured: of a study that was carried out by `dimat sweep`, none
+    may have been.
     """
     measured = [path for id in first_merges(study) if (path := layout.holonomy(id)).exists()]
     holonomy = read_holonomy(measured)
