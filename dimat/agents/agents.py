@@ -34,6 +34,8 @@ class Agents(ABC):
 
     epochs: int
     steps_per_epoch: int
+    goes_on = False
+    """Whether agents go on that have left the finite numbers; otherwise they are `Diverged`."""
 
     def __init__(self, task: Task, randomness: Randomness, local_agents: Sequence[int] | None = None) -> None:
         self.task = task
@@ -105,8 +107,12 @@ class Agents(ABC):
         """What the task records of an agent."""
 
     @abstractmethod
+    def finite(self, row: int) -> bool:
+        """Whether all numbers of an agent are finite."""
+
+    @abstractmethod
     def check_finite(self, what: str) -> None:
-        """`Diverged`, in ``what``, if anything of an agent of this process is not finite."""
+        """`Diverged`, in ``what``, if anything of an agent of this process is not finite; see `goes_on`."""
 
     @abstractmethod
     def tensors(self, optimizers: bool) -> dict[str, Tensor]:

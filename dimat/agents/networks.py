@@ -245,9 +245,16 @@ class Networks(Agents):
         for row in range(len(self.local_agents)):
             self._check_finite(row, what)
 
-    def _check_finite(self, row: int, what: str, *more: Tensor) -> None:
+    @override
+    def finite(self, row: int) -> bool:
+        return self._finite(row)
+
+    def _finite(self, row: int, *more: Tensor) -> bool:
         tensors = (*self.models[row].state_dict().values(), *more)
-        if torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all():
+        return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
+
+    def _check_finite(self, row: int, what: str, *more: Tensor) -> None:
+        if self.goes_on or self._finite(row, *more):
             return
         raise Diverged(
             f"training: agent {self.local_agents[row]} diverged (loss or weights are not finite) in {what}; "

@@ -74,9 +74,13 @@ class Vectors(Agents):
         return self.task.evaluate(self.local_agents[row], self._points[row])
 
     @override
+    def finite(self, row: int) -> bool:
+        return bool(torch.isfinite(self._points[row]).all())
+
+    @override
     def check_finite(self, what: str) -> None:
-        for agent, point in zip(self.local_agents, self._points, strict=True):
-            if not torch.isfinite(point).all():
+        for row, agent in enumerate(self.local_agents):
+            if not self.goes_on and not self.finite(row):
                 raise Diverged(f"training: agent {agent} diverged (its variables are not finite) in {what}")
 
     @override

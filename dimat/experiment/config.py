@@ -157,6 +157,10 @@ class Study(Experiment):
     resumed then gives the numbers of an undisturbed one. CPUs always do, and are not affected."""
     cuda_graphs: bool = True
     """On a GPU, record steps once and launch each as a whole, which changes how long they take alone."""
+    divergence: Literal["refused", "recorded"] = "refused"
+    """What becomes of a run whose agents leave the finite numbers: `refused`, it ends in an error, or
+    `recorded`, it goes on, and what such networks answer counts (`diverged` in the records). Trials never go
+    on."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Write a checkpoint when the last one is at least so old."""
     keep_checkpoints: bool = False

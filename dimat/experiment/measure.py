@@ -38,6 +38,8 @@ def measure(
     for row, agent in enumerate(agents.local_agents):
         for metric, value in agents.evaluate(row).items():
             values[agent, metric] = value
+        if agents.goes_on and not agents.finite(row):
+            values[agent, "diverged"] = 1.0
         values[agent, "gradient_steps"] = float(agents.steps_taken[row])
         for metric, value in agents.state.recorded(row).items():
             values[agent, metric] = value

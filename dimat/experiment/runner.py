@@ -150,7 +150,7 @@ class Runner:
         values: dict[float, float | None] = {}
         records: dict[float, str | None] = {}
         metric = tuned.task.metric
-        trials = self.in_one_program(keep_checkpoints=False)
+        trials = self.in_one_program(keep_checkpoints=False, divergence="refused")
         for factor, trial in tuned.trials().items():
             path = self.layout.run(trial.id)
             try:
@@ -388,7 +388,9 @@ class Runner:
             precision=training.precision,
         )
         recorded = self.study.cuda_graphs and device.type == "cuda"
-        return Networks(task, training, start.randomness, optimizer, local_agents, recorded=recorded)
+        agents = Networks(task, training, start.randomness, optimizer, local_agents, recorded=recorded)
+        agents.goes_on = self.study.divergence == "recorded" and isinstance(start, Run)
+        return agents
 
     def started(self, start: Pretrained) -> Networks:
         """The agents of a start as `pretrain` has left them, before the first merge."""

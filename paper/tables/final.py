@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+LOST = "†"
 FEW = 3
 """Methods up to which there is room for a column of each by each protocol."""
 
@@ -29,8 +30,14 @@ class FinalTable(PaperTable):
     def caption(self) -> str:
         return (
             "After the last merge: mean over agents, then mean and sample standard deviation over seeds; in "
-            "brackets what was published of this setting, if anything."
+            "brackets what was published of this setting, if anything." + self._of_lost()
         )
+
+    def _of_lost(self) -> str:
+        """What the sign of agents that diverged means, where they may."""
+        if self.study.divergence == "refused":
+            return ""
+        return f" {LOST}: in some run, agents left the finite numbers; what such networks answer counts."
 
     @override
     def rows(self, layout: Layout) -> "DataFrame":
@@ -67,10 +74,12 @@ class FinalTable(PaperTable):
             rows = [name for name in keys if name != "protocol"]
         else:
             cells, rows = cells.assign(column=cells.rival), keys
+        lost = set(records.run[records.metric == "diverged"])
         lines: dict[tuple[object, ...], dict[str, str]] = {}
         for (*place, column), here in cells.groupby([*rows, "column"], sort=False):
             known = only(here.published) if "published" in here else ""
-            text = spread(here.final, metrics[here.metric.iloc[0]]) + (f" ({known})" if known else "")
+            text = f"{LOST} " if lost.intersection(here.run) else ""
+            text += spread(here.final, metrics[here.metric.iloc[0]]) + (f" ({known})" if known else "")
             lines.setdefault(tuple(place), {})[str(column)] = text
         found = [dict(zip(rows, place, strict=True)) | line for place, line in lines.items()]
         return pandas.DataFrame(found).fillna("").astype(str)

@@ -23,9 +23,14 @@ from dimat.experiment.interruption import Interrupted, asked_to_leave, has_time_
 from dimat.experiment.jobs import in_order, jobs_of
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
-from dimat.experiment.reading import parse_study
+from dimat.experiment.reading import parse_study, read_study
+from dimat.experiment.records import read_records
 from dimat.experiment.sweep import sweep
 from dimat.io.files import read_tensors, write_tensors
+from paper.figures import figures_of
+from paper.shown import by_id
+from paper.tables import tables_of
+from paper.tables.final import FinalTable
 
 
 def results(study):
@@ -289,6 +294,33 @@ def test_one_run_that_diverges_does_not_stop_the_others(dimat, small, write_conf
     found = {path.parent.name for path in (tmp_path / "results" / "shared" / "runs").glob("*/records.csv")}
     assert len(found) == 2 and not any("dpsgd" in name for name in found)
     assert not (tmp_path / "results" / "small" / "records.csv").exists()
+
+
+def test_what_diverges_goes_on_where_that_is_recorded(dimat, small, write_config, tmp_path):
+    small |= {"method": [{"name": "dpsgd", "learning_rate": 1e3}, "dimat"], "divergence": "recorded"}
+    small |= {"measures": ["parts", "mean_model", "training_loss"]}
+    config = write_config(small)
+    assert dimat("sweep", config).returncode == 0
+    layout = Layout(tmp_path / "results" / "small")
+    records = read_records(layout.records)
+    lost = records[records.metric == "diverged"]
+    assert set(lost.value) == {1.0} and all("dpsgd" in run for run in lost.run)
+    last = records[(records["round"] == small["training"]["rounds"]) & (records.stage == "merged")]
+    assert set(last[last.metric == "diverged"].agent) == set(range(small["agents"]))
+    answers = last[last.run.isin(lost.run) & (last.metric == "test_accuracy")].value
+    data = ImageSet.load(next(layout.shared.root.glob("data/*.safetensors")))
+    first = float((data.test_labels == 0).double().mean())  # no numbers are told apart: the first class
+    assert answers.tolist() == pytest.approx([first] * small["agents"])
+    study = read_study(config)
+    (table,) = (each for each in tables_of(study).values() if each.kind == "progress")
+    assert len(table.rows(layout)) == 2
+    (final,) = by_id([FinalTable], study).values()
+    cells = final.rows(layout).set_index("method")["final"]
+    assert cells["D-PSGD"].startswith("† ") and not cells["DIMAT"].startswith("†")
+    assert "left the finite numbers" in final.caption()
+    for figure in figures_of(study).values():
+        if figure.kind in ("progress", "training-loss", "mean-model", "parts", "costs"):
+            assert figure.draw(layout) is not None
 
 
 def test_what_needs_a_start_that_diverged_is_not_begun(dimat, small, write_config, caplog):
