@@ -31,8 +31,11 @@ class Gathered:
             if not folder.is_dir():
                 raise InputError(f"{folder}: no such folder; expected one that holds configurations")
         self.name = folders[0].resolve().name
-        read_studies(folders)  # no two may have one folder of results
-        self.studies = {stem: _first_finished(files, results) for stem, files in _by_stem(folders).items()}
+        by_stem: dict[str, list[Study]] = {}
+        files = [file for folder in folders for file in study_files(folder)]
+        for file, study in zip(files, read_studies(files), strict=True):
+            by_stem.setdefault(file.stem, []).append(study)
+        self.studies = {stem: _first_finished(each, results) for stem, each in by_stem.items()}
         stems = list(self.studies)
         self._layouts = layouts = {stem: Layout(results / study.name) for stem, study in self.studies.items()}
         full = study_files(FULL) if FULL.is_dir() and folders[0].resolve() != FULL else []
@@ -74,17 +77,8 @@ class Gathered:
         return "not in this catalogue"
 
 
-def _by_stem(folders: Sequence[Path]) -> dict[str, list[Path]]:
-    """The files of each name, in the order of the folders."""
-    found: dict[str, list[Path]] = {}
-    for file in (file for folder in folders for file in study_files(folder)):
-        found.setdefault(file.stem, []).append(file)
-    return found
-
-
-def _first_finished(files: Sequence[Path], results: Path) -> Study:
-    """The first study that is finished, of those in the ``files`` of one name; else the first."""
-    studies = read_studies(files)
+def _first_finished(studies: Sequence[Study], results: Path) -> Study:
+    """The first study that is finished; else the first."""
     return next((each for each in studies if finished(each, Layout(results / each.name))), studies[0])
 
 
