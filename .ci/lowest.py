@@ -8,7 +8,8 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-for requirement in project["dependencies"]:
+more = project["optional-dependencies"]
+for requirement in (*project["dependencies"], *more["pipeline"], *more["audit"]):
     name, version = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()
     if name not in ("torch", "torchvision"):
         print(f"{name}=={version}")

@@ -218,6 +218,11 @@ def main() -> None:
     except InputError as error:
         complain(error)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (error.name or "dimat").startswith("dimat"):
+            raise
+        complain(f"{error.name} is not installed, which this needs; pip install 'dimat[pipeline,audit]'")
+        sys.exit(2)
     except typer.Abort:  # Ctrl-C
         complain("interrupted; run again to go on")
         sys.exit(128 + signal.SIGINT)

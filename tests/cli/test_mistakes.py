@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,50 @@ def test_a_full_disk_behind_the_standard_output(tmp_path, arguments):
 def test_closed_streams_are_no_mistake(tmp_path):
     shell = " ".join(command("schema")) + " >&- 2>&-"
     assert subprocess.run(["bash", "-c", shell], cwd=tmp_path).returncode == 0
+
+
+MORE = "snakemake pandas matplotlib jinja2 cvxpy sklearn torchvision sympy flint typst rocrate".split()
+"""What extras of the package bring."""
+
+
+def without_extras(*arguments, cwd):
+    """A command where nothing but the package's own dependencies is installed."""
+    program = f"""
+import sys
+for name in {MORE}:
+    sys.modules[name] = None  # to import it is an error
+sys.argv = ["dimat", *{list(map(str, arguments))}]
+from dimat.cli.main import main
+main()
+"""
+    return subprocess.run([sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("sweep", "--help"), ("audit", "--help"), ("report", "--help")]
+)
+def test_help_needs_no_extras(arguments, tmp_path):
+    done = without_extras(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_installed_is_one_line(tmp_path):
+    done = without_extras("audit", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("is not installed, which this needs; pip install 'dimat[pipeline,audit]'")
+
+
+def test_networks_are_merged_without_extras(tmp_path):
+    program = f"""
+import sys
+for name in {MORE}:
+    sys.modules[name] = None
+import torch
+import dimat
+from dimat.models import Plain
+networks = [Plain().build(3, 10) for _ in range(2)]
+print(dimat.merge(networks, torch.randn(20, 3, 8, 8)).objective)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
