@@ -213,7 +213,19 @@ def test_closed_streams_are_no_mistake(tmp_path):
     assert subprocess.run(["bash", "-c", shell], cwd=tmp_path).returncode == 0
 
 
-MORE = "snakemake pandas matplotlib jinja2 cvxpy sklearn torchvision sympy flint typst rocrate".split()
+MORE = [
+    "snakemake",
+    "pandas",
+    "matplotlib",
+    "jinja2",
+    "cvxpy",
+    "sklearn",
+    "torchvision",
+    "sympy",
+    "flint",
+    "typst",
+    "rocrate",
+]
 """What extras of the package bring."""
 
 
