@@ -23,7 +23,7 @@ FROM_THE_GROUND_UP = {
         ),
         *("agents", "merging", "methods", "experiment", "cli", "__main__"),
     ],
-    "theory": ["rows", "report", "problems", "gap", "bounds", "claims", "commands"],
+    "theory": ["rows", "report", "problems", "gap", "bounds", "worst_case", "claims", "commands"],
 }
 
 

@@ -1,8 +1,10 @@
 """Commands of the audit: a word for each thing."""
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -172,12 +174,72 @@ def bound(
     }
     constants = {symbol: float(value) for symbol, (_, value) in options.items() if value is not None}
     setting = mixing_of(graph, matrix, agents)
-    try:
+    with named(options):
         typer.echo(own_setting(name, *setting, **constants))
-    except InputError as error:  # which names symbols
-        named = str(error).partition(":")[0].split(", ")
-        meant = [option for symbol, (option, _) in options.items() if symbol in named]
+
+
+@contextmanager
+def named(options: Mapping[str, tuple[str, float | None]]) -> Iterator[None]:
+    """An `InputError` that names symbols names the options that set them, too."""
+    try:
+        yield
+    except InputError as error:
+        symbols = str(error).partition(":")[0].split(", ")
+        meant = [option for symbol, (option, _) in options.items() if symbol in symbols]
         raise InputError(f"{', '.join(meant)}: {error}" if meant else str(error)) from None
+
+
+@commands.command("worst-case")
+def worst_case(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The method: gossip, adapt_then_combine, local_steps, momentum, gradient_tracking."
+        ),
+    ] = "gossip",
+    graph: Annotated[
+        str | None, typer.Option(help="Communication graph, by name.", show_default=False)
+    ] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(help="CSV file of a mixing matrix, instead of a graph.", show_default=False),
+    ] = None,
+    agents: Annotated[int | None, count("N, number of agents, 2 to 8.", 1000)] = None,
+    steps: Annotated[int | None, count("K, gradient steps of an agent, up to 10.")] = None,
+    smoothness: Annotated[float | None, constant("L, of every agent's loss; 1.")] = None,
+    heterogeneity: Annotated[float | None, constant("kappa; its square is the heterogeneity; 1.")] = None,
+    local_steps: Annotated[int | None, count("tau, gradient steps between merges.")] = None,
+    momentum: Annotated[float | None, constant("beta, decay of the velocity.")] = None,
+    gap: Annotated[float | None, constant("f - f* at the start; 1.")] = None,
+    disagreement: Annotated[float | None, constant("Xi_0, mean squared distance at the start; 0.")] = None,
+    step_size: Annotated[float | None, constant("alpha; by default the bound's largest.")] = None,
+    of: Annotated[
+        Literal["gradient", "disagreement"], typer.Option(help="Whose mean over k < K it is.")
+    ] = "gradient",
+) -> None:
+    """Bracket the worst case of a small setting over all smooth losses, beside its derived bound.
+
+    A solver looks for both ends of the bracket; each is then proved in rational numbers: the upper one by
+    multipliers, the lower one by losses that attain it. Nothing is printed that is not proved.
+    """
+    from theory.bounds.own_setting import mixing_of
+    from theory.worst_case.own_case import own_case
+
+    options = {
+        "N": ("--agents", None),
+        "L": ("--smoothness", 1.0 if smoothness is None else smoothness),
+        "kappa": ("--heterogeneity", 1.0 if heterogeneity is None else heterogeneity),
+        "K": ("--steps", steps),
+        "tau": ("--local-steps", local_steps),
+        "beta": ("--momentum", momentum),
+        "gap_0": ("--gap", gap),
+        "Xi_0": ("--disagreement", disagreement),
+        "alpha": ("--step-size", step_size),
+    }
+    constants = {symbol: float(value) for symbol, (_, value) in options.items() if value is not None}
+    label, mixing = mixing_of(graph, matrix, agents)
+    with named(options):
+        typer.echo(own_case(name, label, mixing, of, constants))
 
 
 @commands.command()

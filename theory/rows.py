@@ -29,6 +29,8 @@ class Row:
     seeds: int | None = None
     control: bool = False
     problem: str = ""
+    terms: tuple[tuple[str, float], ...] = ()
+    """Those that add up to the bound, if it has some, with their names."""
     strict: bool = False
     """Whether measured < bound is claimed, so that equality violates it. Only exact numbers can be equal."""
 

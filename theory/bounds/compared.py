@@ -1,6 +1,7 @@
 """Derived bounds against what the library's methods do: measured means with 95 % intervals over seeds."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 from numpy import ndarray
@@ -10,6 +11,7 @@ from dimat.randomness import Randomness
 from dimat.topology import Graph, second_eigenvalue
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.audited import AuditedBound
+from theory.bounds.near_worst import BEARS_ON, BUILDERS, near_worst
 from theory.bounds.rates import t_interval
 from theory.bounds.runs import run_method
 from theory.bounds.settings import Setting
@@ -21,18 +23,25 @@ SEEDS = 16
 
 def quick() -> Iterator[Setting]:
     """A minute's worth of settings."""
-    return chain.from_iterable(bound.quick() for bound in DERIVATIONS.values())
+    return chain(chain.from_iterable(bound.quick() for bound in DERIVATIONS.values()), near_worst())
 
 
 def full() -> Iterator[Setting]:
     """All settings; `quick` is not a part of them, as steps come in other numbers."""
-    return chain.from_iterable(bound.full() for bound in DERIVATIONS.values())
+    return chain(chain.from_iterable(bound.full() for bound in DERIVATIONS.values()), near_worst())
 
 
 def ids_of(bound: str) -> set[str]:
     """The ids of the checks of a bound."""
     found = {f"convergence.{bound}"}
     return found | {f"disagreement.{bound}"} if DERIVATIONS[bound].bounds_disagreement else found
+
+
+def checks_of(setting: Setting) -> set[str]:
+    """The ids of the checks for which a setting has a row."""
+    if setting.problem in BEARS_ON:
+        return {f"{BEARS_ON[setting.problem]}.{setting.bound}"}
+    return ids_of(setting.bound)
 
 
 def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
@@ -47,8 +56,9 @@ def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
 
 def setting_rows(setting: Setting) -> list[Row]:
     """What is measured in one setting, against the bounds."""
-    problem, start = setting.build()
-    return compared(
+    build = BUILDERS.get(setting.problem, Setting.build)
+    problem, start = build(setting)
+    rows = compared(
         DERIVATIONS[setting.bound],
         problem,
         setting.graph,
@@ -58,6 +68,8 @@ def setting_rows(setting: Setting) -> list[Row]:
         setting.randomness(),
         local_steps=setting.local_steps,
     )
+    about = checks_of(setting)
+    return [replace(row, problem=setting.problem) for row in rows if row.check in about]
 
 
 def compared(
@@ -89,9 +101,11 @@ def compared(
     how = {"step_size": step_size, "seeds": SEEDS, "problem": problem.name}
     title = bound.title + f", tau = {local_steps}" * (local_steps > 1)
     # Bounds are attained: where one merge ends all disagreement, both sides differ by round-off alone.
-    limit = bound.bound(**constants) * (1 + ROUND_OFF)
+    terms = bound.term_values(**constants)
+    limit = sum(terms.values()) * (1 + ROUND_OFF)
     numbers = t_interval(done.mean_squared_gradient)
-    rows = [Row(f"convergence.{bound.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how)]
+    gradient = Row(f"convergence.{bound.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how)
+    rows = [replace(gradient, terms=tuple(terms.items()))]
     if bound.bounds_disagreement:
         limit = bound.disagreement_bound(**constants) * (1 + ROUND_OFF)
         numbers = t_interval(done.mean_disagreement)

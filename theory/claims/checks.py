@@ -30,6 +30,7 @@ from theory.gap.contraction import (
 from theory.gap.counterexamples import gap_counterexample, mean_counterexample, sequence_counterexample
 from theory.gap.rows import gap_controls, gap_rows, mean_controls, mean_rows
 from theory.rows import Row
+from theory.worst_case.rows import worst_case_rows
 
 
 def alone(rows: Callable[[], Iterable[Row]]) -> Callable[[Iterable[Setting], int], Iterable[Row]]:
@@ -37,10 +38,15 @@ def alone(rows: Callable[[], Iterable[Row]]) -> Callable[[Iterable[Setting], int
     return lambda settings, processes: rows()
 
 
+def of_bounds(settings: Iterable[Setting], processes: int) -> list[Row]:
+    """Derived bounds in ``settings``, and in the worst cases that are stored."""
+    return [*bound_rows(settings, processes), *worst_case_rows()]
+
+
 CHECKS = (
     Check(("spectrum",), alone(spectral_rows), spectral_controls),
     Check(("contraction",), alone(contraction_rows), contraction_controls),
-    Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), bound_rows, bound_controls),
+    Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), of_bounds, bound_controls),
     Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
     Check(("dot-admm",), alone(dot_admm_rows), dot_admm_controls),

@@ -9,16 +9,25 @@ import pytest
 from typer.testing import CliRunner
 
 from dimat.topology import Complete, Ring
-from theory.bounds.compared import bound_rows, full, ids_of, quick, setting_rows
+from theory.bounds.compared import bound_rows, checks_of, full, ids_of, quick, setting_rows
 from theory.bounds.derivations import DERIVATIONS, GOSSIP
 from theory.bounds.derivations.adam import ADAM, largest_entry
+from theory.bounds.near_worst import BUILDERS
 from theory.bounds.settings import Setting
 from theory.claims import audit as audit_module
 from theory.claims.audit import AuditError, audited, rows_of
 from theory.claims.checks import CHECKS, IDS, OF_STUDIES
 from theory.commands import commands
+from theory.problems import PROBLEMS
 from theory.report import COLUMNS, as_table, audit_csv, summary
 from theory.rows import Row
+from theory.worst_case.rows import worst_case_rows
+
+
+def _third(every, bound):
+    """A third of the drawn settings of a bound, and all that are near its worst."""
+    own = [setting for setting in every if setting.bound == bound]
+    return [s for s in own if s.problem in PROBLEMS][::3] + [s for s in own if s.problem in BUILDERS]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +36,7 @@ def settings(long):
     every = list(quick())
     if long:
         return every
-    return [setting for bound in DERIVATIONS for setting in [s for s in every if s.bound == bound][::3]]
+    return [setting for bound in DERIVATIONS for setting in _third(every, bound)]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,8 @@ def test_audit_finds_no_violation(rows, settings, long):
     assert Counter(row.check for row in claimed) == {
         "spectrum": 21,
         "contraction": 9,
-        **Counter(check for setting in settings for check in ids_of(setting.bound)),
+        **Counter(check for setting in settings for check in checks_of(setting))
+        + Counter(row.check for row in worst_case_rows()),
         "equivalence": 6,
         "rate": 4,
         "dot-admm": 48,
@@ -73,10 +83,10 @@ def test_audit_finds_no_violation(rows, settings, long):
     }
     known = {id for bound in DERIVATIONS for id in ids_of(bound)}
     bounds = [row for row in claimed if row.check in known]
-    assert {row.problem for row in bounds} == {"quadratic", "separable", "logistic"}
-    assert len({row.graph for row in bounds}) == 7
+    assert {row.problem for row in bounds} == {*PROBLEMS, *BUILDERS, "worst case"}
+    assert len({row.graph for row in bounds if row.problem in PROBLEMS}) == 7
     if long:
-        each = {"gossip": 72, "adapt_then_combine": 8, "local_steps": 8, "momentum": 8, "adam": 4}
+        each = {"gossip": 79, "adapt_then_combine": 15, "local_steps": 14, "momentum": 14, "adam": 6}
         assert Counter(setting.bound for setting in settings) == each
     assert all(row.tightness > 1 for row in bounds)
 
@@ -125,7 +135,7 @@ def test_rows_of_some_checks_are_those_of_the_audit(rows, settings):
 def test_settings_are_shared_between_processes_without_a_change():
     some = [setting for setting in full() if setting.steps == 32 and setting.agents == 8]
     some = [setting for bound in DERIVATIONS for setting in [s for s in some if s.bound == bound][::25]]
-    assert {setting.problem for setting in some} == {"quadratic", "separable", "logistic"}
+    assert {setting.problem for setting in some} == {*PROBLEMS}
     serial = [row for setting in some for row in setting_rows(setting)]
     assert all(row.verdict == "holds" for row in serial)
     assert bound_rows(some, processes=2) == serial
