@@ -6,7 +6,8 @@
 # make test-studies  every study that is shipped, shrunken, up to its paper, others at random, and large networks
 # make test-device  every method and option on a pretended second device
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
-# make docs        docs/results.md and the README's figure from the default study's results, docs/systems.md from archived ones
+# make docs        docs/results.md and the README's figure from the default study's results, docs/systems.md from archived ones,
+#                  docs/tightness.md from the audit
 # make lint        set up, then check style, types and workflow
 # make clean       remove records, figures, tables and paper of the default study; its runs, in results/shared, stay
 # make clean-all   remove all results, runs among them
@@ -76,6 +77,7 @@ docs: reproduce
 	cp results/quick/figures/progress-digits-plain-5.svg docs/
 	$(BIN)/dimat unpack paper/archive/systems.tar.xz --results build/systems
 	$(BIN)/dimat systems --results build/systems
+	$(BIN)/dimat tightness > docs/tightness.md.new && mv docs/tightness.md.new docs/tightness.md
 
 lint: install
 	$(BIN)/ruff check .

@@ -243,6 +243,38 @@ def worst_case(
 
 
 @commands.command()
+def tightness(
+    results: Results = DEFAULT_RESULTS,
+    processes: Annotated[int, whole("Processes that share the settings.", 1, 256)] = 1,
+    search: Annotated[
+        Path | None,
+        typer.Option(help="Search all worst cases anew and write their proofs here.", show_default=False),
+    ] = None,
+) -> None:
+    """Print docs/tightness.md: certified worst cases beside derived bounds, and the power of the audit.
+
+    Writes shared/power.csv: the largest factor of every bound, and of every term, that the audit rejects. The
+    proofs that are stored are checked in rational numbers; with --search, all are sought anew, for half an
+    hour.
+    """
+    from theory.claims.power import power
+    from theory.claims.tightness_page import tightness_page
+    from theory.report import table_csv
+    from theory.worst_case.proof import as_json
+    from theory.worst_case.search import proved
+    from theory.worst_case.stored import cases, stored
+
+    one_thread()
+    proofs = [proved(case, graph) for graph, case in cases()] if search else stored()
+    if search:
+        files.write(search, as_json(proofs).encode())
+    powers = power(processes)
+    path = Layout(results / SHARED).power
+    files.write_checked(path, table_csv(powers).encode(), made_by=made_by(*PACKAGES))
+    typer.echo(tightness_page(proofs, powers), nl=False)
+
+
+@commands.command()
 def derive(
     name: Annotated[str, typer.Argument(help="The derivation or published rate.")] = "gossip",
     latex: Annotated[bool, typer.Option("--latex", help="Print the final bound in LaTeX instead.")] = False,

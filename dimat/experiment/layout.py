@@ -66,6 +66,11 @@ class Layout:
         return self.shared.root / "audit.csv"
 
     @property
+    def power(self) -> Path:
+        """How much smaller bounds the audit would reject."""
+        return self.shared.root / "power.csv"
+
+    @property
     def audit_full(self) -> Path:
         """The same over the large grid."""
         return self.shared.root / "audit-full.csv"

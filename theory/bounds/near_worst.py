@@ -59,8 +59,11 @@ def zigzag(setting: Setting) -> Built:
 HELD: dict[str, Callable[[float], float]] = {
     "gossip": lambda s: 1 - s,
     "adapt_then_combine": lambda s: (1 - s) / s,
+    "local_steps": lambda s: (1 - s) / s,
 }
-"""By bounds: the tilt, times alpha, that holds agents at distance 1 along an eigenvector for s."""
+"""By bounds: the tilt, times alpha, that holds agents at distance 1 along an eigenvector for s.
+
+Local steps are one: then X_0, after a merge, is where agents adapt, and then combine."""
 BUILDERS: dict[str, Callable[[Setting], Built]] = {
     each.__name__: each for each in (slope, noise, apart, maximum, zigzag)
 }

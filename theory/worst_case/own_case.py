@@ -58,11 +58,11 @@ def own_case(
     return "\n".join([*lines, f"found in {found.seconds:.1f} seconds"])
 
 
-def rounded(number: float, up: bool) -> float:
-    """To `DIGITS` significant digits, away from what a bracket holds."""
+def rounded(number: float, up: bool, digits: int = DIGITS) -> float:
+    """To so many significant digits, upwards or downwards: away from what a bracket holds."""
     if not number:
         return number
-    unit = 10.0 ** (math.floor(math.log10(abs(number))) + 1 - DIGITS)
+    unit = 10.0 ** (math.floor(math.log10(abs(number))) + 1 - digits)
     return (math.ceil if up else math.floor)(number / unit) * unit
 
 

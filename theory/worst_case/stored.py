@@ -103,20 +103,27 @@ def derived_bound(case: Case) -> float | None:
 
 LAZY = ((fmpq(3, 4), fmpq(1, 4)), (fmpq(1, 4), fmpq(3, 4)))
 """Two agents that keep three quarters of their own."""
+HALVES = ((ONE / 2, ONE / 2), (ONE / 2, ONE / 2))
 RULES_OF_BOUNDS = ("gossip", "adapt_then_combine", "local_steps", "momentum")
 
 
 def cases() -> Iterator[tuple[str, Case]]:
     """Those that are stored, with a label of the mixing matrix: each at the largest admissible step size."""
     yield "two agents, 3/4", at_largest(Case("local_steps", LAZY, 4, ONE, ONE, ZERO, local_steps=2))
+    for rule in RULES_OF_BOUNDS:
+        case = Case(rule, HALVES, 8, ONE, ZERO, ONE, ONE / 1000)
+        yield "two agents, 1/2", at_largest(with_parameters(case))
     for label, mixing, steps in sizes():
         for rule, quantity in product(RULES_OF_BOUNDS, QUANTITIES):
             case = Case(rule, mixing, steps, ONE, ONE, ONE, quantity=quantity)
-            if rule == "local_steps":
-                case = replace(case, local_steps=2)
-            elif rule == "momentum":
-                case = replace(case, decay=ONE / 2)
-            yield label, at_largest(case)
+            yield label, at_largest(with_parameters(case))
+
+
+def with_parameters(case: Case) -> Case:
+    """The same with 2 local steps, or a decay of 1/2, if it has any."""
+    if case.rule == "local_steps":
+        return replace(case, local_steps=2)
+    return replace(case, decay=ONE / 2) if case.rule == "momentum" else case
 
 
 def sizes() -> Iterator[tuple[str, tuple[tuple[fmpq, ...], ...], int]]:

@@ -1,0 +1,62 @@
+"""The power of the audit: how much smaller a bound could be claimed and still be accepted.
+
+A bound times a factor is rejected by a row if the row's whole interval lies above it; a term times a
+factor, if it lies above what is then the sum of all terms. The largest factor that some row rejects is the
+power: with 0.9, no claim that is less than 0.9 of the bound would pass. Rows are those of problems that are
+drawn at random, and those that are searched: near worst cases, and worst cases themselves.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pandas import DataFrame
+
+from theory.bounds.compared import bound_rows, ids_of, quick
+from theory.bounds.derivations import DERIVATIONS
+from theory.problems import PROBLEMS
+from theory.rows import Row
+from theory.worst_case.rows import worst_case_rows
+
+WHOLE = "all"
+COLUMNS = ("check", "part", "drawn", "searched", "problem", "graph", "agents", "steps")
+"""Of the table; ``searched`` is of all rows, and what follows of the row that rejects the largest factor."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The largest factor of a part of a bound that a row rejects; none is rejected if it is not above 0."""
+
+    factor: float
+    row: Row
+
+
+def power(processes: int = 1) -> DataFrame:
+    """For every bound and term; factors are None where no row rejects that the term is 0."""
+    rows = [*bound_rows(quick(), processes), *worst_case_rows()]
+    return DataFrame(_lines(rows), columns=list(COLUMNS))
+
+
+def _lines(rows: list[Row]) -> Iterator[tuple[object, ...]]:
+    for key in DERIVATIONS:
+        for check in sorted(ids_of(key)):
+            of_check = [row for row in rows if row.check == check]
+            for part in (WHOLE, *dict(of_check[0].terms)):
+                drawn = _largest(part, (row for row in of_check if row.problem in PROBLEMS))
+                most = _largest(part, of_check)
+                where = (most.row.problem, most.row.graph, most.row.agents, most.row.steps) if most else ()
+                yield (check, part, _factor(drawn), _factor(most), *(where or ("",) * 4))
+
+
+def _largest(part: str, rows: Iterable[Row]) -> Rejected | None:
+    found = [each for row in rows if (each := rejected(part, row)) and each.factor > 0]
+    return max(found, key=lambda each: each.factor, default=None)
+
+
+def _factor(found: Rejected | None) -> float | None:
+    return found.factor if found else None
+
+
+def rejected(part: str, row: Row) -> Rejected | None:
+    """What a row rejects of a part; nothing where the part is 0."""
+    value = row.bound if part == WHOLE else dict(row.terms)[part]
+    return Rejected(1 - (row.bound - row.low) / value, row) if value else None

@@ -1,0 +1,96 @@
+"""How tight bounds are, as a page of Markdown: certified brackets, and the power of the audit."""
+
+from collections.abc import Iterator
+
+from pandas import DataFrame
+
+from theory.claims.power import WHOLE
+from theory.worst_case.own_case import rounded
+from theory.worst_case.proof import Proof
+from theory.worst_case.stored import derived_bound
+
+INTRODUCTION = """# How tight the bounds are
+
+Made by `dimat tightness`. [Claims and verdicts](claims.md) says what the bounds are for.
+
+## Exact worst cases
+
+Over all losses that are L-smooth, with heterogeneity kappa and an initial gap, the worst case of a few
+steps of a method is the value of a semidefinite program (Drori and Teboulle 2014; Taylor, Hendrickx and
+Glineur 2017; for several agents Colla and Hendrickx 2022-2024). What a solver says of it is a suggestion.
+Both ends of a bracket are proved in rational numbers, which are stored
+([proofs.json](../theory/worst_case/proofs.json)), and which a test checks without a solver:
+
+- *At most*: multipliers, none of them negative, with which the conditions on all losses add up to the
+  claim; what is left over is a positive definite form, by exact pivots
+  ([upper.py](../theory/worst_case/upper.py)).
+- *At least*: losses f + <c_i, x> in a few dimensions that do as badly. That they are as smooth, as alike
+  and as close to their minimum as they must be is checked point by point
+  ([lower.py](../theory/worst_case/lower.py)). The library's own method runs on them, in a row of the audit.
+
+Brackets are wide where losses with a common f do not attain what smoothness, and heterogeneity at the
+agents' mean alone, allow. Below, gradients are exact, L is 1, tau is 2 and beta 1/2; the quantity is the
+mean over k < K of the squared gradient at the agents' mean, or of their disagreement Xi_k.
+"""
+OWN = """
+A setting of one's own, of up to 8 agents and 10 steps, takes seconds to a minute:
+
+```sh
+dimat worst-case gossip --graph ring --agents 5 --steps 4 --heterogeneity 0.5 --disagreement 1
+```
+"""
+POWER = """
+## The power of the audit
+
+A bound that nothing comes near may be claimed too small without notice. So for every bound, and every term
+of those on the gradient (`convergence`), this is the largest factor that some row of the audit rejects: a
+bound times that factor, or less, would not pass. *Drawn* is of problems drawn at random alone, *searched*
+of all rows, and the last columns name the row: [near worst cases](../theory/bounds/near_worst.py), and the
+worst cases above. A dash means that nothing tests the term: in no row does the measured number exceed the
+sum of the others, so that it could be set to 0 unnoticed.
+"""
+BRACKETS = (
+    *("method", "quantity", "mixing", "N", "K", "alpha", "gap, kappa^2, Xi_0"),
+    *("worst case", "derived bound", "loose by at most", "seconds"),
+)
+POWERS = ("bound", "part", "drawn", "searched", "problem", "mixing", "N", "K")
+
+
+def tightness_page(proofs: list[Proof], powers: DataFrame) -> str:
+    """The whole page."""
+    return "\n".join([INTRODUCTION, *_brackets(proofs), OWN, POWER.strip("\n"), "", *_powers(powers), ""])
+
+
+def _brackets(proofs: list[Proof]) -> Iterator[str]:
+    yield from _head(BRACKETS)
+    for proof in proofs:
+        case, bound = proof.case, derived_bound(proof.case)
+        low, high = rounded(float(proof.low), up=False), rounded(float(proof.high), up=True)
+        loose = ("-", "-")
+        if bound is not None:
+            ratio = rounded(bound / float(proof.low), up=True, digits=3)
+            loose = (f"{bound:.4g}", f"{ratio:.3g}")
+        start = f"{case.gap}, {case.heterogeneity}, {case.disagreement}"
+        step_size = f"{float(case.step_size):.4g}"
+        where = (case.rule, case.quantity, proof.graph, case.agents, case.steps, step_size, start)
+        yield _line(*where, f"[{low:.6g}, {high:.6g}]", *loose, f"{proof.seconds:.1f}")
+
+
+def _powers(powers: DataFrame) -> Iterator[str]:
+    yield from _head(POWERS)
+    for row in powers.itertuples():
+        part = "**all**" if row.part == WHOLE else row.part
+        where = (row.problem, row.graph, row.agents, row.steps)
+        yield _line(row.check, part, _two_digits(row.drawn), _two_digits(row.searched), *where)
+
+
+def _head(names: tuple[str, ...]) -> tuple[str, str]:
+    return _line(*names), _line(*["---"] * len(names))
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _two_digits(factor: object) -> str:
+    return f"{factor:.2f}" if isinstance(factor, float) and factor == factor else "-"
