@@ -6,7 +6,7 @@ from pathlib import Path
 
 NAMES = {"torch": "pytorch"}
 """Packages that are called otherwise by conda."""
-PIP = ("rocrate", "typst", "snakemake-logger-plugin-rich")
+PIP = ("pepit", "rocrate", "typst", "snakemake-logger-plugin-rich")
 """Packages that conda's channels do not have."""
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]

@@ -7,7 +7,7 @@ from pandas import DataFrame
 from theory.claims.power import WHOLE
 from theory.worst_case.own_case import rounded
 from theory.worst_case.proof import Proof
-from theory.worst_case.stored import derived_bound
+from theory.worst_case.stored import derived_bounds
 
 INTRODUCTION = """# How tight the bounds are
 
@@ -51,7 +51,7 @@ sum of the others, so that it could be set to 0 unnoticed.
 """
 BRACKETS = (
     *("method", "quantity", "mixing", "N", "K", "alpha", "gap, kappa^2, Xi_0"),
-    *("worst case", "derived bound", "loose by at most", "seconds"),
+    *("worst case", "least derived bound", "loose by at most", "seconds"),
 )
 POWERS = ("bound", "part", "drawn", "searched", "problem", "mixing", "N", "K")
 
@@ -64,12 +64,13 @@ def tightness_page(proofs: list[Proof], powers: DataFrame) -> str:
 def _brackets(proofs: list[Proof]) -> Iterator[str]:
     yield from _head(BRACKETS)
     for proof in proofs:
-        case, bound = proof.case, derived_bound(proof.case)
+        case, bounds = proof.case, derived_bounds(proof.case)
         low, high = rounded(float(proof.low), up=False), rounded(float(proof.high), up=True)
         loose = ("-", "-")
-        if bound is not None:
-            ratio = rounded(bound / float(proof.low), up=True, digits=3)
-            loose = (f"{bound:.4g}", f"{ratio:.3g}")
+        if bounds:
+            key = min(bounds, key=bounds.__getitem__)
+            ratio = rounded(bounds[key] / float(proof.low), up=True, digits=3)
+            loose = (f"{bounds[key]:.4g}" + f" ({key})" * (key != case.rule), f"{ratio:.3g}")
         start = f"{case.gap}, {case.heterogeneity}, {case.disagreement}"
         step_size = f"{float(case.step_size):.4g}"
         where = (case.rule, case.quantity, proof.graph, case.agents, case.steps, step_size, start)

@@ -13,7 +13,7 @@ from theory.worst_case.case import ONE, ZERO, Case, Quantity, exact
 from theory.worst_case.rules import RULES
 from theory.worst_case.search import proved
 from theory.worst_case.solver import Unsolved
-from theory.worst_case.stored import derived_bound, floats, largest_step_size, rational_mixing
+from theory.worst_case.stored import derived_bounds, floats, largest_step_size, rational_mixing
 
 MOST_AGENTS, MOST_STEPS, MOST_GRADIENTS = 8, 10, 32
 LIMIT = (
@@ -47,13 +47,11 @@ def own_case(
         f"the mean over k < {case.steps} of {MEASURED[quantity]}, over all losses with these constants, is",
         f"  at most {high:.{DIGITS}g}, and for some losses at least {low:.{DIGITS}g}: both proved exactly",
     ]
-    bound = derived_bound(case)
-    if bound is not None:
-        loose = (
-            f": loose by at most {rounded(bound / float(found.low), up=True):.{DIGITS}g}" if found.low else ""
-        )
-        lines.append(f"  at most {bound * scale:.{DIGITS}g} by the derived bound{loose}")
-    elif rule in DERIVATIONS:
+    for key, bound in derived_bounds(case).items():
+        lines.append(f"  at most {bound * scale:.{DIGITS}g} by the derivation {key}")
+        if found.low:
+            lines[-1] += f": loose by at most {rounded(bound / float(found.low), up=True):.{DIGITS}g}"
+    if rule in DERIVATIONS and len(lines) == 4:
         lines.append("  not bounded by the derivation, which does not cover this step size")
     return "\n".join([*lines, f"found in {found.seconds:.1f} seconds"])
 

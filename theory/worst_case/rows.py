@@ -1,6 +1,7 @@
 """Stored worst cases as rows of the audit: the library's own methods on the losses that attain them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dimat.randomness import Randomness
 from theory.bounds.derivations import DERIVATIONS
@@ -9,27 +10,24 @@ from theory.rows import ROUND_OFF, Row, exactly
 from theory.worst_case.case import Case
 from theory.worst_case.lower import Instance
 from theory.worst_case.replay import Attained
-from theory.worst_case.stored import bound_terms, derived_bound, floats, instances
+from theory.worst_case.stored import derived_terms, floats, instances
 
 CHECKS = {"gradient": "convergence", "disagreement": "disagreement"}
 QUANTITIES = {"gradient": "mean |grad f|^2", "disagreement": "mean Xi_k"}
 
 
 def worst_case_rows() -> Iterator[Row]:
-    """A row for each stored instance whose step size its derived bound covers; each is run once."""
+    """A row for each stored instance and bound that covers its step size; each instance is run once."""
     for graph, case, instance in instances():
-        bound = derived_bound(case)
-        if bound is None:
+        if not (found := derived_terms(case)):
             continue
-        check, step_size = f"{CHECKS[case.quantity]}.{case.rule}", float(case.step_size)
-        yield Row(
-            *(check, f"{DERIVATIONS[case.rule].title}, worst case", QUANTITIES[case.quantity]),
-            *(graph, case.agents, case.steps, *exactly(replayed(case, instance)), bound * (1 + ROUND_OFF)),
-            step_size=step_size,
-            seeds=1,
-            problem=Attained.name,
-            terms=tuple(bound_terms(case).items()) if case.quantity == "gradient" else (),
-        )
+        numbers = exactly(replayed(case, instance))
+        how = {"step_size": float(case.step_size), "seeds": 1, "problem": Attained.name}
+        for key, terms in found.items():
+            said = (f"{CHECKS[case.quantity]}.{key}", f"{DERIVATIONS[key].title}, worst case")
+            where = (QUANTITIES[case.quantity], graph, case.agents, case.steps)
+            row = Row(*said, *where, *numbers, sum(terms.values()) * (1 + ROUND_OFF), **how)
+            yield replace(row, terms=tuple(terms.items())) if case.quantity == "gradient" else row
 
 
 def replayed(case: Case, instance: Instance) -> float:

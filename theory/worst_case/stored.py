@@ -14,6 +14,7 @@ from numpy import ndarray
 from dimat.errors import InputError
 from dimat.topology import second_eigenvalue
 from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.derivations.audited import AuditedBound
 from theory.gap.graphs import CHAIN, COMPLETE, RING
 from theory.rows import ROUND_OFF
 from theory.worst_case.case import ONE, ZERO, Case, Quantity, exact
@@ -21,6 +22,8 @@ from theory.worst_case.lower import Instance
 from theory.worst_case.proof import STORED, Proof, read_instance, read_proofs
 
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+TRIED = 0.1
+"""A step size, by which the methods of two bounds are compared."""
 PLACES = 10**6
 """Step sizes and weights are rounded to multiples of its inverse, step sizes downwards."""
 
@@ -53,8 +56,18 @@ def floats(mixing: tuple[tuple[fmpq, ...], ...]) -> ndarray:
     return numpy.array([[float(entry) for entry in row] for row in mixing])
 
 
-def constants(case: Case) -> dict[str, float]:
-    """Of the derived bound, by their symbols' names, in the units of the case; all but the step size."""
+def bounds_on(case: Case) -> list[AuditedBound]:
+    """The derived bounds on the method of a case; if there are some, the first has the name of the rule."""
+    if case.rule not in DERIVATIONS:
+        return []
+    first = DERIVATIONS[case.rule]
+    method = first.rule(TRIED, case.local_steps)
+    others = (each for each in DERIVATIONS.values() if each is not first)
+    return [first, *(each for each in others if each.rule(TRIED, case.local_steps) == method)]
+
+
+def constants(case: Case, bound: AuditedBound) -> dict[str, float]:
+    """Of a derived bound, by their symbols' names, in the units of the case; all but the step size."""
     known = {
         "L": 1.0,
         "gap_0": float(case.gap),
@@ -67,38 +80,41 @@ def constants(case: Case) -> dict[str, float]:
         "tau": case.local_steps,
         "beta": float(case.decay),
     }
-    return {
-        str(symbol): known[str(symbol)]
-        for symbol in DERIVATIONS[case.rule].constants()
-        if str(symbol) in known
-    }
+    names = map(str, bound.constants())
+    return {name: known[name] for name in names if name in known}
 
 
 def largest_step_size(case: Case) -> fmpq:
-    """The largest admissible one of the derived bound: a simple fraction, or else rounded down."""
-    limit = DERIVATIONS[case.rule].largest_step_size(**constants(case))
+    """The largest admissible one of the first derived bound: a simple fraction, or else rounded down."""
+    bound = DERIVATIONS[case.rule]
+    limit = bound.largest_step_size(**constants(case, bound))
     simple = exact(Fraction(limit).limit_denominator(1000))
     if abs(float(simple) - limit) <= ROUND_OFF * limit:
         return simple
     return fmpq(int(limit * PLACES), PLACES)
 
 
-def bound_terms(case: Case) -> dict[str, float]:
-    """Those of the derived bound on the gradient; `InputError` if it does not cover the step size."""
-    return DERIVATIONS[case.rule].term_values(**constants(case), alpha=float(case.step_size))
+def derived_terms(case: Case) -> dict[str, dict[str, float]]:
+    """What derived bounds say of the quantity of a case, by their keys and terms.
+
+    A bound that does not cover the step size is left out. One on the disagreement has no terms but itself.
+    """
+    found = {}
+    for bound in bounds_on(case):
+        values = constants(case, bound) | {"alpha": float(case.step_size)}
+        try:
+            if case.quantity == "gradient":
+                found[bound.key] = bound.term_values(**values)
+            elif bound.bounds_disagreement:
+                found[bound.key] = {"disagreement": bound.disagreement_bound(**values)}
+        except InputError:
+            continue
+    return found
 
 
-def derived_bound(case: Case) -> float | None:
-    """What the derivation says of the quantity of a case; None without one, or where it covers nothing."""
-    if case.rule not in DERIVATIONS:
-        return None
-    try:
-        if case.quantity == "gradient":
-            return sum(bound_terms(case).values())
-        values = constants(case) | {"alpha": float(case.step_size)}
-        return DERIVATIONS[case.rule].disagreement_bound(**values)
-    except InputError:
-        return None
+def derived_bounds(case: Case) -> dict[str, float]:
+    """Their sums, by key."""
+    return {key: sum(terms.values()) for key, terms in derived_terms(case).items()}
 
 
 LAZY = ((fmpq(3, 4), fmpq(1, 4)), (fmpq(1, 4), fmpq(3, 4)))

@@ -67,7 +67,7 @@ def test_what_is_printed_holds():
     two = numpy.array([[0.75, 0.25], [0.25, 0.75]])
     lines = own_case("gossip", "two", two, "gradient", LINES).splitlines()
     assert "at most 1.85892, and for some losses at least 1.85891: both proved exactly" in lines[3]
-    assert "at most 7 by the derived bound: loose by at most 3.7656" in lines[4]
+    assert "at most 7 by the derivation gossip: loose by at most 3.7656" in lines[4]
     beyond = own_case("gossip", "two", two, "gradient", LINES | {"alpha": 0.5})
     assert "the derivation, which does not cover this step size" in beyond
 
