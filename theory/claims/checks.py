@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
+from theory.bounds.changing_merges import CHANGING_CHECKS, changing_controls, changing_rows
 from theory.bounds.compared import bound_rows, ids_of
 from theory.bounds.controls import bound_controls
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.dif_maml import rest_controls, rest_rows
 from theory.bounds.dot_admm import dot_admm_controls, dot_admm_rows
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
+from theory.bounds.orbit_means import ORBIT_CHECKS, orbit_controls, orbit_rows
 from theory.bounds.rates import rate_controls, rate_rows
 from theory.bounds.settings import Setting
 from theory.bounds.subnets import (
@@ -48,6 +50,8 @@ CHECKS = (
     Check(("contraction",), alone(contraction_rows), contraction_controls),
     Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), of_bounds, bound_controls),
     Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
+    Check(ORBIT_CHECKS, alone(orbit_rows), orbit_controls),
+    Check(CHANGING_CHECKS, alone(changing_rows), changing_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
     Check(("dot-admm",), alone(dot_admm_rows), dot_admm_controls),
     Check(("subnet-fixed-point",), alone(fixed_point_rows), fixed_point_controls),

@@ -33,7 +33,7 @@ agents' mean alone, allow. Below, gradients are exact, L is 1, tau is 2 and beta
 mean over k < K of the squared gradient at the agents' mean, or of their disagreement Xi_k.
 """
 OWN = """
-A setting of one's own, of up to 8 agents and 10 steps, takes seconds to a minute:
+A setting of one's own, of up to 8 agents and 10 steps, takes seconds to minutes:
 
 ```sh
 dimat worst-case gossip --graph ring --agents 5 --steps 4 --heterogeneity 0.5 --disagreement 1
@@ -69,8 +69,8 @@ def _brackets(proofs: list[Proof]) -> Iterator[str]:
         loose = ("-", "-")
         if bounds:
             key = min(bounds, key=bounds.__getitem__)
-            ratio = rounded(bounds[key] / float(proof.low), up=True, digits=3)
-            loose = (f"{bounds[key]:.4g}" + f" ({key})" * (key != case.rule), f"{ratio:.3g}")
+            ratio = rounded(bounds[key] / float(proof.low), up=True, digits=4)
+            loose = (f"{bounds[key]:.4g}" + f" ({key})" * (key != case.rule), f"{ratio:.4g}")
         start = f"{case.gap}, {case.heterogeneity}, {case.disagreement}"
         step_size = f"{float(case.step_size):.4g}"
         where = (case.rule, case.quantity, proof.graph, case.agents, case.steps, step_size, start)

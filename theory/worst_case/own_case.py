@@ -18,7 +18,7 @@ from theory.worst_case.stored import derived_bounds, floats, largest_step_size, 
 MOST_AGENTS, MOST_STEPS, MOST_GRADIENTS = 8, 10, 32
 LIMIT = (
     f"expected at most {MOST_AGENTS} agents, {MOST_STEPS} steps and {MOST_GRADIENTS} gradients in all, which "
-    "take up to a minute"
+    "take about two minutes"
 )
 MEASURED: dict[Quantity, str] = {"gradient": "|grad f(xbar_k)|^2", "disagreement": "Xi_k"}
 DIGITS = 6

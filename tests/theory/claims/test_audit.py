@@ -70,6 +70,11 @@ def test_audit_finds_no_violation(rows, settings, long):
         **Counter(check for setting in settings for check in checks_of(setting))
         + Counter(row.check for row in worst_case_rows()),
         "equivalence": 6,
+        "convergence.orbits": 12,
+        "disagreement.orbits": 12,
+        "new-frames": 5,
+        "convergence.new-frames": 5,
+        "convergence.drift": 7,
         "rate": 4,
         "dot-admm": 48,
         "subnet-fixed-point": 14,
