@@ -51,7 +51,7 @@ Merge = Callable[[ndarray], ndarray]
 """Of X (N, d)."""
 AGENTS, STEPS, SEEDS = 8, 100, 8
 SMALL = 1e-2
-CHANGING_CHECKS = ("new-frames", "convergence.new-frames", "convergence.drift")
+CHANGING_CHECKS = ("new-frames.price", "new-frames.gradient", "drift.gradient")
 
 
 class Watched(InProcess):

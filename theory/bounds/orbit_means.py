@@ -42,7 +42,7 @@ from theory.rows import ROUND_OFF, Row
 
 SEEDS, AGENTS, STEPS = 16, 8, 500
 SMALL = 1e-2
-ORBIT_CHECKS = ("convergence.orbits", "disagreement.orbits")
+ORBIT_CHECKS = ("orbits.gradient", "orbits.disagreement")
 
 
 def matched(mixing: ndarray, size: int, generator: Generator) -> Lift:

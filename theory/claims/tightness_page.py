@@ -30,10 +30,11 @@ Both ends of a bracket are proved in rational numbers, which are stored
 
 Brackets are wide where losses with a common f do not attain what smoothness, and heterogeneity at the
 agents' mean alone, allow. Below, gradients are exact, L is 1, tau is 2 and beta 1/2; the quantity is the
-mean over k < K of the squared gradient at the agents' mean, or of their disagreement Xi_k.
+mean over k < K of the squared gradient at the agents' mean, or of their disagreement Xi_k;
+seconds are those of one processor.
 """
 OWN = """
-A setting of one's own, of up to 8 agents and 10 steps, takes seconds to minutes:
+A setting of one's own, of up to 8 agents and 10 steps, takes seconds to half a minute:
 
 ```sh
 dimat worst-case gossip --graph ring --agents 5 --steps 4 --heterogeneity 0.5 --disagreement 1

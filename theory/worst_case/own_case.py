@@ -18,7 +18,7 @@ from theory.worst_case.stored import derived_bounds, floats, largest_step_size, 
 MOST_AGENTS, MOST_STEPS, MOST_GRADIENTS = 8, 10, 32
 LIMIT = (
     f"expected at most {MOST_AGENTS} agents, {MOST_STEPS} steps and {MOST_GRADIENTS} gradients in all, which "
-    "take about two minutes"
+    "take about half a minute"
 )
 MEASURED: dict[Quantity, str] = {"gradient": "|grad f(xbar_k)|^2", "disagreement": "Xi_k"}
 DIGITS = 6
@@ -53,7 +53,7 @@ def own_case(
             lines[-1] += f": loose by at most {rounded(bound / float(found.low), up=True):.{DIGITS}g}"
     if rule in DERIVATIONS and len(lines) == 4:
         lines.append("  not bounded by the derivation, which does not cover this step size")
-    return "\n".join([*lines, f"found in {found.seconds:.1f} seconds"])
+    return "\n".join([*lines, f"found in {found.seconds:.1f} seconds of a processor"])
 
 
 def rounded(number: float, up: bool, digits: int = DIGITS) -> float:

@@ -27,7 +27,7 @@ class Proof:
     """The worst case of ``case`` lies in [``low``, ``high``], exactly.
 
     ``multipliers`` prove the upper end once they are `repaired`; ``instance`` attains the lower one.
-    ``graph`` is a label of the mixing matrix, ``seconds`` what the search took.
+    ``graph`` is a label of the mixing matrix, ``seconds`` of a processor are what the search took.
     """
 
     case: Case

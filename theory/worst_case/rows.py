@@ -24,7 +24,7 @@ def worst_case_rows() -> Iterator[Row]:
         numbers = exactly(replayed(case, instance))
         how = {"step_size": float(case.step_size), "seeds": 1, "problem": Attained.name}
         for key, terms in found.items():
-            said = (f"{CHECKS[case.quantity]}.{key}", f"{DERIVATIONS[key].title}, worst case")
+            said = (f"{CHECKS[case.quantity]}.{key}", DERIVATIONS[key].title)
             where = (QUANTITIES[case.quantity], graph, case.agents, case.steps)
             row = Row(*said, *where, *numbers, sum(terms.values()) * (1 + ROUND_OFF), **how)
             yield replace(row, terms=tuple(terms.items())) if case.quantity == "gradient" else row

@@ -21,9 +21,9 @@ NEGLIGIBLE = 1e-6
 
 def proved(case: Case, graph: str) -> Proof:
     """A proof; `Unsolved` if the solver fails, or nothing that it says can be proved."""
-    start = time.perf_counter()
+    start = time.process_time()
     multipliers, instance = multipliers_of(case), attaining(case)
-    return checked(case, graph, multipliers, instance, time.perf_counter() - start)
+    return checked(case, graph, multipliers, instance, time.process_time() - start)
 
 
 def multipliers_of(case: Case) -> tuple[fmpq, ...]:

@@ -30,14 +30,15 @@ def test_near_worst_cases_come_near():
     found = {}
     for setting in near_worst():
         if setting.problem != "noise":  # the longest
-            [row] = setting_rows(setting)
-            key = (setting.bound, setting.problem)
-            found[key] = max(found.get(key, 0), rejected(WHOLE, row).factor)
-            assert row.holds and row.problem == setting.problem in BUILDERS
-    assert found["adapt_then_combine", "slope"] == pytest.approx(1, abs=1e-4)
-    assert found["adapt_then_combine", "apart"] == found["local_steps", "apart"] == pytest.approx(1)
+            for row in setting_rows(setting):
+                key = (row.check, setting.problem)
+                found[key] = max(found.get(key, 0), rejected(WHOLE, row).factor)
+                assert row.holds and row.problem == setting.problem in BUILDERS
+    assert found["convergence.adapt_then_combine", "slope"] == pytest.approx(1, abs=1e-4)
+    for bound in ("adapt_then_combine", "local_steps"):
+        assert found[f"disagreement.{bound}", "apart"] == pytest.approx(1)
     for bound in ("gossip", "adapt_then_combine", "momentum"):
-        assert found[bound, "maximum"] > 0.9
+        assert found[f"disagreement.{bound}", "maximum"] > 0.9
     assert all(factor > 0.1 for factor in found.values())
 
 

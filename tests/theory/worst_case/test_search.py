@@ -82,7 +82,7 @@ def test_what_is_printed_holds():
             {"K": 5},
             "N, K: 8 agents take 5 steps; expected at most 8 agents, 10 steps and 32 grad",
         ),
-        ("gossip", 2, {"K": 11}, "N, K: 2 agents take 11 steps; .* which take about two minutes"),
+        ("gossip", 2, {"K": 11}, "N, K: 2 agents take 11 steps; .* which take about half a minute"),
         ("momentum", 4, {}, "beta: missing; momentum needs values of: L, kappa, K, beta"),
         ("momentum", 4, {"beta": 1.0}, "beta: 1, expected below 1"),
         ("local_steps", 4, {"tau": 2, "K": 3}, "K: 3; expected a multiple of tau = 2"),
