@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from paper.comparisons import distinct
-from paper.figures.audit import AuditFigure, judged
+from paper.figures.audit import AuditFigure, judged, legend_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ class BoundsFigure(AuditFigure):
         from paper.style import WIDTH, pyplot
 
         rows = judged(layout)
-        figure, panels = pyplot.subplots(1, 2, figsize=(WIDTH, 3.3))
+        figure, panels = pyplot.subplots(1, 2, figsize=(WIDTH, 3.6))
         problems = distinct(rows.problem)
         looks = dict(
             zip(problems, point_looks((place, place) for place in range(len(problems))), strict=True)
@@ -52,5 +52,5 @@ class BoundsFigure(AuditFigure):
             panel.set_title(f"{claim}, {len(of_claim)} settings")
             for axis in (panel.xaxis, panel.yaxis):
                 plain_numbers(axis)
-        panels[0].legend(fontsize=8)
+        legend_of(figure, panels)
         return figure
