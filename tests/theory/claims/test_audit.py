@@ -91,7 +91,7 @@ def test_audit_finds_no_violation(rows, settings, long):
     assert {row.problem for row in bounds} == {*PROBLEMS, *BUILDERS, "worst case"}
     assert len({row.graph for row in bounds if row.problem in PROBLEMS}) == 7
     if long:
-        each = {"gossip": 79, "adapt_then_combine": 15, "local_steps": 14, "momentum": 14, "adam": 6}
+        each = {"gossip": 79, "adapt_then_combine": 15, "local_steps": 15, "momentum": 14, "adam": 6}
         assert Counter(setting.bound for setting in settings) == each
     assert all(row.tightness > 1 for row in bounds)
 
