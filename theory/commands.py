@@ -254,8 +254,8 @@ def tightness(
     """Print docs/tightness.md: certified worst cases beside derived bounds, and the power of the audit.
 
     Writes shared/power.csv: the largest factor of every bound, and of every term, that the audit rejects. The
-    proofs that are stored are checked in rational numbers; with --search, all are sought anew, for half an
-    hour.
+    proofs that are stored are checked in rational numbers; with --search, all are sought anew, for ten
+    minutes.
     """
     from theory.claims.power import power
     from theory.claims.tightness_page import tightness_page

@@ -11,7 +11,8 @@ from theory.worst_case.stored import derived_bounds
 
 INTRODUCTION = """# How tight the bounds are
 
-Made by `dimat tightness`. [Claims and verdicts](claims.md) says what the bounds are for.
+Made by `dimat tightness`; with `--search theory/worst_case/proofs.json` it seeks all proofs below anew, for
+some minutes. [Claims and verdicts](claims.md) says what the bounds are for.
 
 ## Exact worst cases
 

@@ -13,7 +13,7 @@ from theory.worst_case.proof import Proof, checked, high_end, rationals
 from theory.worst_case.solver import Unsolved, solve
 from theory.worst_case.upper import NotCertified
 
-MARGINS = (1e-7, 2e-6, 5e-5)
+MARGINS = (1e-7, 2e-6, 1e-5, 5e-5)
 """How far within the limits of what is admissible proofs are looked for, one after another."""
 NEGLIGIBLE = 1e-6
 """An eigenvalue of a Gram matrix, to the largest."""
