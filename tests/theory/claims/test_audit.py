@@ -113,7 +113,7 @@ def test_a_step_that_does_not_follow_breaks_the_audit(monkeypatch):
     first, *_, last = GOSSIP.steps
     wrong = replace(GOSSIP, steps=(first, replace(last, right=last.right / 2)))
     monkeypatch.setattr(audit_module, "DERIVATIONS", {"gossip": wrong})
-    with pytest.raises(AuditError, match=r"does not follow at: gossip, bound$"):
+    with pytest.raises(AuditError, match=r"does not follow: gossip, "):
         audited(())
 
 

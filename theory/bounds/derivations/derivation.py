@@ -1,17 +1,44 @@
 """A convergence bound, with the steps that lead to it and the constants that it holds for."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 
 import sympy
 from sympy import Expr, Symbol
 
 from dimat.errors import InputError
+from theory.bounds.derivations.facts import Axiom
 from theory.bounds.derivations.inequality import Inequality
-from theory.bounds.derivations.symbols import IN_LATEX, K, M, N, alpha, beta, in_rho, m, s, tau
+from theory.bounds.derivations.ranges import CheckError, Range
+from theory.bounds.derivations.shared import MEAN_SQUARED_GRADIENT, ROOTS, SPEED_UP
+from theory.bounds.derivations.symbols import (
+    CONSTANTS,
+    IN_LATEX,
+    K,
+    M,
+    N,
+    alpha,
+    beta,
+    in_rho,
+    j,
+    m,
+    s,
+    tau,
+    total,
+)
 from theory.bounds.derivations.typst import typst
 
+STANDARD = (
+    *(Range(s, "<"), Range(beta, "<"), Range(M, ">=", m)),
+    *(Range(tau, ">=", sympy.Integer(1)), Range(tau, ">=", j + 1)),
+)
+"""Ranges that every bound may use, as no constants outside of them are accepted."""
+BOUND, DISAGREEMENT = "bound", "sum of disagreements"
+"""The names of the steps that conclude."""
+RATE, ENOUGH = "rate", "enough steps"
+"""Those of corollaries."""
 ROUND_OFF = 1e-12
 """How far, relatively, a step size may exceed its limit: both may be computed in different ways."""
 
@@ -22,7 +49,9 @@ class Derivation:
 
     ``method`` is the rule of `dimat.methods` that it is about, ``measures`` says in words where Xi_k and
     xbar_k are taken, ``excludes`` what the bound does not cover. ``terms`` add up to the bound;
-    ``disagreement`` bounds the mean of Xi_k over k < K. ``step_sizes`` are upper limits of alpha, by reason.
+    ``disagreement`` bounds the mean of Xi_k over k < K. ``step_sizes`` are upper limits of alpha, by reason;
+    ``sharpens`` is the key of a bound on the same method with larger constants;
+    ``speed_up`` is the one of the corollary, if the bound tends to 0 at any.
     Constants are passed by their symbols' names (`theory.bounds.derivations.symbols.MEANINGS`).
     """
 
@@ -37,11 +66,74 @@ class Derivation:
     terms: Mapping[str, Expr]
     disagreement: Expr | None
     step_sizes: Mapping[str, Expr]
-    auxiliary: Mapping[Symbol, str] = field(default_factory=dict)
+    speed_up: Expr | None = SPEED_UP
+    sharpens: str = ""
 
-    def follows(self) -> bool:
-        """Whether every step does."""
-        return all(step.follows() for step in self.steps)
+    def certified(self) -> bool:
+        """Whether the steps are a proof of the bound."""
+        return not self.problems()
+
+    def problems(self) -> list[str]:
+        """What is wrong with the derivation, a sentence each: it proves what it says if nothing is.
+
+        Every step must follow from axioms, squares and earlier steps; "bound" and "sum of disagreements" must
+        conclude with the sum of the terms and with the disagreement; the ranges that steps use must be those
+        that are checked where numbers are put in; no step may be idle.
+        """
+        return [*self._of_steps(), *self._of_conclusions(), *self._of_ranges()]
+
+    def before(self, step: Inequality) -> dict[str, Inequality]:
+        """The steps before ``step``, by name."""
+        return {each.name: each for each in self.steps[: self.steps.index(step)]}
+
+    def axioms(self) -> tuple[Axiom, ...]:
+        """All that is assumed, in the order of its use."""
+        facts = (use.fact for step in self.steps for use in step.uses)
+        return tuple(dict.fromkeys(fact for fact in facts if isinstance(fact, Axiom)))
+
+    def _of_steps(self) -> Iterator[str]:
+        before: dict[str, Inequality] = {}
+        for step in self.steps:
+            if step.name in before:
+                yield f"{step.name}: two steps have this name"
+            if problem := found_in(step, tuple(before.items())):
+                yield f"{step.name}: {problem}"
+            before[step.name] = step
+        used = {name for step in self.steps for name in step.quotes()}
+        for name in before:
+            if name not in (*used, BOUND, DISAGREEMENT, RATE) and not name.startswith(ENOUGH):
+                yield f"{name}: is used by no other step"
+
+    def _of_conclusions(self) -> Iterator[str]:
+        terms = sympy.Add(*self.terms.values())
+        wanted = {BOUND: (MEAN_SQUARED_GRADIENT, terms)}
+        if self.disagreement is not None:
+            wanted[DISAGREEMENT] = (total, K * self.disagreement)
+        found = {step.name: step for step in self.steps}
+        for name, (left, right) in wanted.items():
+            if name not in found:
+                yield f"{name}: is missing"
+            elif (found[name].left, sympy.cancel(found[name].right - right)) != (left, 0):
+                yield f"{name}: expected to conclude that {left} is at most {right}"
+            elif not right.free_symbols <= CONSTANTS:
+                yield f"{name}: expected constants alone in {right}"
+        if self.speed_up is None:
+            return
+        if RATE not in found or sympy.expand(found[RATE].left - terms.subs(alpha, self.speed_up)) != 0:
+            yield f"{RATE}: expected to start from the bound, at alpha = {self.speed_up}"
+        for what, limit in self.step_sizes.items():
+            step = found.get(f"{ENOUGH} for {what}")
+            apart = [step.left - self.speed_up**2, step.right - limit**2] if step else [sympy.Integer(1)]
+            if any(sympy.expand(each) != 0 for each in apart):
+                yield f"{ENOUGH} for {what}: expected that {self.speed_up} is at most {limit}, both squared"
+
+    def _of_ranges(self) -> Iterator[str]:
+        allowed = [*STANDARD, *ROOTS]
+        allowed += [Range(alpha, "<=", limit) for limit in self.step_sizes.values()]
+        for step in self.steps:
+            for each in step.ranges:
+                if each not in allowed and not (step.name.startswith(ENOUGH) and each.symbol == K):
+                    yield f"{step.name}: {each.text} is not among what is assumed of the bound"
 
     def constants(self) -> tuple[Symbol, ...]:
         """The symbols of the bound and of its step sizes, by name."""
@@ -122,6 +214,20 @@ class Derivation:
         if {K, tau} <= set(values) and values[K] % values[tau]:
             raise InputError(f"K: {values[K]:g}, expected a multiple of tau = {values[tau]:g}")
         return values
+
+
+def found_in(step: Inequality, before: tuple[tuple[str, Inequality], ...]) -> str:
+    """What is wrong with a step, after those ``before``; empty if nothing is."""
+    quoted = set(step.quotes())
+    return _found_in(step, tuple((name, each) for name, each in before if name in quoted))
+
+
+@lru_cache(maxsize=2**12)
+def _found_in(step: Inequality, before: tuple[tuple[str, Inequality], ...]) -> str:
+    try:
+        return step.problem(dict(before))
+    except CheckError as error:
+        return str(error)
 
 
 def _value(expression: Expr, values: Mapping[Symbol, float]) -> float:

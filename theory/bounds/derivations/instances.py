@@ -1,0 +1,237 @@
+"""Instances of what axioms assume: each must hold on all of them, and be attained on one.
+
+An instance is one step (or, for sums, a hundred) of four agents with quadratic losses in one dimension, with
+every outcome of their noise: expected values are exact means. What a method makes is computed by its rule,
+and not from the vectors in which an axiom says it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy
+from numpy import ndarray
+from sympy import Expr, Symbol, lambdify
+
+from theory.bounds.derivations.facts import Axiom
+from theory.bounds.derivations.symbols import TABLE
+from theory.bounds.derivations.vectors import GRAM
+
+AGENTS = 4
+SIGNS = numpy.array(list(product((-1.0, 1.0), repeat=AGENTS)))
+APART = numpy.array([[1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0], [1.0, -1.0, -1.0, 1.0]])
+STEPS = 100
+"""So many that what is left in the end is small in a sum."""
+RANDOM = 60
+"""Instances that are drawn at random, beside those of extremes."""
+ROUND_OFF = 1e-9
+ALMOST = 0.01
+"""A share of both sides that counts as nothing: of a sum, its last term."""
+SMALL = 1e-6
+"""What is smaller on both sides counts as round-off."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Four agents at ``points``, with curvatures and slopes of their losses, and a method's constants.
+
+    ``velocities`` and ``signs`` are those of momentum and of what differing preconditioners do.
+    """
+
+    points: ndarray
+    curvatures: ndarray
+    slopes: ndarray
+    velocities: ndarray
+    signs: ndarray
+    s: float
+    sigma: float
+    alpha: float
+    beta: float
+    m: float
+    M: float
+
+    @property
+    def mixing(self) -> ndarray:
+        """A symmetric matrix whose rows add up to 1, and whose eigenvalues off the mean are s, -s and s."""
+        signs = numpy.array([[1.0], [-1.0], [1.0]])
+        return (1 + self.s * APART.T @ (signs * APART)) / AGENTS
+
+    def loss(self, points: ndarray) -> ndarray:
+        """F at points."""
+        return self.curvatures.mean() * points**2 / 2 + self.slopes.mean() * points
+
+    def values(self, method: str) -> dict[str, float]:
+        """All symbols of the table that one step of ``method`` gives a value."""
+        mean, off = self.points.mean(), self.points - self.points.mean()
+        gradients = self.curvatures * self.points + self.slopes
+        at_mean = self.curvatures * mean + self.slopes
+        noise = self.sigma * SIGNS
+        moved = gradients + noise
+        center, radius = (self.M + self.m) / 2, (self.M - self.m) / 2
+        extra = self.signs * moved
+        eta = self.alpha / (1 - self.beta)
+        z = mean - eta * self.beta * self.velocities.mean()
+        after_velocity = self.beta * self.velocities + moved
+        adapted = center * moved + radius * extra
+        vectors = {
+            "p": at_mean.mean(),
+            "v": gradients.mean(),
+            "w": noise.mean(1, keepdims=True),
+            "x": off,
+            "a": self.mixing @ off / self.s,
+            "g": gradients - gradients.mean(),
+            "h": gradients - at_mean,
+            "e": gradients - at_mean - (gradients - at_mean).mean(),
+            "k": at_mean - at_mean.mean(),
+            "n": noise - noise.mean(1, keepdims=True),
+            "y": self.velocities.mean(),
+            "d": self.curvatures.mean() * (z - mean),
+            "u": self.velocities - self.velocities.mean(),
+            "o": extra.mean(1, keepdims=True),
+            "E": extra,
+            "r": noise,
+            "t": adapted - adapted.mean(1, keepdims=True),
+        }
+        shape = (len(SIGNS), AGENTS)
+        spread = {name: numpy.broadcast_to(numpy.asarray(each), shape) for name, each in vectors.items()}
+        found = {
+            str(symbol): float((spread[min(key)] * spread[max(key)]).mean())
+            for key, symbol in GRAM.items()
+            if isinstance(symbol, Symbol) and key <= spread.keys()
+        }
+        after = self.after(method, moved, after_velocity, adapted)
+        if method == "momentum":
+            before, then = z, z - eta * moved.mean(1)
+        else:
+            before, then = mean, after.mean(1)
+        return found | {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "m": self.m,
+            "M": self.M,
+            "L": float(abs(self.curvatures).max()),
+            "N": AGENTS,
+            "s": self.s,
+            "sigma": self.sigma,
+            "kappa": found["|k|^2"] ** 0.5,
+            "Xi": float((off**2).mean()),
+            "Xi_next": around_mean(after),
+            "change": float(self.loss(then).mean() - self.loss(before)),
+            "y_next": float((after_velocity.mean(1) ** 2).mean()),
+            "u_next": around_mean(after_velocity),
+            "ended": float((off**2).mean()),
+            "start_next": around_mean(self.mixing @ self.points),
+        }
+
+    def after(self, method: str, moved: ndarray, velocity: ndarray, adapted: ndarray) -> ndarray:
+        """Where agents are after a step, for every outcome (outcomes, agents)."""
+        merged = self.mixing @ self.points
+        rules = {
+            "gossip": merged - self.alpha * moved,
+            "adapt_then_combine": (self.points - self.alpha * moved) @ self.mixing,
+            "local_steps": self.points - self.alpha * moved,
+            "momentum": merged - self.alpha * velocity,
+            "adam": merged - self.alpha * adapted,
+        }
+        return rules[method]
+
+    def sums(self) -> dict[str, float]:
+        """The sums over steps, without noise, of what telescopes; curvatures are made positive."""
+        points, velocity, found = self.points, numpy.zeros(AGENTS), dict.fromkeys(_SUMS, 0.0)
+        curvature = abs(self.curvatures)
+        best = -self.slopes.mean() / curvature.mean()
+
+        def loss(x: float) -> float:
+            return curvature.mean() * x**2 / 2 + self.slopes.mean() * x
+
+        found["gap_0"] = loss(points.mean()) - loss(best)
+        found["Xi_0"] = around_mean(points)
+        for _ in range(STEPS):
+            found["sum Xi"] += around_mean(points)
+            found["sum |y|^2"] += velocity.mean() ** 2
+            found["sum |u|^2"] += around_mean(velocity)
+            velocity = self.beta * velocity + curvature * points + self.slopes
+            moved = self.mixing @ points - self.alpha * velocity
+            found["sum change"] += loss(moved.mean()) - loss(points.mean())
+            points = moved
+            found["sum Xi_next"] += around_mean(points)
+            found["sum y_next"] += velocity.mean() ** 2
+            found["sum u_next"] += around_mean(velocity)
+        found["sum start"], found["sum start_next"] = found["sum Xi"], found["sum Xi_next"]
+        return found
+
+
+_SUMS = (*("sum Xi", "sum Xi_next", "sum change", "sum |y|^2", "sum |u|^2", "sum y_next", "sum u_next"),)
+
+
+def around_mean(points: ndarray) -> float:
+    """The mean squared distance of agents from their mean, over all outcomes."""
+    return float(((points - points.mean(-1, keepdims=True)) ** 2).mean())
+
+
+@cache
+def worlds() -> tuple[World, ...]:
+    """Extremes, in which axioms are attained, and random ones."""
+    one, zero = numpy.ones(AGENTS), numpy.zeros(AGENTS)
+    slow, fast, _ = APART
+    extremes = (
+        World(points, curvatures, slopes, one + slow, signs, s, sigma, 0.1, 0.5, 0.5, 2.0)
+        for points in (slow, fast, one)
+        for curvatures in (2 * one, 2 * slow)
+        for slopes in (zero, one, slow)
+        for signs in (one, -one)
+        for s in (1e-3, 0.6)
+        for sigma in (0.0, 1.0)
+    )
+    return (*extremes, *_drawn())
+
+
+def _drawn() -> Iterator[World]:
+    generator = numpy.random.default_rng(0)
+    for _ in range(RANDOM):
+        m = float(generator.uniform(0.2, 1))
+        points, curvatures, slopes, velocities = generator.standard_normal((4, AGENTS))
+        yield World(
+            points=points,
+            curvatures=curvatures,
+            slopes=slopes,
+            velocities=velocities,
+            signs=generator.uniform(-1, 1, AGENTS),
+            s=float(generator.uniform(0.05, 0.95)),
+            sigma=float(generator.uniform(0, 2)),
+            alpha=float(generator.uniform(0.01, 0.5)),
+            beta=float(generator.uniform(0, 0.9)),
+            m=m,
+            M=m * float(generator.uniform(1, 3)),
+        )
+
+
+@cache
+def table_of(method: str) -> tuple[dict[str, float], ...]:
+    """The values of symbols, by name, in each world."""
+    few = {world: world.sums() for world in worlds()[-RANDOM:]}
+    return tuple(world.values(method) | few.get(world, {}) for world in worlds())
+
+
+def excess(left: Expr, right: Expr, method: str) -> tuple[ndarray, ndarray]:
+    """(left - right) / (|left| + |right|) on each instance, and whether there is more than round-off."""
+    names = sorted(str(each) for each in left.free_symbols | right.free_symbols)
+    of = lambdify([TABLE[name] for name in names], [left, right], "math")
+    known = [values for values in table_of(method) if values.keys() >= set(names)]
+    sides = numpy.array([of(*(values[name] for name in names)) for values in known])
+    size = abs(sides).sum(1)
+    return (sides[:, 0] - sides[:, 1]) / numpy.maximum(size, SMALL), size > SMALL
+
+
+@cache
+def holds(axiom: Axiom, method: str) -> bool:
+    """Whether ``axiom`` holds on every instance of ``method``."""
+    found, _ = excess(axiom.left, axiom.right, method)
+    return bool((abs(found) if axiom.is_identity else found).max() < ROUND_OFF)
+
+
+def attained(axiom: Axiom, method: str) -> bool:
+    """Whether an instance has both sides all but equal, and not 0."""
+    found, some = excess(axiom.left, axiom.right, method)
+    return bool((abs(found[some]) < ALMOST).any())
