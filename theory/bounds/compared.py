@@ -1,6 +1,6 @@
 """Derived bounds against what the library's methods do: measured means with 95 % intervals over seeds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from numpy import ndarray
@@ -45,11 +45,17 @@ def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
     return [row for rows in found for row in rows]
 
 
+def checks_of(bound: str) -> set[str]:
+    """The ids of the checks of a setting of ``bound``: its own, and those of what sharpens it."""
+    return ids_of(bound).union(*(ids_of(key) for key, each in DERIVATIONS.items() if each.sharpens == bound))
+
+
 def setting_rows(setting: Setting) -> list[Row]:
-    """What is measured in one setting, against the bounds."""
+    """What is measured in one setting, against the bound, and against those that sharpen it."""
     problem, start = setting.build()
+    bounds = [each for each in DERIVATIONS.values() if setting.bound in (each.key, each.sharpens)]
     return compared(
-        DERIVATIONS[setting.bound],
+        bounds,
         problem,
         setting.graph,
         setting.fraction,
@@ -61,7 +67,7 @@ def setting_rows(setting: Setting) -> list[Row]:
 
 
 def compared(
-    bound: AuditedBound,
+    bounds: Sequence[AuditedBound],
     problem: Problem,
     graph: Graph,
     fraction: float,
@@ -73,27 +79,30 @@ def compared(
     links: ndarray | None = None,
     **claimed: float,
 ) -> list[Row]:
-    """The mean squared gradient, and the mean disagreement if there is a bound, each against its bound.
+    """The mean squared gradient, and the mean disagreement if there is a bound, each against its bounds.
 
-    ``fraction`` is of the largest admissible step size. ``links`` replace the graph's mixing matrix, and
+    The method is run once, that of the first of the ``bounds``; ``fraction`` is of its largest admissible
+    step size. ``links`` replace the graph's mixing matrix, and
     ``claimed`` constants of the bound, by their symbols' names, as one who has them wrong would.
     """
-    mixing = graph.mixing_matrix(problem.agents)
+    bound, mixing = bounds[0], graph.mixing_matrix(problem.agents)
     given = (problem, second_eigenvalue(mixing), steps, local_steps)
     step_size = fraction * bound.largest_step_size(**bound.constants_on(*given))
     method = bound.rule(step_size, local_steps)
     done = run_method(method, problem, mixing if links is None else links, steps, SEEDS, start, randomness)
-    found = {"alpha": step_size, "gap_0": done.gap_0, "Xi_0": done.disagreement_0}
-    constants = bound.constants_on(*given, **found | claimed)
+    found = {"alpha": step_size, "gap_0": done.gap_0, "Xi_0": done.disagreement_0} | claimed
     where = (graph.label(), problem.agents, steps)
     how = {"step_size": step_size, "seeds": SEEDS, "problem": problem.name}
-    title = bound.title + f", tau = {local_steps}" * (local_steps > 1)
-    # Bounds are attained: where one merge ends all disagreement, both sides differ by round-off alone.
-    limit = bound.bound(**constants) * (1 + ROUND_OFF)
-    numbers = t_interval(done.mean_squared_gradient)
-    rows = [Row(f"convergence.{bound.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how)]
-    if bound.bounds_disagreement:
-        limit = bound.disagreement_bound(**constants) * (1 + ROUND_OFF)
-        numbers = t_interval(done.mean_disagreement)
-        rows.append(Row(f"disagreement.{bound.key}", title, "mean Xi_k", *where, *numbers, limit, **how))
+    rows = []
+    for each in bounds:
+        constants = each.constants_on(*given, **found)
+        title = each.title + f", tau = {local_steps}" * (local_steps > 1)
+        # Bounds are attained: where one merge ends all disagreement, both sides differ by round-off alone.
+        limit = each.bound(**constants) * (1 + ROUND_OFF)
+        numbers = t_interval(done.mean_squared_gradient)
+        rows.append(Row(f"convergence.{each.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how))
+        if each.bounds_disagreement:
+            limit = each.disagreement_bound(**constants) * (1 + ROUND_OFF)
+            numbers = t_interval(done.mean_disagreement)
+            rows.append(Row(f"disagreement.{each.key}", title, "mean Xi_k", *where, *numbers, limit, **how))
     return rows

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from theory.bounds.compared import ids_of
+from theory.bounds.compared import checks_of
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.instances import holds
 from theory.bounds.settings import Setting
@@ -36,7 +36,7 @@ def audited(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
 
 def rows_of(ids: Collection[str], settings: Iterable[Setting]) -> Iterator[Row]:
     """The rows of some checks alone."""
-    wanted = [setting for setting in settings if not ids_of(setting.bound).isdisjoint(ids)]
+    wanted = [setting for setting in settings if not checks_of(setting.bound).isdisjoint(ids)]
     for check in CHECKS:
         if not set(check.ids).isdisjoint(ids):
             yield from (row for row in check.rows(wanted, 1) if row.check in ids)

@@ -1,8 +1,9 @@
 """A convergence bound, with the steps that lead to it and the constants that it holds for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import isfinite
 
 import sympy
@@ -21,6 +22,7 @@ from theory.bounds.derivations.symbols import (
     N,
     alpha,
     beta,
+    c,
     in_rho,
     j,
     m,
@@ -32,13 +34,17 @@ from theory.bounds.derivations.typst import typst
 
 STANDARD = (
     *(Range(s, "<"), Range(beta, "<"), Range(M, ">=", m)),
-    *(Range(tau, ">=", sympy.Integer(1)), Range(tau, ">=", j + 1)),
+    *(Range(tau, ">=", sympy.Integer(1)), Range(tau, ">=", j + 1), Range(c, "<=", sympy.Integer(1))),
 )
 """Ranges that every bound may use, as no constants outside of them are accepted."""
 BOUND, DISAGREEMENT = "bound", "sum of disagreements"
 """The names of the steps that conclude."""
 RATE, ENOUGH = "rate", "enough steps"
 """Those of corollaries."""
+BELOW = 0.999
+"""A share of a limit that is excluded itself."""
+SHARES = (*(0.01 * each for each in range(1, 100)), 1.0)
+"""Numbers that are tried for what is free."""
 ROUND_OFF = 1e-12
 """How far, relatively, a step size may exceed its limit: both may be computed in different ways."""
 
@@ -50,7 +56,9 @@ class Derivation:
     ``method`` is the rule of `dimat.methods` that it is about, ``measures`` says in words where Xi_k and
     xbar_k are taken, ``excludes`` what the bound does not cover. ``terms`` add up to the bound;
     ``disagreement`` bounds the mean of Xi_k over k < K. ``step_sizes`` are upper limits of alpha, by reason;
-    ``sharpens`` is the key of a bound on the same method with larger constants;
+    ``sharpens`` is the key of a bound on the same method with larger constants, and ``comparison`` has steps
+    that relate both; limits ``excluded`` are not admissible themselves; the bound holds for every number up
+    to 1 in place of what is ``free``, and is taken at the best of some;
     ``speed_up`` is the one of the corollary, if the bound tends to 0 at any.
     Constants are passed by their symbols' names (`theory.bounds.derivations.symbols.MEANINGS`).
     """
@@ -68,6 +76,9 @@ class Derivation:
     step_sizes: Mapping[str, Expr]
     speed_up: Expr | None = SPEED_UP
     sharpens: str = ""
+    excluded: tuple[str, ...] = ()
+    free: tuple[Symbol, ...] = ()
+    comparison: tuple[Inequality, ...] = ()
 
     def certified(self) -> bool:
         """Whether the steps are a proof of the bound."""
@@ -115,8 +126,11 @@ class Derivation:
                 yield f"{name}: is missing"
             elif (found[name].left, sympy.cancel(found[name].right - right)) != (left, 0):
                 yield f"{name}: expected to conclude that {left} is at most {right}"
-            elif not right.free_symbols <= CONSTANTS:
+            elif not right.free_symbols <= CONSTANTS - ({c} - {*self.free}):
                 yield f"{name}: expected constants alone in {right}"
+        for step in self.comparison:
+            if problem := found_in(step, ()):
+                yield f"{step.name}: {problem}"
         if self.speed_up is None:
             return
         if RATE not in found or sympy.expand(found[RATE].left - terms.subs(alpha, self.speed_up)) != 0:
@@ -129,20 +143,23 @@ class Derivation:
 
     def _of_ranges(self) -> Iterator[str]:
         allowed = [*STANDARD, *ROOTS]
-        allowed += [Range(alpha, "<=", limit) for limit in self.step_sizes.values()]
+        allowed += [
+            Range(alpha, "<" if reason in self.excluded else "<=", limit)
+            for reason, limit in self.step_sizes.items()
+        ]
         for step in self.steps:
             for each in step.ranges:
                 if each not in allowed and not (step.name.startswith(ENOUGH) and each.symbol == K):
                     yield f"{step.name}: {each.text} is not among what is assumed of the bound"
 
     def constants(self) -> tuple[Symbol, ...]:
-        """The symbols of the bound and of its step sizes, by name."""
+        """The symbols of the bound and of its step sizes, by name, without what is free."""
         expressions = (*self.terms.values(), *self.step_sizes.values())  # disagreement is in the terms
-        return tuple(sorted(sympy.Tuple(*expressions).atoms(Symbol), key=str))
+        return tuple(sorted(sympy.Tuple(*expressions).atoms(Symbol) - {*self.free}, key=str))
 
     def term_values(self, **constants: float) -> dict[str, float]:
         """The terms of the bound; `InputError` unless all constants are given and admissible."""
-        values = self._admissible(constants)
+        values = self._best(sympy.Add(*self.terms.values()), self._admissible(constants))
         return {name: _value(term, values) for name, term in self.terms.items()}
 
     def bound(self, **constants: float) -> float:
@@ -153,13 +170,14 @@ class Derivation:
         """The bound on the mean of Xi_k; errors as in `term_values`, and if there is none."""
         if self.disagreement is None:
             raise InputError(f"{self.key}: there is no bound on the disagreement")
-        return _value(self.disagreement, self._admissible(constants))
+        return _value(self.disagreement, self._best(self.disagreement, self._admissible(constants)))
 
     def largest_step_size(self, **constants: float) -> float:
-        """The largest admissible alpha; only the constants of the limits are needed."""
+        """The largest admissible alpha, or one just below it; only the constants of the limits are needed."""
         values = self._checked(constants)
         self._require(sympy.Tuple(*self.step_sizes.values()).atoms(Symbol), values)
-        return min(_value(limit, values) for limit in self.step_sizes.values())
+        limits = {reason: _value(limit, values) for reason, limit in self.step_sizes.items()}
+        return min(limit * (BELOW if reason in self.excluded else 1) for reason, limit in limits.items())
 
     def latex(self) -> str:
         """The bound in LaTeX, an underbrace for each term."""
@@ -184,7 +202,20 @@ class Derivation:
                     f"alpha: {values[alpha]:g} exceeds {expression} = {limit:g}, the limit of {reason}, "
                     f"by {values[alpha] - limit:g}"
                 )
+            if reason in self.excluded and values[alpha] >= limit * (1 - ROUND_OFF):
+                raise InputError(
+                    f"alpha: {values[alpha]:g}, expected below {expression}, the limit of {reason}"
+                )
         return values
+
+    def _best(self, expression: Expr, values: dict[Symbol, float]) -> dict[Symbol, float]:
+        """The constants, with what is free where ``expression`` is smallest, on a grid."""
+        used = [each for each in self.free if each in expression.free_symbols]
+        if not used:
+            return values
+        of = _of_free(expression, tuple(used), tuple(values))
+        grid = product(SHARES, repeat=len(used))
+        return values | dict(zip(used, min(grid, key=lambda each: of(*each, *values.values())), strict=True))
 
     def _require(self, symbols: Iterable[Symbol], values: Mapping[Symbol, float]) -> None:
         if missing := sorted(map(str, set(symbols) - set(values))):
@@ -214,6 +245,13 @@ class Derivation:
         if {K, tau} <= set(values) and values[K] % values[tau]:
             raise InputError(f"K: {values[K]:g}, expected a multiple of tau = {values[tau]:g}")
         return values
+
+
+@lru_cache
+def _of_free(
+    expression: Expr, free: tuple[Symbol, ...], constants: tuple[Symbol, ...]
+) -> Callable[..., float]:
+    return sympy.lambdify([*free, *constants], expression, "math")
 
 
 def found_in(step: Inequality, before: tuple[tuple[str, Inequality], ...]) -> str:
