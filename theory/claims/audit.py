@@ -24,7 +24,7 @@ def audited(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
         f"{each.key}, {axiom.name}: does not hold on an instance"
         for each in DERIVATIONS.values()
         for axiom in each.axioms()
-        if not holds(axiom, each.key)
+        if not holds(axiom, each.about)
     ]
     if broken:
         raise AuditError(f"the derivation does not follow: {'; '.join(broken)}")

@@ -80,9 +80,10 @@ class Derivation:
     free: tuple[Symbol, ...] = ()
     comparison: tuple[Inequality, ...] = ()
 
-    def certified(self) -> bool:
-        """Whether the steps are a proof of the bound."""
-        return not self.problems()
+    @property
+    def about(self) -> str:
+        """The key of the first bound on the same method."""
+        return self.sharpens or self.key
 
     def problems(self) -> list[str]:
         """What is wrong with the derivation, a sentence each: it proves what it says if nothing is.

@@ -105,8 +105,9 @@ def mutants(derivation: Derivation) -> Iterator[Mutant]:
 
 def rejected(derivation: Derivation) -> bool:
     """Whether a derivation is no proof, or rests on what an instance contradicts."""
-    rule = derivation.sharpens or derivation.key
-    return bool(derivation.problems()) or not all(holds(axiom, rule) for axiom in derivation.axioms())
+    return bool(derivation.problems()) or not all(
+        holds(axiom, derivation.about) for axiom in derivation.axioms()
+    )
 
 
 def changes_of(expression: Expr) -> Iterator[tuple[Kind, Expr]]:
