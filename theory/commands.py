@@ -204,6 +204,26 @@ def derive(
         raise InputError(f"derive: {name!r}; expected one of {', '.join([*DERIVATIONS, *PUBLISHED_RATES])}")
 
 
+@commands.command()
+def mutations(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Derivations; all by default.", show_default=False)
+    ] = None,
+    every: Annotated[int, whole("Check one mutant in so many.", 1, 10**4)] = 1,
+    processes: Annotated[int, whole("Processes that share the mutants.", 1, 256)] = 1,
+) -> None:
+    """Change one thing at a time in every derivation, and print how many changes its check rejects.
+
+    All of them take half an hour of one core. docs/mutations.md is what it prints.
+    """
+    from theory.bounds.derivations import DERIVATIONS
+    from theory.bounds.derivations.mutation_score import fates, page
+
+    if unknown := [name for name in names or () if name not in DERIVATIONS]:
+        raise InputError(f"mutations: {unknown[0]!r}; expected some of {', '.join(DERIVATIONS)}")
+    typer.echo(page(fates(names or list(DERIVATIONS), every, processes)))
+
+
 def one_thread() -> None:
     """Matrices of audits are small: more threads wait for each other, and add up in another order."""
     import torch

@@ -110,7 +110,8 @@ def noise_floor(agents: int, steps: int) -> float:
 def exact_exponents() -> tuple[float, float]:
     """Of K and of N in `noise_floor`, on the same grid as what is measured."""
     expected = numpy.array([[[noise_floor(n, k)] * 2 for n in AGENTS] for k in STEPS])
-    return tuple(mean for mean, _, _ in exponents(STEPS, AGENTS, expected))
+    of_steps, of_agents = exponents(STEPS, AGENTS, expected)
+    return of_steps[0], of_agents[0]
 
 
 def rate_rows() -> Iterator[Row]:

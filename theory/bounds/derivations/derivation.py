@@ -35,6 +35,7 @@ from theory.bounds.derivations.typst import typst
 STANDARD = (
     *(Range(s, "<"), Range(beta, "<"), Range(M, ">=", m)),
     *(Range(tau, ">=", sympy.Integer(1)), Range(tau, ">=", j + 1), Range(c, "<=", sympy.Integer(1))),
+    Range(c, "<"),
 )
 """Ranges that every bound may use, as no constants outside of them are accepted."""
 BOUND, DISAGREEMENT = "bound", "sum of disagreements"
@@ -43,7 +44,7 @@ RATE, ENOUGH = "rate", "enough steps"
 """Those of corollaries."""
 BELOW = 0.999
 """A share of a limit that is excluded itself."""
-SHARES = (*(0.01 * each for each in range(1, 100)), 1.0)
+SHARES = tuple(0.01 * each for each in range(1, 100))
 """Numbers that are tried for what is free."""
 ROUND_OFF = 1e-12
 """How far, relatively, a step size may exceed its limit: both may be computed in different ways."""
@@ -58,7 +59,7 @@ class Derivation:
     ``disagreement`` bounds the mean of Xi_k over k < K. ``step_sizes`` are upper limits of alpha, by reason;
     ``sharpens`` is the key of a bound on the same method with larger constants, and ``comparison`` has steps
     that relate both; limits ``excluded`` are not admissible themselves; the bound holds for every number up
-    to 1 in place of what is ``free``, and is taken at the best of some;
+    to 1 in place of what is ``free`` (and for 1, if the end is closed), and is taken at the best of some;
     ``speed_up`` is the one of the corollary, if the bound tends to 0 at any.
     Constants are passed by their symbols' names (`theory.bounds.derivations.symbols.MEANINGS`).
     """
@@ -78,6 +79,7 @@ class Derivation:
     sharpens: str = ""
     excluded: tuple[str, ...] = ()
     free: tuple[Symbol, ...] = ()
+    closed_end: bool = True
     comparison: tuple[Inequality, ...] = ()
 
     @property
@@ -214,9 +216,10 @@ class Derivation:
         used = [each for each in self.free if each in expression.free_symbols]
         if not used:
             return values
-        of = _of_free(expression, tuple(used), tuple(values))
-        grid = product(SHARES, repeat=len(used))
-        return values | dict(zip(used, min(grid, key=lambda each: of(*each, *values.values())), strict=True))
+        of, numbers = _of_free(expression, tuple(used), tuple(values)), tuple(values.values())
+        ends = (1,) if self.closed_end else ()
+        grid = product((*SHARES, *ends), repeat=len(used))
+        return values | dict(zip(used, min(grid, key=lambda each: of(*each, *numbers)), strict=True))
 
     def _require(self, symbols: Iterable[Symbol], values: Mapping[Symbol, float]) -> None:
         if missing := sorted(map(str, set(symbols) - set(values))):

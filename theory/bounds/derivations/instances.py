@@ -50,11 +50,13 @@ class World:
     beta: float
     m: float
     M: float
+    flip: float = -1.0
+    """The sign of the second of three eigenvalues."""
 
     @property
     def mixing(self) -> ndarray:
-        """A symmetric matrix whose rows add up to 1, and whose eigenvalues off the mean are s, -s and s."""
-        signs = numpy.array([[1.0], [-1.0], [1.0]])
+        """Symmetric, of rows that add up to 1; eigenvalues off the mean are s, s or -s, and s."""
+        signs = numpy.array([[1.0], [self.flip], [1.0]])
         return (1 + self.s * APART.T @ (signs * APART)) / AGENTS
 
     def loss(self, points: ndarray) -> ndarray:
@@ -92,6 +94,7 @@ class World:
             "E": extra,
             "r": noise,
             "t": adapted - adapted.mean(1, keepdims=True),
+            **self.parts(),
         }
         shape = (len(SIGNS), AGENTS)
         spread = {name: numpy.broadcast_to(numpy.asarray(each), shape) for name, each in vectors.items()}
@@ -122,6 +125,30 @@ class World:
             "u_next": around_mean(after_velocity),
             "ended": float((off**2).mean()),
             "start_next": around_mean(self.mixing @ self.points),
+            **self.after_parts(gradients, noise),
+        }
+
+    def parts(self) -> dict[str, ndarray]:
+        """A part of where agents are, and of their velocities, as if noise alone had made it."""
+        slow, *_ = APART
+        rest, velocity = self.points - slow, self.velocities - slow / 2
+        rest, velocity = rest - rest.mean(), velocity - velocity.mean()
+        slowest = {"b": slow * self.points[0], "f": slow * self.velocities[0]}
+        return {"B": slow, "R": rest, "A": self.mixing @ rest / self.s, "U": velocity, **slowest}
+
+    def after_parts(self, gradients: ndarray, noise: ndarray) -> dict[str, float]:
+        """Their squares after a step of momentum, those of noise alone without gradients."""
+        parts, off = self.parts(), noise - noise.mean(1, keepdims=True)
+        velocity = self.beta * parts["U"] + gradients - gradients.mean()
+        rest = self.mixing @ parts["R"] - self.alpha * velocity
+        of_noise = self.beta * parts["f"] + off
+        moved = self.mixing @ parts["b"] - self.alpha * of_noise
+        return {
+            "R_next": float((rest**2).mean()),
+            "U_next": float((velocity**2).mean()),
+            "b_next": float((moved**2).mean()),
+            "f_next": float((of_noise**2).mean()),
+            "bf_next": float((moved * of_noise).mean()),
         }
 
     def after(self, method: str, moved: ndarray, velocity: ndarray, adapted: ndarray) -> ndarray:
@@ -158,8 +185,34 @@ class World:
             found["sum Xi_next"] += around_mean(points)
             found["sum y_next"] += velocity.mean() ** 2
             found["sum u_next"] += around_mean(velocity)
-        found["sum start"], found["sum start_next"] = found["sum Xi"], found["sum Xi_next"]
-        return found
+        for name in ("start", "|R|^2"):
+            found[f"sum {name}"] = found["sum Xi"]
+        found["sum start_next"] = found["sum R_next"] = found["sum Xi_next"]
+        found["sum |U|^2"], found["sum U_next"] = found["sum |u|^2"], found["sum u_next"]
+        return found | self.sums_of_noise()
+
+    def sums_of_noise(self) -> dict[str, float]:
+        """The sums over steps of what noise alone makes, by covariances of positions and velocities."""
+        found = dict.fromkeys(("|b|^2", "|f|^2", "<b,f>", "b_next", "f_next", "bf_next", "|B|^2"), 0.0)
+        values = self.s * numpy.array([1.0, self.flip, 1.0])
+        share = self.sigma**2 / AGENTS  # of each eigenvector off the mean
+        noise = share * numpy.array([[self.alpha**2, -self.alpha], [-self.alpha, 1.0]])
+        moves = [numpy.array([[e, -self.alpha * self.beta], [0.0, self.beta]]) for e in (*values, self.s)]
+        covariances = [numpy.zeros((2, 2)) for _ in moves]
+        for _ in range(STEPS):
+            *own, slow = covariances
+            found["|B|^2"] += sum(each[0, 0] for each in own)
+            for name, value in zip(
+                ("|b|^2", "|f|^2", "<b,f>"), (slow[0, 0], slow[1, 1], slow[0, 1]), strict=True
+            ):
+                found[name] += (AGENTS - 1) * value
+            covariances = [m @ c @ m.T + noise for m, c in zip(moves, covariances, strict=True)]
+            slow = covariances[-1]
+            for name, value in zip(
+                ("b_next", "f_next", "bf_next"), (slow[0, 0], slow[1, 1], slow[0, 1]), strict=True
+            ):
+                found[name] += (AGENTS - 1) * value
+        return {f"sum {name}": float(value) for name, value in found.items()}
 
 
 _SUMS = (*("sum Xi", "sum Xi_next", "sum change", "sum |y|^2", "sum |u|^2", "sum y_next", "sum u_next"),)
@@ -204,6 +257,7 @@ def _drawn() -> Iterator[World]:
             beta=float(generator.uniform(0, 0.9)),
             m=m,
             M=m * float(generator.uniform(1, 3)),
+            flip=float(generator.choice([-1, 1])),
         )
 
 
