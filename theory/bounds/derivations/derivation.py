@@ -94,7 +94,13 @@ class Derivation:
         conclude with the sum of the terms and with the disagreement; the ranges that steps use must be those
         that are checked where numbers are put in; no step may be idle.
         """
-        return [*self._of_steps(), *self._of_conclusions(), *self._of_ranges()]
+        return list(self.found())
+
+    def found(self) -> Iterator[str]:
+        """The same, one after the other."""
+        yield from self._of_steps()
+        yield from self._of_conclusions()
+        yield from self._of_ranges()
 
     def before(self, step: Inequality) -> dict[str, Inequality]:
         """The steps before ``step``, by name."""
@@ -127,7 +133,7 @@ class Derivation:
         for name, (left, right) in wanted.items():
             if name not in found:
                 yield f"{name}: is missing"
-            elif (found[name].left, sympy.cancel(found[name].right - right)) != (left, 0):
+            elif found[name].left != left or not _is_zero(found[name].right - right):
                 yield f"{name}: expected to conclude that {left} is at most {right}"
             elif not right.free_symbols <= CONSTANTS - ({c} - {*self.free}):
                 yield f"{name}: expected constants alone in {right}"
@@ -136,12 +142,12 @@ class Derivation:
                 yield f"{step.name}: {problem}"
         if self.speed_up is None:
             return
-        if RATE not in found or sympy.expand(found[RATE].left - terms.subs(alpha, self.speed_up)) != 0:
+        if RATE not in found or not _is_zero(found[RATE].left - terms.subs(alpha, self.speed_up)):
             yield f"{RATE}: expected to start from the bound, at alpha = {self.speed_up}"
         for what, limit in self.step_sizes.items():
             step = found.get(f"{ENOUGH} for {what}")
             apart = [step.left - self.speed_up**2, step.right - limit**2] if step else [sympy.Integer(1)]
-            if any(sympy.expand(each) != 0 for each in apart):
+            if not all(map(_is_zero, apart)):
                 yield f"{ENOUGH} for {what}: expected that {self.speed_up} is at most {limit}, both squared"
 
     def _of_ranges(self) -> Iterator[str]:
@@ -256,6 +262,11 @@ def _of_free(
     expression: Expr, free: tuple[Symbol, ...], constants: tuple[Symbol, ...]
 ) -> Callable[..., float]:
     return sympy.lambdify([*free, *constants], expression, "math")
+
+
+@lru_cache(maxsize=2**12)
+def _is_zero(expression: Expr) -> bool:
+    return expression == 0 or sympy.cancel(expression) == 0
 
 
 def found_in(step: Inequality, before: tuple[tuple[str, Inequality], ...]) -> str:

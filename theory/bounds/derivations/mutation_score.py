@@ -26,7 +26,7 @@ class Fate:
 
 
 def fates(keys: Sequence[str], every: int = 1, processes: int = 1) -> list[Fate]:
-    """Of all mutants of derivations, or of one in ``every``; in the same order for any number of processes."""
+    """Of all mutants of derivations, or of one in ``every``; ``processes`` change nothing."""
     parts = [(key, part) for key in keys for part in range(PARTS)]
     of_part = partial(_of_part, every=every)
     if processes == 1:
@@ -53,7 +53,8 @@ def page(found: Sequence[Fate]) -> str:
         "",
         "`dimat mutations` changes one thing at a time in the right sides of all steps and axioms of all",
         "derivations: a factor is dropped, a symbol is swapped, a sign is flipped, a part is scaled by 9/10.",
-        "A change that makes a statement nowhere stronger may leave a proof a proof; the score is of all others.",
+        "A change that makes a statement nowhere stronger may leave a proof a proof; the score is of all",
+        "others.",
         "",
         *_table("derivation", {**by_key, "all": Counter(each.outcome for each in found)}),
         "",

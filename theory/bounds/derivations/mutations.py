@@ -105,9 +105,9 @@ def mutants(derivation: Derivation) -> Iterator[Mutant]:
 
 def rejected(derivation: Derivation) -> bool:
     """Whether a derivation is no proof, or rests on what an instance contradicts."""
-    return bool(derivation.problems()) or not all(
-        holds(axiom, derivation.about) for axiom in derivation.axioms()
-    )
+    if not all(holds(axiom, derivation.about) for axiom in derivation.axioms()):
+        return True
+    return next(derivation.found(), "") != ""
 
 
 def changes_of(expression: Expr) -> Iterator[tuple[Kind, Expr]]:

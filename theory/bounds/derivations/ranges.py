@@ -104,6 +104,8 @@ def put(expression: Expr, values: Mapping[Symbol, Expr]) -> Expr:
 
 def _sign(expression: Expr, *, strict: bool) -> bool:
     symbols = sorted(expression.free_symbols, key=str)
+    if _below_0_somewhere(expression, symbols):
+        return False
     try:
         fraction = sympy.field(symbols, sympy.QQ)[0].from_expr(sympy.powdenest(expression))
     except (ValueError, PolynomialError, ZeroDivisionError):
@@ -112,6 +114,20 @@ def _sign(expression: Expr, *, strict: bool) -> bool:
     if below.LC < 0:
         above, below = -above, -below
     return _all_nonnegative(above, symbols, strict) and _all_nonnegative(below, symbols, strict=True)
+
+
+def _below_0_somewhere(expression: Expr, symbols: Sequence[Basic]) -> bool:
+    """Whether it is at one of a few points: then there is no need to expand it."""
+    of = sympy.lambdify(symbols, list(sympy.Add.make_args(expression)), "math")
+    for factor in (0.3, 1.0, 7.0):
+        point = [factor * (1 + place % 5) for place in range(len(symbols))]
+        try:
+            terms = of(*point)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            continue
+        if sum(terms) < -1e-6 * sum(map(abs, terms)):
+            return True
+    return False
 
 
 def _all_nonnegative(polynomial: sympy.Poly, symbols: Sequence[Basic], strict: bool) -> bool:
