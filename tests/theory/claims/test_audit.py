@@ -78,7 +78,7 @@ def test_audit_finds_no_violation(rows, settings, long):
     assert len({row.graph for row in bounds}) == 7
     if long:
         each = {"gossip": 72, "adapt_then_combine": 8, "local_steps": 8, "momentum": 8, "adam": 4}
-        each |= {"sharper_gossip": 4, "sharper_adapt_then_combine": 4}
+        each |= dict.fromkeys(("sharper_gossip", "sharper_adapt_then_combine", "sharper_momentum"), 4)
         assert Counter(setting.bound for setting in settings) == each
     assert all(row.tightness > 1 for row in bounds)
 

@@ -42,8 +42,8 @@ BOUND, DISAGREEMENT = "bound", "sum of disagreements"
 """The names of the steps that conclude."""
 RATE, ENOUGH = "rate", "enough steps"
 """Those of corollaries."""
-BELOW = 0.999
-"""A share of a limit that is excluded itself."""
+BELOW = 0.9
+"""The largest share that is offered of a limit that is excluded itself, where the bound has a pole."""
 SHARES = tuple(0.01 * each for each in range(1, 100))
 """Numbers that are tried for what is free."""
 ROUND_OFF = 1e-12
@@ -182,7 +182,7 @@ class Derivation:
         return _value(self.disagreement, self._best(self.disagreement, self._admissible(constants)))
 
     def largest_step_size(self, **constants: float) -> float:
-        """The largest admissible alpha, or one just below it; only the constants of the limits are needed."""
+        """The largest admissible alpha, or `BELOW` of what is not; only constants of limits are needed."""
         values = self._checked(constants)
         self._require(sympy.Tuple(*self.step_sizes.values()).atoms(Symbol), values)
         limits = {reason: _value(limit, values) for reason, limit in self.step_sizes.items()}

@@ -28,8 +28,9 @@ def derivation_text(derivation: Derivation) -> str:
     if derivation.disagreement is not None:
         lines.append(f"and that of Xi_k at most\n  {derivation.disagreement}")
     lines.append("if alpha is at most, for")
-    lines += [f"  {reason}: {limit}" for reason, limit in derivation.step_sizes.items()]
-    lines += ["", *_meanings(derivation)]
+    for reason, limit in derivation.step_sizes.items():
+        lines.append(f"  {reason}: {limit}{' (excluded)' * (reason in derivation.excluded)}")
+    lines += ["", *(_step_text(step, {}) for step in derivation.comparison), *_meanings(derivation)]
     return "\n".join(lines)
 
 
