@@ -13,7 +13,7 @@ import sympy
 from sympy import Expr, Symbol
 
 from theory.bounds.derivations.facts import Fact, Steps, linear
-from theory.bounds.derivations.ranges import CheckError, Domain, Range, put
+from theory.bounds.derivations.ranges import CheckError, Range, domain, put
 from theory.bounds.derivations.symbols import unknown
 
 
@@ -54,22 +54,22 @@ class Inequality:
 
     def problem(self, before: Steps) -> str:
         """What is wrong, in a sentence; empty if nothing is. `CheckError` where a fact or range is wrong."""
-        domain = Domain(self.ranges)
+        inside = domain(self.ranges)
         rest = self.right - self.left
         used = [self.left, self.right, *(each.limit for each in self.ranges)]
         for use in self.uses:
             left, right = use.fact.sides(before)
             factor, rest = _without(rest, right - left, use)
             used += [left, right, factor]
-            if not all(map(domain.nonnegative, use.fact.needs(before))):
+            if not all(map(inside.nonnegative, use.fact.needs(before))):
                 return f"{use.fact.text(before)}: needs what is not shown to be nonnegative"
-            if not use.fact.is_identity and not domain.nonnegative(factor):
+            if not use.fact.is_identity and not inside.nonnegative(factor):
                 return f"the factor of {use.fact.text(before)} is not shown to be nonnegative"
         if strangers := unknown(used):
             return f"{', '.join(strangers)}: not of the table of symbols"
-        if undefined := [str(each) for each in used if not domain.defined(each)]:
+        if undefined := [str(each) for each in used if not inside.defined(each)]:
             return f"{undefined[0]}: a denominator is not shown to differ from 0"
-        return "" if domain.nonnegative(rest) else "what is left over is not shown to be nonnegative"
+        return "" if inside.nonnegative(rest) else "what is left over is not shown to be nonnegative"
 
 
 def _without(rest: Expr, fact: Expr, use: Use) -> tuple[Expr, Expr]:

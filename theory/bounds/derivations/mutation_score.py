@@ -11,7 +11,7 @@ from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.mutations import Mutant, mutants
 
 PARTS = 16
-"""Into which the mutants of a derivation are dealt, for processes to share."""
+"""Into which the mutants of a derivation are cut, for processes to share."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,18 @@ class Fate:
 
 def fates(keys: Sequence[str], every: int = 1, processes: int = 1) -> list[Fate]:
     """Of all mutants of derivations, or of one in ``every``; ``processes`` change nothing."""
-    parts = [(key, part) for key in keys for part in range(PARTS)]
-    of_part = partial(_of_part, every=every)
     if processes == 1:
-        return list(chain.from_iterable(map(of_part, parts)))
+        return [fate for key in keys for fate in _of_part((key, 0, 1), every)]
+    parts = [(key, part, PARTS) for key in keys for part in range(PARTS)]
     with ProcessPoolExecutor(processes) as pool:
-        return list(chain.from_iterable(pool.map(of_part, parts)))
+        return list(chain.from_iterable(pool.map(partial(_of_part, every=every), parts)))
 
 
-def _of_part(of: tuple[str, int], every: int) -> list[Fate]:
-    key, part = of
-    return [_fate(each) for each in list(mutants(DERIVATIONS[key]))[::every][part::PARTS]]
+def _of_part(of: tuple[str, int, int], every: int) -> list[Fate]:
+    key, part, parts = of
+    some = list(mutants(DERIVATIONS[key]))[::every]
+    ends = [len(some) * each // parts for each in (part, part + 1)]
+    return [_fate(each) for each in some[slice(*ends)]]
 
 
 def _fate(mutant: Mutant) -> Fate:

@@ -8,7 +8,7 @@ divided out before every denominator is shown to be positive.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, cast
 
 import sympy
@@ -59,6 +59,7 @@ class Domain:
 
     def __init__(self, ranges: tuple[Range, ...]) -> None:
         self.ranges = ranges
+        self.known: dict[Basic, bool] = {}
         symbols = [each.symbol for each in ranges]
         if twice := [str(each) for each in symbols if symbols.count(each) > 1]:
             raise CheckError(f"{twice[0]}: has two ranges in one step")
@@ -70,7 +71,10 @@ class Domain:
 
     def nonnegative(self, expression: Expr) -> bool:
         """Whether ``expression`` is shown to be nonnegative, and to have no pole, in the whole domain."""
-        return self.defined(expression) and _sign(self._inside(expression), strict=False)
+        if not self.defined(expression):
+            return False
+        inside = self._inside(expression)
+        return not _below_0_somewhere(inside) and _sign(inside, strict=False)
 
     def positive(self, expression: Expr) -> bool:
         """The same for positive."""
@@ -88,13 +92,22 @@ class Domain:
             for each in sympy.preorder_traversal(expression)
             if isinstance(each, Pow) and each.exp.is_negative
         }
-        return all(
-            base.is_positive or _sign(self._inside(base), strict=True) or self._negative(base)
-            for base in bases
-        ) and not expression.has(sympy.zoo, sympy.nan, sympy.oo)
+        return all(map(self._apart_from_0, bases)) and not expression.has(sympy.zoo, sympy.nan, sympy.oo)
 
-    def _negative(self, base: Expr) -> bool:
-        return _sign(self._inside(-base), strict=True)
+    def _apart_from_0(self, base: Basic) -> bool:
+        """Whether ``base`` is shown to be positive, or negative, everywhere."""
+        if base not in self.known:
+            inside = self._inside(cast(Expr, base))
+            self.known[base] = bool(
+                base.is_positive or _sign(inside, strict=True) or _sign(-inside, strict=True)
+            )
+        return self.known[base]
+
+
+@lru_cache(maxsize=2**8)
+def domain(ranges: tuple[Range, ...]) -> Domain:
+    """All values of symbols in ``ranges``; what was shown of one is kept."""
+    return Domain(ranges)
 
 
 def put(expression: Expr, values: Mapping[Symbol, Expr]) -> Expr:
@@ -104,8 +117,6 @@ def put(expression: Expr, values: Mapping[Symbol, Expr]) -> Expr:
 
 def _sign(expression: Expr, *, strict: bool) -> bool:
     symbols = sorted(expression.free_symbols, key=str)
-    if _below_0_somewhere(expression, symbols):
-        return False
     try:
         fraction = sympy.field(symbols, sympy.QQ)[0].from_expr(sympy.powdenest(expression))
     except (ValueError, PolynomialError, ZeroDivisionError):
@@ -116,8 +127,9 @@ def _sign(expression: Expr, *, strict: bool) -> bool:
     return _all_nonnegative(above, symbols, strict) and _all_nonnegative(below, symbols, strict=True)
 
 
-def _below_0_somewhere(expression: Expr, symbols: Sequence[Basic]) -> bool:
+def _below_0_somewhere(expression: Expr) -> bool:
     """Whether it is at one of a few points: then there is no need to expand it."""
+    symbols = sorted(expression.free_symbols, key=str)
     of = sympy.lambdify(symbols, list(sympy.Add.make_args(expression)), "math")
     for factor in (0.3, 1.0, 7.0):
         point = [factor * (1 + place % 5) for place in range(len(symbols))]
