@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from dimat.processes import pool_of
 from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.derivations.mutations import Mutant, mutants
 
@@ -30,7 +30,7 @@ def fates(keys: Sequence[str], every: int = 1, processes: int = 1) -> list[Fate]
     if processes == 1:
         return [fate for key in keys for fate in _of_part((key, 0, 1), every)]
     parts = [(key, part, PARTS) for key in keys for part in range(PARTS)]
-    with ProcessPoolExecutor(processes) as pool:
+    with pool_of(processes, [__name__]) as pool:
         return list(chain.from_iterable(pool.map(partial(_of_part, every=every), parts)))
 
 
