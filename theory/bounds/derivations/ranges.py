@@ -118,7 +118,9 @@ def put(expression: Expr, values: Mapping[Symbol, Expr]) -> Expr:
 def _sign(expression: Expr, *, strict: bool) -> bool:
     symbols = sorted(expression.free_symbols, key=str)
     try:
-        fraction = sympy.field(symbols, sympy.QQ)[0].from_expr(sympy.powdenest(expression))
+        rooted = any(not each.exp.is_Integer for each in expression.atoms(Pow))
+        plain = sympy.powdenest(expression) if rooted else expression
+        fraction = sympy.field(symbols, sympy.QQ)[0].from_expr(plain)
     except (ValueError, PolynomialError, ZeroDivisionError):
         return False  # not a fraction of polynomials with rational coefficients
     above, below = fraction.numer, fraction.denom
