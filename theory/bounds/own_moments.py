@@ -48,13 +48,13 @@ def counterexample() -> NotAtRest | None:
     """The first, by the number of agents, with one optimum away from all others."""
     for agents in range(2, len(OPTIMA) + 1):
         optima = OPTIMA[-agents:]
-        adam, sgd = (measured(kind, optima) for kind in (GossipAdam, Cdsgd))
+        adam, sgd = (squared_gradients(kind, optima) for kind in (GossipAdam, Cdsgd))
         if adam[1] > adam[0]:
             return NotAtRest(optima, adam, sgd)
     return None
 
 
-def measured(kind: type[Synchronous], optima: ndarray) -> tuple[float, float]:
+def squared_gradients(kind: type[Synchronous], optima: ndarray) -> tuple[float, float]:
     """The mean squared gradient after either number of steps, from the minimizer of f."""
     problem = Quadratic(numpy.ones(1), optima[:, None], sigma=0.0)
     start, agents = numpy.full((len(optima), 1), optima.mean()), len(optima)
@@ -79,7 +79,7 @@ def own_moments_controls() -> Iterator[Row]:
 
 
 def _row(kind: type[Synchronous], optima: ndarray) -> Row:
-    few, many = measured(kind, optima)
+    few, many = squared_gradients(kind, optima)
     said = ("adam-own-moments", f"{STEPS[1] // STEPS[0]} times as many steps: no larger", "mean |grad f|^2")
     of = {"step_size": 0.5 / STEPS[1] ** 0.5, "problem": "quadratic"}
     return Row(*said, "complete", len(optima), STEPS[1], *exactly(many), few, **of)

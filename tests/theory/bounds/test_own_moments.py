@@ -5,7 +5,13 @@ import pytest
 
 from dimat.methods.cdsgd import Cdsgd
 from theory.bounds.gossip_adam import GossipAdam
-from theory.bounds.own_moments import OPTIMA, counterexample, measured, own_moments_controls, own_moments_rows
+from theory.bounds.own_moments import (
+    OPTIMA,
+    counterexample,
+    own_moments_controls,
+    own_moments_rows,
+    squared_gradients,
+)
 
 
 def by_hand(optima, steps):
@@ -21,18 +27,18 @@ def by_hand(optima, steps):
 
 
 def test_the_mean_squared_gradient_is_that_of_a_loop_by_hand():
-    few, many = measured(GossipAdam, OPTIMA)
+    few, many = squared_gradients(GossipAdam, OPTIMA)
     assert few == pytest.approx(by_hand(OPTIMA, 400), rel=1e-9)
     assert many == pytest.approx(by_hand(OPTIMA, 6400), rel=1e-9)
     assert many > few > 0.3  # it tends to (1 - 0)^2: from the mean of b to their median
-    assert max(measured(Cdsgd, OPTIMA)) < 1e-20
+    assert max(squared_gradients(Cdsgd, OPTIMA)) < 1e-20
 
 
 def test_three_agents_are_the_fewest():
     found = counterexample()
     assert len(found.optima) == 3
     assert str(found).startswith("3 agents, complete graph") and "SGD stays where it is" in str(found)
-    assert max(measured(GossipAdam, OPTIMA[-2:])) < 1e-20  # both vote against each other
+    assert max(squared_gradients(GossipAdam, OPTIMA[-2:])) < 1e-20  # both vote against each other
 
 
 def test_rows():

@@ -131,7 +131,7 @@ TERMS = {
 }
 
 
-def from_rest(of: Symbol, step: str, after: Symbol, which: int, bound: Expr) -> Inequality:
+def sum_of_velocities(of: Symbol, step: str, after: Symbol, which: int, bound: Expr) -> Inequality:
     """The sum over k < K of what is 0 at first, from its ``step``."""
     return Inequality(
         f"sum of {step}",
@@ -170,7 +170,7 @@ STEPS = (
         ),
         (BETA,),
     ),
-    from_rest(velocities, "velocity", y_next, 0, VELOCITIES),
+    sum_of_velocities(velocities, "velocity", y_next, 0, VELOCITIES),
     Inequality(
         "velocity off the mean",
         "Young's inequality with the parameter 1 / beta - 1",
@@ -183,7 +183,7 @@ STEPS = (
         ),
         (BETA,),
     ),
-    from_rest(off_means, "velocity off the mean", u_next, 1, OFF_MEANS),
+    sum_of_velocities(off_means, "velocity off the mean", u_next, 1, OFF_MEANS),
     Inequality(
         "contraction",
         "Young's inequality with the parameters 1 / s - 1 and 1 / beta - 1",
