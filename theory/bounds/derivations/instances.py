@@ -36,7 +36,8 @@ SMALL = 1e-6
 class World:
     """Four agents at ``points``, with curvatures and slopes of their losses, and a method's constants.
 
-    ``velocities`` and ``signs`` are those of momentum and of what differing preconditioners do.
+    ``velocities`` and ``signs`` are those of momentum and of what differing preconditioners do; signs may
+    depend on the noise (outcomes, agents).
     """
 
     points: ndarray
@@ -233,11 +234,12 @@ def worlds() -> tuple[World, ...]:
         for points in (slow, fast, one)
         for curvatures in (2 * one, 2 * slow)
         for slopes in (zero, one, slow)
-        for signs in (one, -one)
+        for signs in (one, -one, slow)
         for s in (1e-3, 0.6)
         for sigma in (0.0, 1.0)
     )
-    return (*extremes, *_drawn())
+    voting = World(zero, 2 * one, zero, one, SIGNS, 0.6, 1.0, 0.1, 0.5, 0.5, 2.0)  # signs of the noise alone
+    return (*extremes, voting, *_drawn())
 
 
 def _drawn() -> Iterator[World]:

@@ -69,7 +69,7 @@ def page(found: Sequence[Fate]) -> str:
         "",
         "## Survivors",
         "",
-        *(_survivors(found) or ["There is none."]),
+        *_survivors(found),
     ]
     return "\n".join(lines)
 
@@ -97,4 +97,10 @@ def _places(found: Sequence[Fate], outcome: str) -> list[str]:
 
 def _survivors(found: Sequence[Fate]) -> list[str]:
     kept = [each for each in found if each.outcome == "SURVIVED"]
-    return [f"- {each.derivation}, {each.place}, {each.kind}: `{each.change}`" for each in kept]
+    if not kept:
+        return ["There is none."]
+    of_axioms = (
+        "Axioms are held against four agents. Noise of so few, off their mean, has 3/4 of its variance:"
+    )
+    why = [of_axioms, "a tenth less than all of it is still true of them.", ""]
+    return [*why, *(f"- {each.derivation}, {each.place}, {each.kind}: `{each.change}`" for each in kept)]
