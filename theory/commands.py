@@ -31,7 +31,7 @@ def audit(
 
     Writes shared/audit.csv (or audit-full.csv), which is that of all studies: a row for each comparison and
     control, with what was measured, its 95 % interval over seeds, the bound and the verdict. A check holds if
-    its interval lies below the bound. If a derivation step does not follow or a control is not rejected,
+    its interval lies below the bound. If a derivation is not certified or a control is not rejected,
     nothing is written.
     """
     from theory.bounds import compared
@@ -187,8 +187,9 @@ def derive(
 ) -> None:
     """Print the derivation of a bound, step by step, each checked by machine, or a published rate.
 
-    A step states that its left side is at most its right side, and why. It follows if sympy finds the
-    difference to be a sum of nonnegative terms under the step's assumptions. An unknown name lists all.
+    A step states that its left side is at most its right side, and names the facts that it uses: axioms,
+    squares, and earlier steps. It follows if the difference, less all facts times nonnegative factors, is
+    shown to be nonnegative in the ranges of the symbols. An unknown name lists all.
     """
     from theory.bounds.derivations import DERIVATIONS
     from theory.bounds.derivations.published import PUBLISHED_RATES
