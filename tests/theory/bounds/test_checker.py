@@ -273,6 +273,13 @@ def test_a_chain_that_does_not_end_in_the_bound_is_rejected(changed, message):
     assert any(re.search(message, problem) for problem in found), found
 
 
+def test_an_end_that_a_step_leaves_out_is_not_offered():
+    sharper = DERIVATIONS["sharper_momentum"]
+    found = replace(sharper, closed_end=True).problems()
+    assert any("c < 1 is not among what is assumed" in problem for problem in found)
+    assert any("constants alone" in problem for problem in replace(sharper, free=()).problems())
+
+
 def test_a_corollary_that_does_not_follow_is_rejected():
     rate = named(GOSSIP, "rate")
     assert with_step(GOSSIP, "rate", right=rate.right - L * sigma**2 / sympy.sqrt(N * K)).problems()

@@ -35,9 +35,10 @@ from theory.bounds.derivations.typst import typst
 STANDARD = (
     *(Range(s, "<"), Range(beta, "<"), Range(M, ">=", m)),
     *(Range(tau, ">=", sympy.Integer(1)), Range(tau, ">=", j + 1), Range(c, "<=", sympy.Integer(1))),
-    Range(c, "<"),
 )
 """Ranges that every bound may use, as no constants outside of them are accepted."""
+OPEN = Range(c, "<")
+"""That of what is free, if its end is not closed."""
 BOUND, DISAGREEMENT = "bound", "sum of disagreements"
 """The names of the steps that conclude."""
 RATE, ENOUGH = "rate", "enough steps"
@@ -151,7 +152,7 @@ class Derivation:
                 yield f"{ENOUGH} for {what}: expected that {self.speed_up} is at most {limit}, both squared"
 
     def _of_ranges(self) -> Iterator[str]:
-        allowed = [*STANDARD, *ROOTS]
+        allowed = [*STANDARD, *ROOTS, *([] if self.closed_end else [OPEN])]
         allowed += [
             Range(alpha, "<" if reason in self.excluded else "<=", limit)
             for reason, limit in self.step_sizes.items()
