@@ -39,9 +39,9 @@ def test_a_page():
         Fate("adam", "descent", "factor dropped", "SURVIVED", "a => c"),
     ]
     text = page([fate, fate, fate, *others])
-    assert "| gossip | 4 | 3 | 1 | 0 | 100.0 % |" in text
-    assert "| adam | 1 | 0 | 0 | 1 | 0.0 % |" in text
-    assert "| all | 5 | 3 | 1 | 1 | 75.0 % |" in text
+    assert "| gossip | 4 | 3 | 1 | 0 | 100.00 % |" in text
+    assert "| adam | 1 | 0 | 0 | 1 | 0.00 % |" in text
+    assert "| all | 5 | 3 | 1 | 1 | 75.00 % |" in text
     assert "- gossip, rate: 1" in text and "- adam, descent, factor dropped: `a => c`" in text
     assert page([fate]).endswith("There is none.")
 
@@ -56,7 +56,7 @@ def test_what_claims_less_is_told_from_what_claims_more():
 def test_the_command(dimat):
     done = dimat("mutations", "gossip", "--every", "150")
     assert done.returncode == 0 and done.stdout.startswith("# Mutations of the derivations\n")
-    assert "| all | 3 | 3 | 0 | 0 | 100.0 % |" in done.stdout
+    assert "| all | 3 | 3 | 0 | 0 | 100.00 % |" in done.stdout
     wrong = dimat("mutations", "gosip")
     assert wrong.returncode == 2
     assert "mutations: 'gosip'; expected some of gossip, " in wrong.stderr

@@ -86,7 +86,7 @@ def _table(of: str, tallies: Mapping[str, Counter[str]]) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for name, tally in tallies.items():
         rejected, less, survive = (tally[each] for each in ("rejected", "not stronger", "SURVIVED"))
-        score = f"{100 * rejected / (rejected + survive):.1f} %" if rejected + survive else ""
+        score = f"{100 * rejected / (rejected + survive):.2f} %" if rejected + survive else ""
         yield f"| {name} | {tally.total()} | {rejected} | {less} | {survive} | {score} |"
 
 
