@@ -33,7 +33,7 @@ def audit(
 
     Writes shared/audit.csv (or audit-full.csv), which is that of all studies: a row for each comparison and
     control, with what was measured, its 95 % interval over seeds, the bound and the verdict. A check holds if
-    its interval lies below the bound. If a derivation step does not follow or a control is not rejected,
+    its interval lies below the bound. If a derivation is not certified or a control is not rejected,
     nothing is written.
     """
     from theory.bounds import compared
@@ -281,8 +281,9 @@ def derive(
 ) -> None:
     """Print the derivation of a bound, step by step, each checked by machine, or a published rate.
 
-    A step states that its left side is at most its right side, and why. It follows if sympy finds the
-    difference to be a sum of nonnegative terms under the step's assumptions. An unknown name lists all.
+    A step states that its left side is at most its right side, and names the facts that it uses: axioms,
+    squares, and earlier steps. It follows if the difference, less all facts times nonnegative factors, is
+    shown to be nonnegative in the ranges of the symbols. An unknown name lists all.
     """
     from theory.bounds.derivations import DERIVATIONS
     from theory.bounds.derivations.published import PUBLISHED_RATES
@@ -296,6 +297,26 @@ def derive(
         typer.echo(rate.latex() if latex else rate_text(rate))
     else:
         raise InputError(f"derive: {name!r}; expected one of {', '.join([*DERIVATIONS, *PUBLISHED_RATES])}")
+
+
+@commands.command()
+def mutations(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Derivations; all by default.", show_default=False)
+    ] = None,
+    every: Annotated[int, whole("Check one mutant in so many.", 1, 10**4)] = 1,
+    processes: Annotated[int, whole("Processes that share the mutants.", 1, 256)] = 1,
+) -> None:
+    """Change one thing at a time in every derivation, and print how many changes its check rejects.
+
+    All of them take half an hour of one core. docs/mutations.md is what it prints.
+    """
+    from theory.bounds.derivations import DERIVATIONS
+    from theory.bounds.derivations.mutation_score import fates, page
+
+    if unknown := [name for name in names or () if name not in DERIVATIONS]:
+        raise InputError(f"mutations: {unknown[0]!r}; expected some of {', '.join(DERIVATIONS)}")
+    typer.echo(page(fates(names or list(DERIVATIONS), every, processes)))
 
 
 def one_thread() -> None:

@@ -75,10 +75,11 @@ def summary(rows: list[Row]) -> Iterator[str]:
     for check in dict.fromkeys(row.check for row in claimed):
         kind = [row for row in claimed if row.check == check]
         violated = sum(row.violated for row in kind)
-        undecided = sum(row.verdict == "undecided" for row in kind)
+        equal, undecided = (sum(row.verdict == each for row in kind) for each in ("equal", "undecided"))
+        also = f", {equal} equal" if equal else ""
         # Exact rows are equalities, some of them with 0: their ratios say nothing but round-off.
         ratios = [row.tightness for row in kind if row.seeds]
         tightness = f"; bound / measured {min(ratios):.3g} to {max(ratios):.3g}" if ratios else ""
-        yield f"{check}: {len(kind)} rows, {violated} violated, {undecided} undecided{tightness}"
+        yield f"{check}: {len(kind)} rows, {violated} violated, {undecided} undecided{also}{tightness}"
     corrupted = [row for row in rows if row.control]
     yield f"controls: {len(corrupted)}, {sum(row.violated for row in corrupted)} rejected"

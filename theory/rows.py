@@ -32,7 +32,8 @@ class Row:
     terms: tuple[tuple[str, float], ...] = ()
     """Those that add up to the bound, if it has some, with their names."""
     strict: bool = False
-    """Whether measured < bound is claimed, so that equality violates it. Only exact numbers can be equal."""
+    """Whether measured < bound is claimed, so that equality is another verdict. Only exact numbers can be
+    equal."""
 
     @property
     def holds(self) -> bool:
@@ -41,14 +42,19 @@ class Row:
 
     @property
     def violated(self) -> bool:
-        """Whether the whole interval lies above the bound; else, unless it holds, nothing is decided."""
-        return self.low > self.bound or (self.strict and self.low == self.bound == self.high)
+        """Whether the whole interval lies above the bound."""
+        return self.low > self.bound
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are equal where less was claimed; what is nothing of all that is undecided."""
+        return self.strict and self.low == self.bound == self.high
 
     @property
     def verdict(self) -> str:
         """The verdict in a word."""
         good, bad = ("accepted", "rejected") if self.control else ("holds", "violated")
-        return good if self.holds else bad if self.violated else "undecided"
+        return good if self.holds else bad if self.violated else "equal" if self.equal else "undecided"
 
     @property
     def tightness(self) -> float:

@@ -205,7 +205,7 @@ def _verdict(judged: Judgement) -> Content:
     return {
         "id": judged.id,
         "statement": " ".join(claim.statement.split()),
-        "where": claim.where,
+        "where": claim.source(),
         "verdict": judged.verdict,
         "checks": judged.numbers,
         "settings": ", ".join(f"{words.count(word)} {word}" for word in distinct(words)),

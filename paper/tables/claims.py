@@ -23,11 +23,11 @@ class ClaimsTable(PaperTable):
     @override
     def caption(self) -> str:
         return (
-            "Every claim with its verdict: holds, holds under conditions, refuted, or undecidable here. Of a "
-            "claim on how well agents do, the primary comparison decides, which it names in advance: mean "
-            f"differences paired by seed, in Holm-corrected intervals, of {SEEDS} seeds or more. All other "
-            "comparisons are secondary. All columns, with assumptions, are in claims.csv of the study, and "
-            "all comparisons in its evidence.csv."
+            "Every claim with its verdict: holds, holds under conditions, equal (where less is claimed), "
+            "refuted, or undecidable here. Of a claim on how well agents do, the primary comparison decides, "
+            "which it names in advance: mean differences paired by seed, in Holm-corrected intervals, of "
+            f"{SEEDS} seeds or more. All other comparisons are secondary. All columns, with assumptions, are "
+            "in claims.csv of the study, and all comparisons in its evidence.csv."
         )
 
     @override

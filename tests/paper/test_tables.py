@@ -207,6 +207,25 @@ spectrum,closed form,,ring,4,,,,q,0,0,0,1e-12,holds
 """
 
 
+RUN = "quadratic,ring,4,0.1,100,16,q,1,1,1"
+SHARPER = f"""{AUDIT.splitlines()[0]}
+convergence.gossip,classical,{RUN},6,holds
+convergence.sharper_gossip,sharper,{RUN},2,holds
+convergence.gossip,classical,{RUN.replace("ring", "star")},8,holds
+convergence.sharper_gossip,sharper,{RUN.replace("ring", "star")},8,holds
+convergence.sharper_gossip,sharper,{RUN.replace("100", "200")},1,holds
+convergence.gossip,control: a,{RUN.replace("0.1", "0.3")},4,rejected
+convergence.sharper_gossip,control: b,{RUN.replace("0.1", "0.3")},1,rejected
+"""
+
+
+def test_sharper_bounds_are_held_against_the_classical_ones_of_the_same_run(progress):
+    study, layout = progress
+    write_checked(layout.audit, SHARPER.encode())
+    rows = tables_of(study)["audit"].rows(layout).set_index("statement")["times smaller"]
+    assert dict(rows) == {"classical": "", "sharper": "2 (1 to 3)", "control: a": "", "control: b": ""}
+
+
 def test_the_audit_is_summarized_by_check(progress):
     study, layout = progress
     write_checked(layout.audit, AUDIT.encode())

@@ -1,6 +1,6 @@
 """Derived bounds against what the library's methods do: measured means with 95 % intervals over seeds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -37,11 +37,17 @@ def ids_of(bound: str) -> set[str]:
     return found | {f"disagreement.{bound}"} if DERIVATIONS[bound].bounds_disagreement else found
 
 
+def bounds_of(setting: Setting) -> list[str]:
+    """The keys of the bounds that a setting is held against: its own, and those that sharpen it."""
+    return [key for key, each in DERIVATIONS.items() if setting.bound in (key, each.sharpens)]
+
+
 def checks_of(setting: Setting) -> set[str]:
     """The ids of the checks for which a setting has a row."""
+    keys = bounds_of(setting)
     if setting.problem in BEARS_ON:
-        return {f"{BEARS_ON[setting.problem]}.{setting.bound}"}
-    return ids_of(setting.bound)
+        return {f"{BEARS_ON[setting.problem]}.{key}" for key in keys}
+    return set().union(*map(ids_of, keys))
 
 
 def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
@@ -55,11 +61,11 @@ def bound_rows(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
 
 
 def setting_rows(setting: Setting) -> list[Row]:
-    """What is measured in one setting, against the bounds."""
+    """What is measured in one setting, against the bound, and against those that sharpen it."""
     build = BUILDERS.get(setting.problem, Setting.build)
     problem, start = build(setting)
     rows = compared(
-        DERIVATIONS[setting.bound],
+        [DERIVATIONS[key] for key in bounds_of(setting)],
         problem,
         setting.graph,
         setting.fraction,
@@ -73,7 +79,7 @@ def setting_rows(setting: Setting) -> list[Row]:
 
 
 def compared(
-    bound: AuditedBound,
+    bounds: Sequence[AuditedBound],
     problem: Problem,
     graph: Graph,
     fraction: float,
@@ -85,29 +91,32 @@ def compared(
     links: ndarray | None = None,
     **claimed: float,
 ) -> list[Row]:
-    """The mean squared gradient, and the mean disagreement if there is a bound, each against its bound.
+    """The mean squared gradient, and the mean disagreement if there is a bound, each against its bounds.
 
-    ``fraction`` is of the largest admissible step size. ``links`` replace the graph's mixing matrix, and
+    The method is run once, that of the first of the ``bounds``; ``fraction`` is of its largest admissible
+    step size. ``links`` replace the graph's mixing matrix, and
     ``claimed`` constants of the bound, by their symbols' names, as one who has them wrong would.
     """
-    mixing = graph.mixing_matrix(problem.agents)
+    bound, mixing = bounds[0], graph.mixing_matrix(problem.agents)
     given = (problem, second_eigenvalue(mixing), steps, local_steps)
     step_size = fraction * bound.largest_step_size(**bound.constants_on(*given))
     method = bound.rule(step_size, local_steps)
     done = run_method(method, problem, mixing if links is None else links, steps, SEEDS, start, randomness)
-    found = {"alpha": step_size, "gap_0": done.gap_0, "Xi_0": done.disagreement_0}
-    constants = bound.constants_on(*given, **found | claimed)
+    found = {"alpha": step_size, "gap_0": done.gap_0, "Xi_0": done.disagreement_0} | claimed
     where = (graph.label(), problem.agents, steps)
     how = {"step_size": step_size, "seeds": SEEDS, "problem": problem.name}
-    title = bound.title + f", tau = {local_steps}" * (local_steps > 1)
-    # Bounds are attained: where one merge ends all disagreement, both sides differ by round-off alone.
-    terms = bound.term_values(**constants)
-    limit = sum(terms.values()) * (1 + ROUND_OFF)
-    numbers = t_interval(done.mean_squared_gradient)
-    gradient = Row(f"convergence.{bound.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how)
-    rows = [replace(gradient, terms=tuple(terms.items()))]
-    if bound.bounds_disagreement:
-        limit = bound.disagreement_bound(**constants) * (1 + ROUND_OFF)
-        numbers = t_interval(done.mean_disagreement)
-        rows.append(Row(f"disagreement.{bound.key}", title, "mean Xi_k", *where, *numbers, limit, **how))
+    rows = []
+    for each in bounds:
+        constants = each.constants_on(*given, **found)
+        title = each.title + f", tau = {local_steps}" * (local_steps > 1)
+        # Bounds are attained: where one merge ends all disagreement, both sides differ by round-off alone.
+        terms = each.term_values(**constants)
+        limit = sum(terms.values()) * (1 + ROUND_OFF)
+        numbers = t_interval(done.mean_squared_gradient)
+        gradient = Row(f"convergence.{each.key}", title, "mean |grad f|^2", *where, *numbers, limit, **how)
+        rows.append(replace(gradient, terms=tuple(terms.items())))
+        if each.bounds_disagreement:
+            limit = each.disagreement_bound(**constants) * (1 + ROUND_OFF)
+            numbers = t_interval(done.mean_disagreement)
+            rows.append(Row(f"disagreement.{each.key}", title, "mean Xi_k", *where, *numbers, limit, **how))
     return rows

@@ -97,5 +97,5 @@ def _from(
     **claimed: float,
 ) -> list[Row]:
     bound, randomness = DERIVATIONS[key], Randomness("controls", 0)
-    given = (bound, problem, graph, fraction, STEPS, start, randomness)
+    given = ([bound], problem, graph, fraction, STEPS, start, randomness)
     return compared(*given, local_steps=bound.local_steps, links=links, **claimed)

@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterable, Iterator
 
 from theory.bounds.compared import checks_of
 from theory.bounds.derivations import DERIVATIONS
+from theory.bounds.derivations.instances import holds
 from theory.bounds.settings import Setting
 from theory.claims.checks import CHECKS
 from theory.rows import Row
 
 
 class AuditError(RuntimeError):
-    """The audit itself is broken: a control is not rejected, or a derivation step does not follow."""
+    """The audit itself is broken: a control is not rejected, or a derivation does not follow."""
 
 
 def audited(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
@@ -18,14 +19,15 @@ def audited(settings: Iterable[Setting], processes: int = 1) -> list[Row]:
 
     Bounds are checked in ``settings``, in so many processes; what is found does not depend on them.
     """
-    broken = [
-        f"{derivation.key}, {step.name}"
-        for derivation in DERIVATIONS.values()
-        for step in derivation.steps
-        if not step.follows()
+    broken = [f"{each.key}, {problem}" for each in DERIVATIONS.values() for problem in each.problems()]
+    broken += [
+        f"{each.key}, {axiom.name}: does not hold on an instance"
+        for each in DERIVATIONS.values()
+        for axiom in each.axioms()
+        if not holds(axiom, each.about)
     ]
     if broken:
-        raise AuditError(f"the derivation does not follow at: {', '.join(broken)}")
+        raise AuditError(f"the derivation does not follow: {'; '.join(broken)}")
     controls = [row for check in CHECKS for row in check.controls()]
     if passed := [f"{row.check}, {row.graph}, {row.statement}" for row in controls if not row.violated]:
         raise AuditError(f"not rejected by its check: {'; '.join(passed)}")

@@ -10,6 +10,7 @@ from theory.bounds.dif_maml import rest_controls, rest_rows
 from theory.bounds.dot_admm import dot_admm_controls, dot_admm_rows
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
 from theory.bounds.orbit_means import ORBIT_CHECKS, orbit_controls, orbit_rows
+from theory.bounds.own_moments import counterexample, own_moments_controls, own_moments_rows
 from theory.bounds.rates import rate_controls, rate_rows
 from theory.bounds.settings import Setting
 from theory.bounds.subnets import (
@@ -53,6 +54,7 @@ CHECKS = (
     Check(ORBIT_CHECKS, alone(orbit_rows), orbit_controls),
     Check(CHANGING_CHECKS, alone(changing_rows), changing_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
+    Check(("adam-own-moments",), alone(own_moments_rows), own_moments_controls, (counterexample,)),
     Check(("dot-admm",), alone(dot_admm_rows), dot_admm_controls),
     Check(("subnet-fixed-point",), alone(fixed_point_rows), fixed_point_controls),
     Check(("subnet-contraction",), alone(contraction_of_slices_rows), contraction_of_slices_controls),
@@ -64,7 +66,7 @@ CHECKS = (
         ("mean",),
         alone(mean_rows),
         mean_controls,
-        (lambda: mean_counterexample(frameless=False), lambda: mean_counterexample(frameless=True)),
+        (lambda: mean_counterexample(frameless=True),),
     ),
 )
 """The checks of the audit, in the order of its rows."""

@@ -20,6 +20,8 @@ class Claim(Spec):
     statement: str
     where: str
     """Where the paper says it."""
+    unread: str
+    """What of the paper bears on it and was not read."""
     kind: Literal["theorem", "measurement"]
     """A theorem is refuted by one counterexample. A measurement may hold in some settings, and not in others:
     it does where some checks hold and none is violated."""
@@ -34,6 +36,10 @@ class Claim(Spec):
     """Under which a theorem holds, if not always."""
     instead: str = ""
     """What holds in its place, or what else there is to say."""
+
+    def source(self) -> str:
+        """Where it is said, and what of that was not read."""
+        return f"{self.where}. Not read: {self.unread}"
 
 
 def register() -> dict[str, Claim]:

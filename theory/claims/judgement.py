@@ -9,7 +9,9 @@ import pandas
 from theory.claims.claim import Claim, register
 from theory.report import EVIDENCE
 
-Verdict = Literal["holds", "holds under conditions", "refuted", "undecidable here"]
+Verdict = Literal["holds", "holds under conditions", "equal", "refuted", "undecidable here"]
+VERDICTS = ("violated", "holds", "equal", "undecided")
+"""Of rows, the one that counts first."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Judgement:
     def of(cls, id: str, claim: Claim, audit: pandas.DataFrame) -> "Judgement":
         """By the rows of an ``audit`` that the claim rests on; controls do not count."""
         rows = audit[audit.check.isin(claim.checks)].reindex(columns=list(EVIDENCE)).astype(object).fillna("")
-        return cls(id, claim, rows[_words(rows.verdict).isin(["holds", "violated", "undecided"])])
+        return cls(id, claim, rows[_words(rows.verdict).isin(VERDICTS)])
 
     @property
     def deciding(self) -> pandas.DataFrame:
@@ -35,28 +37,35 @@ class Judgement:
     def verdict(self) -> Verdict:
         """A theorem's, and a measurement's in the settings where it holds; see `Claim.kind`.
 
-        Without rows, or if none is decided, nothing can be said here.
+        Where less is claimed, "equal" says that nothing is lost, and nothing gained. Without rows, or if none
+        is decided, nothing can be said here.
         """
         found = set(_words(self.deciding.verdict))
         if self.claim.kind == "theorem":
-            if "violated" in found:
+            if "violated" in found or found == {"holds", "equal"}:
                 return "refuted"
-            return "undecidable here" if found != {"holds"} else self._held
+            whole: dict[frozenset[str], Verdict] = {
+                frozenset({"holds"}): self._held,
+                frozenset({"equal"}): "equal",
+            }
+            return whole.get(frozenset(found), "undecidable here")
         in_settings = set(self.settings().values())
         if "holds" in in_settings:
             return self._held if in_settings == {"holds"} else "holds under conditions"
-        return "refuted" if "violated" in in_settings else "undecidable here"
+        if "violated" in in_settings:
+            return "refuted"
+        return "equal" if in_settings == {"equal"} else "undecidable here"
 
     @property
     def _held(self) -> Verdict:
         return "holds under conditions" if self.claim.conditions else "holds"
 
     def settings(self) -> dict[str, str]:
-        """What was found in each setting of a study: violated if any row is, else holds if any does."""
+        """What was found in each setting of a study: what counts first of its rows, as in `VERDICTS`."""
         found = {}
         for setting, rows in self.deciding.groupby("problem", sort=False):
             verdicts = set(_words(rows.verdict))
-            ranked = (name for name in ("violated", "holds", "undecided") if name in verdicts)
+            ranked = (name for name in VERDICTS if name in verdicts)
             found[str(setting)] = next(ranked)
         return found
 
@@ -68,7 +77,12 @@ class Judgement:
             by_setting = dict(
                 zip(without_common_parts(list(self.settings())), self.settings().values(), strict=True)
             )
-            by_verdict = {"holds": "It holds in", "violated": "It fails in", "undecided": "Undecided in"}
+            by_verdict = {
+                "holds": "It holds in",
+                "violated": "It fails in",
+                "equal": "Both are equal in",
+                "undecided": "Undecided in",
+            }
             for verdict, lead in by_verdict.items():
                 named = [f"({setting})" for setting, found in by_setting.items() if found == verdict]
                 if named:
@@ -160,7 +174,7 @@ def claims_table(judgements: Iterator[Judgement]) -> pandas.DataFrame:
         {
             "id": each.id,
             "claim": " ".join(each.claim.statement.split()),
-            "where": each.claim.where,
+            "where": each.claim.source(),
             "assumptions": "; ".join(each.claim.assumptions),
             "verdict": each.verdict,
             "primary": each.primary,

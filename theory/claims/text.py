@@ -39,7 +39,7 @@ def claim_text(id: str, study: Path | None, results: Path) -> str:
 
 
 def _lines(id: str, claim: Claim, study: Path | None, results: Path) -> Iterator[str]:
-    yield f"{id}\n{filled(claim.statement, 2)}\n  said: {claim.where}"
+    yield f"{id}\n{filled(claim.statement, 2)}\n  said: {claim.where}\n  not read: {claim.unread}"
     yield from (filled(f"assuming: {each}", 2) for each in claim.assumptions)
     if claim.primary:
         yield filled(f"decided by: {claim.primary.said()}", 2)

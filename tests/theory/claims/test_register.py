@@ -18,13 +18,25 @@ from theory.rows import Row
 
 
 def a_row(verdict, check="rate", statement="s", problem="p", agents=4):
-    measured, bound = {"holds": (1.0, 2.0), "violated": (2.0, 1.0), "undecided": (1.0, numpy.nan)}[verdict]
+    measured, bound = {
+        "holds": (1.0, 2.0),
+        "violated": (2.0, 1.0),
+        "equal": (1.0, 1.0),
+        "undecided": (1.0, numpy.nan),
+    }[verdict]
     numbers = (measured, measured, measured, bound)
-    return Row(check, statement, "q", "ring", agents, None, *numbers, problem=problem)
+    return Row(check, statement, "q", "ring", agents, None, *numbers, problem=problem, strict=True)
 
 
 def a_claim(**fields):
-    content = {"statement": "s", "where": "w", "kind": "theorem", "assumptions": [], "checks": ["rate"]}
+    content = {
+        "statement": "s",
+        "where": "w",
+        "unread": "u",
+        "kind": "theorem",
+        "assumptions": [],
+        "checks": ["rate"],
+    }
     return claim_of(yaml.safe_dump(content | fields), "a.yaml")
 
 
@@ -38,6 +50,7 @@ def judged(kind, *rows, **fields):
 def test_every_claim_rests_on_checks_and_every_check_bears_on_a_claim():
     claims = register()
     assert all(claim.checks and claim.assumptions and claim.where for claim in claims.values())
+    assert all(claim.source().endswith(f"Not read: {claim.unread}") for claim in claims.values())
     assert {id for claim in claims.values() for id in claim.checks} == set(IDS)
 
 
@@ -127,6 +140,10 @@ def test_claims_on_one_check_name_the_same_comparison(monkeypatch):
         (["holds", "undecided"], "undecidable here"),
         (["holds", "violated"], "refuted"),
         (["undecided", "violated"], "refuted"),
+        (["equal", "equal"], "equal"),
+        (["equal", "violated"], "refuted"),
+        (["equal", "holds"], "refuted"),
+        (["equal", "undecided"], "undecidable here"),
     ],
 )
 def test_one_counterexample_refutes_a_theorem(verdicts, expected):
@@ -145,6 +162,10 @@ def test_one_counterexample_refutes_a_theorem(verdicts, expected):
         (["holds"], ["undecided"], "holds under conditions"),
         (["holds"], ["holds", "violated"], "holds under conditions"),
         (["violated", "holds"], ["undecided"], "refuted"),
+        (["equal"], ["equal"], "equal"),
+        (["equal", "holds"], ["holds"], "holds"),
+        (["equal"], ["violated"], "refuted"),
+        (["equal"], ["undecided"], "undecidable here"),
     ],
 )
 def test_a_measurement_is_judged_by_setting(first, second, expected):
@@ -224,11 +245,11 @@ def test_common_parts_of_settings_are_left_out():
     assert without_common_parts([]) == []
 
 
-def test_strict_claims_are_violated_by_equality_of_exact_numbers_only():
+def test_only_exact_numbers_can_be_equal():
     exact = Row("c", "s", "q", "ring", 4, None, 1.0, 1.0, 1.0, 1.0, strict=True)
     wide = Row("c", "s", "q", "ring", 4, None, 1.0, 0.9, 1.0, 1.0, strict=True)
     loose = Row("c", "s", "q", "ring", 4, None, 1.0, 1.0, 1.0, 1.0)
-    assert [row.verdict for row in (exact, wide, loose)] == ["violated", "undecided", "undecided"]
+    assert [row.verdict for row in (exact, wide, loose)] == ["equal", "undecided", "undecided"]
 
 
 def test_table_has_a_record_for_each_claim():
@@ -245,6 +266,9 @@ def test_a_claim_is_printed_with_its_smallest_counterexamples(dimat):
     assert all(re.search(rf"^{id}$", listed.stdout, re.M) for id in register())
     found = dimat("claim", "mean-kept")
     assert "verdict: refuted" in found.stdout and "W x =" in found.stdout
+    assert "W x" in found.stdout and "P_02" in found.stdout  # three agents
+    adam = dimat("claim", "rate-adam")
+    assert "verdict: refuted" in adam.stdout and "3 agents, complete graph, losses (x - b)^2" in adam.stdout
     proved = dimat("claim", "matched-disagreement")
     assert "verdict: holds (6 checks" in proved.stdout and "follows (checked by sympy)" in proved.stdout
     wrong = dimat("claim", "everything")

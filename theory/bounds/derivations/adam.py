@@ -14,40 +14,52 @@ m = M = 1 what is left is SGD; its noise through disagreement is bounded less ti
 from functools import partial
 
 import sympy
-from sympy import Symbol
 
 from theory.bounds.derivations.audited import AuditedBound
-from theory.bounds.derivations.inequality import Assumption, Inequality, at_most, slack
-from theory.bounds.derivations.shared import (
+from theory.bounds.derivations.axioms import (
+    BELOW,
     BELOW_1,
+    HETEROGENEITY,
     JENSEN,
-    POLARIZATION,
-    SPREAD,
-    contraction,
-    spread_of_gradients,
+    MERGE,
+    NOISE_OF_MEAN,
+    NOT_NEGATIVE,
+    SMOOTH_AGENTS,
+    a,
+    g,
+    h,
+    k,
+    moves,
+    p,
+    smoothness,
+    v,
+    w,
 )
+from theory.bounds.derivations.facts import Axiom, Lemma, SquareOf, Summed
+from theory.bounds.derivations.inequality import Inequality, Use
+from theory.bounds.derivations.ranges import Range
+from theory.bounds.derivations.shared import MEAN_SQUARED_GRADIENT, at_means, spread_of_gradients
 from theory.bounds.derivations.symbols import (
+    SUMS,
     K,
     L,
     M,
     N,
     Xi,
     Xi_0,
-    aa,
-    ab,
+    Xi_next,
     alpha,
-    at_mean,
-    bb,
+    change,
+    changes,
     gap_0,
-    inner,
     kappa,
     m,
-    of_agents,
     s,
     sigma,
-    spread,
     total,
+    total_next,
 )
+from theory.bounds.derivations.vectors import gram, products, square, unbiased, vector
 from theory.bounds.gossip_adam import GossipAdam
 from theory.bounds.settings import few, many
 from theory.problems import Problem, Separable
@@ -60,27 +72,38 @@ CENTER = (M + m) / 2
 RADIUS = (M - m) / 2
 LIMIT = (1 - s) * m / (2 * L * M**2)
 
-skew = Symbol("skew", real=True)
-size, around, steps_spread, gradients = sympy.symbols("size around steps_spread gradients", nonnegative=True)
-AUXILIARY = {
-    size: "mean squared norm of the agents' stochastic gradients",
-    around: "mean squared distance of the agents' stochastic gradients from grad f(xbar)",
-    skew: "inner product of grad f(xbar) and the mean of E, D G = CENTER G + RADIUS E with |E_i| <= |G_i|",
-    steps_spread: "mean squared distance of the agents' D_i G_i from their mean",
-    gradients: "sum of of_agents over k < K",
-}
-LARGER = Assumption("m <= M", M, m + slack(M))
-SIZE = at_most(
-    size, of_agents + spread + sigma**2, "noise is unbiased; mean square = square of the mean + spread"
+LARGER = Range(M, ">=", m)
+SMALL_STEP = Range(alpha, "<=", LIMIT)
+
+# D G = CENTER G + RADIUS E with |E_i| <= |G_i|, of the agents' stochastic gradients G. In R^d:
+o = vector("o", "the mean of E")
+products(p, v, w, o)
+# Over agents:
+E = vector("E", "what differing preconditioners add, D G = CENTER G + RADIUS E")
+r = vector("r", "the agents' noise")
+t = vector("t", "D G minus its mean")
+products(h, k, r, E)
+products(a, t)
+unbiased(r, h, k)
+gradients = SUMS[gram(v)]
+
+SIZE = gram(v) + gram(g) + sigma**2
+SHORT_MEAN = Axiom("mean of E", "Jensen's inequality; |E_i| <= |G_i|; noise is unbiased", gram(o), SIZE)
+SHORT = Axiom("E", "|E_i| <= |G_i|; noise is unbiased", gram(E), SIZE)
+NOISE_OF_AGENTS = Axiom("noise", "of each agent", gram(r), sigma**2)
+FROM_CENTER = Axiom(
+    "distances from the mean",
+    "those from any other point, as from CENTER p, are larger",
+    gram(t),
+    square((h + k + r) * CENTER + E * RADIUS),
 )
-SMALL_STEP = at_most(alpha, LIMIT, "alpha <= (1 - sqrt(rho)) m / (2 L M^2)")
 
 KEPT = alpha / 2 * (m - alpha * L * M**2)
 """What descent keeps of the squared norm of the mean of the agents' gradients."""
 SKEWNESS = 3 * alpha * RADIUS / 4 * (2 * kappa**2 + sigma**2)
 """What preconditioners that differ cost in one step's descent."""
 PULL = alpha * L**2 * (2 * M - m) / 2
-NOISE = alpha**2 * L * M * CENTER * sigma**2 / (2 * N)
+NOISE_OF_DESCENT = alpha**2 * L * M * CENTER * sigma**2 / (2 * N)
 INFLOW = alpha**2 * M**2 * (2 * kappa**2 + sigma**2) / (1 - s)
 FEEDBACK = alpha**2 * M * RADIUS / (1 - s)
 """What the squared norm of the mean of the agents' gradients adds to Xi in a step."""
@@ -94,79 +117,83 @@ TERMS = {
     "heterogeneity": 4 * alpha**2 * L**2 * M**2 * (2 * M - m) * kappa**2 / (m * (1 - s) ** 2),
     "noise through disagreement": 2 * alpha**2 * L**2 * M**2 * (2 * M - m) * sigma**2 / (m * (1 - s) ** 2),
 }
-TWO_PARTS = Inequality(
-    "two parts",
-    "|CENTER a + RADIUS b|^2, CENTER + RADIUS = M",
-    CENTER**2 * aa + 2 * CENTER * RADIUS * ab + RADIUS**2 * bb,
-    M * (CENTER * aa + RADIUS * bb),
-    (Assumption("|a - b|^2 >= 0", ab, (aa + bb - slack(ab)) / 2), LARGER),
-)
-CONTRACTION = contraction(steps_spread)
-
 STEPS = (
-    TWO_PARTS,
     spread_of_gradients(),
     Inequality(
         "descent",
-        "f(xbar_{k+1}) - f(xbar_k) by L-smoothness; two parts; the mean gradient's noise is unbiased and "
-        "independent between agents; the mean of E is at most size in square (Jensen)",
-        -alpha * (CENTER * inner + RADIUS * skew)
-        + alpha**2 * L / 2 * TWO_PARTS.right.subs({aa: of_agents + sigma**2 / N, bb: size}),
-        -alpha * m / 2 * at_mean - KEPT * of_agents + PULL * Xi + SKEWNESS + NOISE,
+        "the mean takes a gradient step whose gradient is off by what the agents, and their "
+        "preconditioners, are apart",
+        change,
+        -alpha * m / 2 * gram(p) - KEPT * gram(v) + PULL * Xi + SKEWNESS + NOISE_OF_DESCENT,
         (
-            POLARIZATION,
-            JENSEN,
-            Assumption("|grad f(xbar) + mean of E|^2 >= 0", skew, (slack(skew) - at_mean - size) / 2),
-            SIZE,
-            SPREAD,
-            SMALL_STEP,
-            LARGER,
-            BELOW_1,
+            Use(smoothness(((v + w) * CENTER + o * RADIUS) * -alpha), change),
+            Use(JENSEN, gram(p, v)),
+            Use(SquareOf(p + o), gram(p, o)),
+            Use(SquareOf(v + w - o), gram(v, o)),
+            Use(SHORT_MEAN, gram(o)),
+            Use(NOISE_OF_MEAN, gram(w)),
+            Use(Lemma("spread of gradients"), gram(g)),
         ),
+        (SMALL_STEP, LARGER, BELOW_1),
     ),
-    CONTRACTION,
+    Inequality(
+        "steps apart",
+        "|CENTER a + RADIUS b|^2 <= M (CENTER |a|^2 + RADIUS |b|^2)",
+        gram(t),
+        M * (CENTER * (2 * L**2 * Xi + 2 * kappa**2 + sigma**2) + RADIUS * SIZE),
+        (
+            Use(FROM_CENTER, gram(t)),
+            Use(SquareOf(h + k + r - E), gram(r, E)),
+            Use(SquareOf(h - k), gram(h, k)),
+            Use(SHORT, gram(E)),
+            Use(SMOOTH_AGENTS, gram(h)),
+            Use(HETEROGENEITY, gram(k)),
+            Use(NOISE_OF_AGENTS, gram(r)),
+        ),
+        (LARGER,),
+    ),
+    Inequality(
+        "contraction",
+        "Young's inequality with the parameter 1 / s - 1",
+        Xi_next,
+        s * Xi + alpha**2 * gram(t) / (1 - s),
+        (
+            Use(moves(a * s - t * alpha), Xi_next),
+            Use(SquareOf(a * (1 - s) + t * alpha), gram(a, t)),
+            Use(MERGE, gram(a)),
+        ),
+        (BELOW_1,),
+    ),
     Inequality(
         "consensus",
-        "contraction, of D G with its noise",
-        CONTRACTION.right,
-        (1 + s) / 2 * Xi + INFLOW + FEEDBACK * of_agents,
+        "what the agents' steps are apart is put in",
+        Xi_next,
+        (1 + s) / 2 * Xi + INFLOW + FEEDBACK * gram(v),
         (
-            at_most(
-                steps_spread,
-                TWO_PARTS.right.subs({aa: around, bb: size}),
-                "two parts, of distances from CENTER grad f(xbar); those from the mean are smaller",
-            ),
-            SIZE,
-            SPREAD,
-            at_most(
-                around,
-                2 * L**2 * Xi + 2 * kappa**2 + sigma**2,
-                "spread of gradients, from grad f(xbar), too; noise is unbiased",
-            ),
-            SMALL_STEP,
-            LARGER,
-            BELOW_1,
+            Use(Lemma("contraction"), Xi_next),
+            Use(Lemma("steps apart"), gram(t)),
+            Use(Lemma("spread of gradients"), gram(g)),
         ),
+        (SMALL_STEP, LARGER, BELOW_1),
     ),
     Inequality(
         "sum of disagreements",
-        "consensus, summed over k < K",
+        "the recursion, summed",
         total,
         TOTAL,
-        (
-            Assumption(
-                "the sum of Xi_{k+1} is total - Xi_0 + Xi_K >= total - Xi_0",
-                Xi_0,
-                total - ((1 + s) / 2 * total + K * INFLOW + FEEDBACK * gradients) + slack(Xi_0),
-            ),
-            BELOW_1,
-        ),
+        (Use(NOT_NEGATIVE, Xi_0), Use(Summed("consensus"), total_next)),
+        (BELOW_1,),
     ),
     Inequality(
         "bound",
-        "descent summed over k < K; f >= f*; sum of disagreements; divided by alpha m K / 2",
-        (gap_0 - KEPT * gradients + PULL * TOTAL + K * (SKEWNESS + NOISE)) / (alpha * m * K / 2),
+        "descent, summed, and the sum of disagreements",
+        MEAN_SQUARED_GRADIENT,
         sympy.Add(*TERMS.values()),
+        (
+            Use(Summed("descent"), at_means),
+            Use(BELOW, changes),
+            Use(Lemma("sum of disagreements"), total),
+        ),
         (SMALL_STEP, LARGER, BELOW_1),
     ),
 )
@@ -192,7 +219,7 @@ ADAM = AuditedBound(
     terms=TERMS,
     disagreement=None,
     step_sizes={"descent and consensus": LIMIT},
-    auxiliary=AUXILIARY,
+    speed_up=None,
     rule=lambda step_size, local_steps: GossipAdam(learning_rate=step_size, first=0.0, epsilon=EPSILON),
     known=lambda problem: {"m": 1 / (largest_entry(problem) + EPSILON), "M": 1 / EPSILON},
     quick=partial(few, "adam", ("separable",)),

@@ -5,17 +5,22 @@ The merge contracts the gradients' spread and the noise, too: with s = 0 agents 
 
 from functools import partial
 
+import sympy
+
 from dimat.methods.dpsgd import Dpsgd
 from theory.bounds.derivations.audited import AuditedBound
-from theory.bounds.derivations.inequality import Inequality, at_most
+from theory.bounds.derivations.axioms import BELOW_1, NOISE, combines, g, n, x
+from theory.bounds.derivations.facts import SquareOf
+from theory.bounds.derivations.inequality import Inequality, Use
+from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import (
-    BELOW_1,
     LIMIT_OF_DESCENT,
-    SPREAD,
-    contraction,
-    steps_of,
+    consensus,
+    corollaries,
+    recursion_steps,
 )
-from theory.bounds.derivations.symbols import K, L, N, Xi, Xi_0, alpha, gap_0, kappa, s, sigma, spread
+from theory.bounds.derivations.symbols import K, L, N, Xi, Xi_0, Xi_next, alpha, gap_0, kappa, s, sigma
+from theory.bounds.derivations.vectors import gram
 from theory.bounds.settings import few, many
 
 LIMIT = (1 - s) / ((1 + s) * L)
@@ -28,6 +33,7 @@ INFLOW = alpha**2 * s**2 * (2 * kappa**2 / (1 - s) + sigma**2)
 """What one step adds to Xi."""
 TOTAL = MEMORY * (Xi_0 + K * INFLOW)
 """The bound on the sum of Xi_k over k < K."""
+STEP_SIZES = {"descent": LIMIT_OF_DESCENT, "consensus": LIMIT}
 TERMS = {
     "initial gap": 2 * gap_0 / (alpha * K),
     "noise": alpha * L * sigma**2 / N,
@@ -35,13 +41,21 @@ TERMS = {
     "heterogeneity": 2 * MEMORY * alpha**2 * s**2 * L**2 * kappa**2 / (1 - s),
     "noise through disagreement": MEMORY * alpha**2 * s**2 * L**2 * sigma**2,
 }
-CONTRACTION = contraction(s**2 * spread)
-CONSENSUS = Inequality(
-    "consensus",
-    "contraction; noise is unbiased with variance at most sigma^2 before the merge, which contracts it",
-    CONTRACTION.right + s**2 * alpha**2 * sigma**2,
-    RATE * Xi + INFLOW,
-    (SPREAD, at_most(alpha, LIMIT, "alpha <= (1 - sqrt(rho)) / ((1 + sqrt(rho)) L)"), BELOW_1),
+CONTRACTION = Inequality(
+    "contraction",
+    "Young's inequality with the parameter 1 / s - 1",
+    Xi_next,
+    s * Xi + alpha**2 * s**2 * gram(g) / (1 - s) + alpha**2 * s**2 * sigma**2,
+    (
+        Use(combines(x - g * alpha - n * alpha), Xi_next),
+        Use(SquareOf(x * (1 - s) + g * (s * alpha)), gram(x, g)),
+        Use(NOISE, gram(n)),
+    ),
+    (BELOW_1,),
+)
+CONSENSUS = consensus("contraction", RATE, INFLOW, Range(alpha, "<=", LIMIT), BELOW_1)
+RATE_AT_SPEED_UP = (2 * gap_0 + L * sigma**2) / sympy.sqrt(N * K) + N / K * MEMORY * L**2 * (
+    Xi_0 / N + 2 * s**2 * kappa**2 / (1 - s) + s**2 * sigma**2
 )
 
 ADAPT_THEN_COMBINE = AuditedBound(
@@ -52,10 +66,13 @@ ADAPT_THEN_COMBINE = AuditedBound(
     setting="a merge of what each gradient step gave",
     measures="the points X at which gradients are taken, after each merge",
     excludes="momentum; merges that move neurons, unless their permutations are consistent",
-    steps=steps_of(CONTRACTION, CONSENSUS, RATE, INFLOW, TOTAL, TERMS),
+    steps=(
+        *recursion_steps(CONTRACTION, CONSENSUS, TOTAL, TERMS),
+        *corollaries(TERMS, RATE_AT_SPEED_UP, STEP_SIZES, BELOW_1),
+    ),
     terms=TERMS,
     disagreement=TOTAL / K,
-    step_sizes={"descent": LIMIT_OF_DESCENT, "consensus": LIMIT},
+    step_sizes=STEP_SIZES,
     rule=lambda step_size, local_steps: Dpsgd(learning_rate=step_size),
     quick=partial(few, "adapt_then_combine", ("quadratic", "separable")),
     full=partial(many, "adapt_then_combine", ("quadratic", "separable", "logistic")),

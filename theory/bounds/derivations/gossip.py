@@ -4,17 +4,22 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import product
 
+import sympy
+
 from dimat.methods.cdsgd import Cdsgd
 from theory.bounds.derivations.audited import AuditedBound
-from theory.bounds.derivations.inequality import Inequality, at_most
+from theory.bounds.derivations.axioms import BELOW_1, MERGE, NOISE, a, g, moves, n
+from theory.bounds.derivations.facts import SquareOf
+from theory.bounds.derivations.inequality import Inequality, Use
+from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import (
-    BELOW_1,
     LIMIT_OF_DESCENT,
-    SPREAD,
-    contraction,
-    steps_of,
+    consensus,
+    corollaries,
+    recursion_steps,
 )
-from theory.bounds.derivations.symbols import K, L, N, Xi, Xi_0, alpha, gap_0, kappa, s, sigma
+from theory.bounds.derivations.symbols import K, L, N, Xi, Xi_0, Xi_next, alpha, gap_0, kappa, s, sigma
+from theory.bounds.derivations.vectors import gram
 from theory.bounds.settings import Setting, many
 from theory.gap.graphs import OTHERS, PUBLISHED
 
@@ -25,6 +30,7 @@ INFLOW = alpha**2 * (2 * kappa**2 / (1 - s) + sigma**2)
 """What one step adds to Xi."""
 TOTAL = (2 / (1 - s)) * (Xi_0 + K * INFLOW)
 """The bound on the sum of Xi_k over k < K."""
+STEP_SIZES = {"descent": LIMIT_OF_DESCENT, "consensus": LIMIT}
 TERMS = {
     "initial gap": 2 * gap_0 / (alpha * K),
     "noise": alpha * L * sigma**2 / N,
@@ -32,13 +38,22 @@ TERMS = {
     "heterogeneity": 4 * alpha**2 * L**2 * kappa**2 / (1 - s) ** 2,
     "noise through disagreement": 2 * alpha**2 * L**2 * sigma**2 / (1 - s),
 }
-CONTRACTION = contraction()
-CONSENSUS = Inequality(
-    "consensus",
-    "contraction; noise is unbiased with variance at most sigma^2",
-    CONTRACTION.right + alpha**2 * sigma**2,
-    RATE * Xi + INFLOW,
-    (SPREAD, at_most(alpha, LIMIT, "alpha <= (1 - sqrt(rho)) / (2 L)"), BELOW_1),
+CONTRACTION = Inequality(
+    "contraction",
+    "Young's inequality with the parameter 1 / s - 1",
+    Xi_next,
+    s * Xi + alpha**2 * gram(g) / (1 - s) + alpha**2 * sigma**2,
+    (
+        Use(moves(a * s - g * alpha - n * alpha), Xi_next),
+        Use(SquareOf(a * (1 - s) + g * alpha), gram(a, g)),
+        Use(MERGE, gram(a)),
+        Use(NOISE, gram(n)),
+    ),
+    (BELOW_1,),
+)
+CONSENSUS = consensus("contraction", RATE, INFLOW, Range(alpha, "<=", LIMIT), BELOW_1)
+RATE_AT_SPEED_UP = (2 * gap_0 + L * sigma**2) / sympy.sqrt(N * K) + N / K * (2 * L**2 / (1 - s)) * (
+    Xi_0 / N + 2 * kappa**2 / (1 - s) + sigma**2
 )
 
 
@@ -63,10 +78,13 @@ GOSSIP = AuditedBound(
     setting="gradients at the points before the merge",
     measures="the points X at which gradients are taken, before each merge",
     excludes="momentum; merges that move neurons, unless their permutations are consistent",
-    steps=steps_of(CONTRACTION, CONSENSUS, RATE, INFLOW, TOTAL, TERMS),
+    steps=(
+        *recursion_steps(CONTRACTION, CONSENSUS, TOTAL, TERMS),
+        *corollaries(TERMS, RATE_AT_SPEED_UP, STEP_SIZES, BELOW_1),
+    ),
     terms=TERMS,
     disagreement=TOTAL / K,
-    step_sizes={"descent": LIMIT_OF_DESCENT, "consensus": LIMIT},
+    step_sizes=STEP_SIZES,
     rule=lambda step_size, local_steps: Cdsgd(learning_rate=step_size),
     quick=quick_settings,
     full=partial(many, "gossip", ("quadratic", "separable", "logistic")),

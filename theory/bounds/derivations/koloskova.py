@@ -16,9 +16,9 @@ show that for constants of what is derived here. The paper states none.
 import sympy
 from sympy import Expr
 
+from theory.bounds.derivations.axioms import BELOW_1
 from theory.bounds.derivations.inequality import Inequality
 from theory.bounds.derivations.local_steps import AT_LEAST_1, LIMIT, TERMS
-from theory.bounds.derivations.shared import BELOW_1
 from theory.bounds.derivations.symbols import K, L, N, alpha, gap_0, kappa, s, sigma, tau
 
 p = 1 - s**2
@@ -45,6 +45,7 @@ COMPARISON = (
             f"the term of local_steps is at most {CONSTANTS[name]} times the order",
             TERMS[name],
             CONSTANTS[name] * order,
+            (),
             (AT_LEAST_1, BELOW_1),
         )
         for name, order in AT_STEP_SIZE.items()
@@ -54,6 +55,7 @@ COMPARISON = (
         "p / (8 L tau), p = 1 - rho, is admissible in local_steps",
         p / (8 * L * tau),
         LIMIT,
+        (),
         (AT_LEAST_1, BELOW_1),
     ),
 )

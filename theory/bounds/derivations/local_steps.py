@@ -6,22 +6,24 @@ at which gradients are taken, first what the merge gave. So Xi_0 is what the fir
 left.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import sympy
-from sympy import Integer, Symbol
+from sympy import Expr, Integer
 
 from dimat.methods.ld_sgd import LdSgd
 from theory.bounds.derivations.audited import AuditedBound
-from theory.bounds.derivations.inequality import Assumption, Inequality, at_most, slack
+from theory.bounds.derivations.axioms import BELOW_1, NOISE, g, moves, n, x
+from theory.bounds.derivations.facts import Axiom, Induction, Lemma, SquareOf, Summed
+from theory.bounds.derivations.inequality import Inequality, Use
+from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import (
-    BELOW_1,
     LIMIT_OF_DESCENT,
-    SPREAD,
     bound_of_gradients,
+    corollaries,
     descent,
     spread_of_gradients,
-    young,
 )
 from theory.bounds.derivations.symbols import (
     K,
@@ -29,15 +31,23 @@ from theory.bounds.derivations.symbols import (
     N,
     Xi,
     Xi_0,
+    Xi_next,
     alpha,
+    ended,
     gap_0,
+    in_round,
+    j,
     kappa,
     s,
     sigma,
-    spread,
+    start,
+    start_next,
+    starts,
+    starts_next,
     tau,
     total,
 )
+from theory.bounds.derivations.vectors import gram
 from theory.bounds.settings import few, many
 
 LIMIT = (1 - s) / (4 * L * tau)
@@ -63,6 +73,7 @@ TOTAL = tau * SPREADING * STARTS + K * DRIFT
 """The bound on the sum of Xi_k over k < K."""
 
 _per_inflow = L**2 * (SPREADING * MEMORY * s**2 * tau * GROWTH + GROWTH * (tau - 1) / 2)
+STEP_SIZES = {"descent": LIMIT_OF_DESCENT, "drift": LIMIT}
 TERMS = {
     "initial gap": 2 * gap_0 / (alpha * K),
     "noise": alpha * L * sigma**2 / N,
@@ -71,80 +82,106 @@ TERMS = {
     "noise through disagreement": alpha**2 * sigma**2 * _per_inflow,
 }
 
-j = Symbol("j", nonnegative=True)
-MORE_THAN_J = Assumption("j + 1 <= tau", tau, j + 1 + slack(tau))
-AT_LEAST_1 = Assumption("tau >= 1", tau, 1 + slack(tau))
+AT_LEAST_1 = Range(tau, ">=", Integer(1))
 
 
-def after(steps: sympy.Expr) -> sympy.Expr:
-    """The bound on Xi after ``steps`` local steps of a round that starts with Xi."""
-    return (1 + GROWTH * LOSS * steps) * Xi + GROWTH * INFLOW * steps
+def after(steps: Expr) -> Expr:
+    """The bound on Xi after ``steps`` local steps of a round."""
+    return (1 + GROWTH * LOSS * steps) * start + GROWTH * INFLOW * steps
 
 
-LOCAL_STEP = young(
-    "local step",
-    "X - alpha G(X) off the mean is (1 - SHARE) a + b, SHARE = (1 - sqrt(rho)) / (2 tau)",
-    1 - SHARE,
-    Xi / (1 - SHARE) ** 2,
-    alpha**2 * spread,
-    AT_LEAST_1,
-    BELOW_1,
+MERGED = Axiom("merge", "Pi - J contracts by s", start_next, s**2 * ended)
+ROUNDS = Axiom(
+    "sums of Xi over rounds", "they differ by the last and the first, Xi_0", starts - Xi_0, starts_next
 )
+OVER_A_ROUND = Induction(
+    *("drift", "start of a round", "local steps of a round"),
+    after(j),
+    in_round,
+    closed=j * start + (GROWTH * LOSS * start + GROWTH * INFLOW) * j * (j - 1) / 2,
+)
+
 STEPS = (
     descent(),
-    LOCAL_STEP,
+    Inequality(
+        "local step",
+        "Young's inequality with the parameter SHARE / (1 - SHARE), SHARE = (1 - s) / (2 tau)",
+        Xi_next,
+        Xi / (1 - SHARE) + alpha**2 * gram(g) / SHARE + alpha**2 * sigma**2,
+        (
+            Use(moves(x - g * alpha - n * alpha), Xi_next),
+            Use(SquareOf(x * (SHARE / (1 - SHARE)) + g * alpha), gram(x, g)),
+            Use(NOISE, gram(n)),
+        ),
+        (AT_LEAST_1, BELOW_1),
+    ),
     spread_of_gradients(),
     Inequality(
         "drift",
-        "local step; noise is unbiased with variance at most sigma^2",
-        LOCAL_STEP.right + alpha**2 * sigma**2,
+        "the gradients' spread is put in",
+        Xi_next,
         Xi / (1 - LOSS) + INFLOW,
-        (SPREAD, at_most(alpha, LIMIT, "alpha <= (1 - sqrt(rho)) / (4 L tau)"), AT_LEAST_1, BELOW_1),
+        (Use(Lemma("local step"), Xi_next), Use(Lemma("spread of gradients"), gram(g))),
+        (Range(alpha, "<=", LIMIT), AT_LEAST_1, BELOW_1),
     ),
-    Inequality("start of a round", "no local step", Xi, after(Integer(0)), ()),
+    Inequality("start of a round", "no local step", start, after(Integer(0)), (), (BELOW_1,)),
     Inequality(
         "local steps of a round",
-        "drift, by induction in j",
+        "drift after j local steps, and what is claimed of j + 1",
         after(j) / (1 - LOSS) + INFLOW,
         after(j + 1),
-        (MORE_THAN_J, BELOW_1),
+        (),
+        (Range(tau, ">=", j + 1), BELOW_1),
     ),
     Inequality(
         "sum over a round",
-        "local steps of a round, summed over j < tau",
-        sympy.summation(after(j), (j, 0, tau - 1)),  # pyright: ignore[reportArgumentType]  # unannotated
-        tau * (SPREADING * Xi + DRIFT),
-        (),
+        "by induction",
+        in_round,
+        tau * (SPREADING * start + DRIFT),
+        (Use(OVER_A_ROUND, in_round),),
+        (AT_LEAST_1, BELOW_1),
     ),
     Inequality(
         "merge",
-        "Pi - J contracts by sqrt(rho); local steps of a round with j = tau",
-        s**2 * after(tau),
-        RATE * Xi + s**2 * tau * GROWTH * INFLOW,
-        (),
+        "of what the last local step has made",
+        start_next,
+        RATE * start + s**2 * tau * GROWTH * INFLOW,
+        (Use(MERGED, start_next), Use(replace(OVER_A_ROUND, of=ended, at=tau), ended)),
+        (AT_LEAST_1, BELOW_1),
     ),
     Inequality(
         "sum over starts of rounds",
-        "merge, summed over the K / tau rounds; total is of their starts",
-        total,
+        "merge, summed over the K / tau rounds",
+        starts,
         STARTS,
-        (
-            Assumption(
-                "the sum of the rounds' ends is total - Xi_0 + (end of the last) >= total - Xi_0",
-                Xi_0,
-                (1 - RATE) * total - K / tau * s**2 * tau * GROWTH * INFLOW + slack(Xi_0),
-            ),
-            BELOW_1,
-        ),
+        (Use(ROUNDS, Xi_0), Use(Summed("merge", times=K / tau), starts_next)),
+        (AT_LEAST_1, BELOW_1),
     ),
     Inequality(
         "sum of disagreements",
         "sum over a round, summed over rounds",
-        tau * SPREADING * total + K * DRIFT,
+        total,
         TOTAL,
-        (at_most(total, STARTS, "sum over starts of rounds"), AT_LEAST_1, BELOW_1),
+        (
+            Use(Summed("sum over a round", times=K / tau), total),
+            Use(Lemma("sum over starts of rounds"), starts),
+        ),
+        (AT_LEAST_1, BELOW_1),
     ),
-    bound_of_gradients(TOTAL, TERMS),
+    bound_of_gradients(TERMS, AT_LEAST_1, BELOW_1),
+    *corollaries(
+        TERMS,
+        (2 * gap_0 + L * sigma**2) / sympy.sqrt(N * K)
+        + N
+        / K
+        * (
+            SPREADING * MEMORY * L**2 * tau * Xi_0 / N
+            + (4 * tau * kappa**2 / (1 - s) + sigma**2) * _per_inflow
+        ),
+        STEP_SIZES,
+        AT_LEAST_1,
+        BELOW_1,
+    ),
 )
 
 LOCAL_STEPS = AuditedBound(
@@ -160,7 +197,7 @@ LOCAL_STEPS = AuditedBound(
     steps=STEPS,
     terms=TERMS,
     disagreement=TOTAL / K,
-    step_sizes={"descent": LIMIT_OF_DESCENT, "drift": LIMIT},
+    step_sizes=STEP_SIZES,
     rule=lambda step_size, local_steps: LdSgd(
         learning_rate=step_size, local_steps=local_steps - 1, gossip_steps=1
     ),

@@ -8,37 +8,58 @@ z <- z - eta (mean of the agents' gradients) with eta = alpha / (1 - beta) (Yu, 
 from functools import partial
 
 import sympy
-from sympy import Symbol
+from sympy import Expr, Symbol
 
 from dimat.methods.cdmsgd import Cdmsgd
 from theory.bounds.derivations.audited import AuditedBound
-from theory.bounds.derivations.inequality import Assumption, Inequality, at_most, slack
-from theory.bounds.derivations.shared import (
+from theory.bounds.derivations.axioms import (
+    BELOW,
     BELOW_1,
     JENSEN,
-    POLARIZATION,
-    contraction,
+    MERGE,
+    NOISE,
+    NOISE_OF_MEAN,
+    NOT_NEGATIVE,
+    a,
+    g,
+    moves,
+    n,
+    p,
+    smoothness,
+    v,
+    w,
+)
+from theory.bounds.derivations.facts import Axiom, Lemma, SquareOf, Summed
+from theory.bounds.derivations.inequality import Inequality, Use
+from theory.bounds.derivations.ranges import Range
+from theory.bounds.derivations.shared import (
+    MEAN_SQUARED_GRADIENT,
+    SPEED_UP,
+    at_means,
+    corollaries,
     spread_of_gradients,
-    young,
 )
 from theory.bounds.derivations.symbols import (
+    SUMS,
     K,
     L,
     N,
     Xi,
     Xi_0,
+    Xi_next,
     alpha,
-    at_mean,
     beta,
+    change,
+    changes,
     gap_0,
-    inner,
     kappa,
-    of_agents,
+    quantity,
     s,
     sigma,
-    spread,
     total,
+    total_next,
 )
+from theory.bounds.derivations.vectors import gram, products, square, unbiased, vector
 from theory.bounds.settings import few, many
 
 DECAY = 0.5
@@ -47,37 +68,54 @@ eta = alpha / (1 - beta)
 LIMIT_OF_DESCENT = (1 - beta) ** 2 / (2 * L)
 LIMIT_OF_CONSENSUS = (1 - s) * (1 - beta) / (2 * L)
 
-change = Symbol("change", real=True)
-apart_z, velocity, off_mean = sympy.symbols("apart_z velocity off_mean", nonnegative=True)
-gradients, velocities, spreads, off_means = sympy.symbols(
-    "gradients velocities spreads off_means", nonnegative=True
+BETA = Range(beta, "<")
+
+# In R^d; f is followed at z.
+y = vector("y", "the mean of the agents' V'")
+d = vector("d", "grad f(z) - grad f(xbar)")
+products(p, v, d)
+products(y, v)
+unbiased(w, y, d)
+# Over agents.
+u = vector("u", "the agents' V', minus their mean")
+products(a, g, u)
+unbiased(n, u)
+y_next = quantity("y_next", "squared norm of y after the step, expected")
+u_next = quantity("u_next", "squared norm of u after the step, expected")
+gradients, velocities, off_means = SUMS[gram(v)], SUMS[gram(y)], SUMS[gram(u)]
+
+LAGS = Axiom(
+    "gradient at z",
+    "f is L-smooth; z is eta beta |y| away from xbar",
+    gram(d),
+    (L * eta * beta) ** 2 * gram(y),
 )
-AUXILIARY = {
-    change: "inner product of grad f(z) - grad f(xbar) and the mean of the agents' gradients",
-    apart_z: "squared distance of grad f(z) and grad f(xbar)",
-    velocity: "squared norm of the mean of V'",
-    off_mean: "mean squared distance of V' from its mean",
-    gradients: "sum of of_agents over k < K",
-    velocities: "sum of velocity over k < K",
-    spreads: "sum of spread over k < K",
-    off_means: "sum of off_mean over k < K",
-}
-BETA = Assumption("0 <= beta < 1", beta, slack(beta) / (1 + slack(beta)))
+VELOCITY = Axiom(
+    "velocity", "V' <- beta V' + gradients, mean", y_next, square(y * beta + v + w), is_identity=True
+)
+OFF_MEAN = Axiom(
+    "velocity off the mean", "the same, off the mean", u_next, square(u * beta + g + n), is_identity=True
+)
+FROM_REST = tuple(
+    Axiom("from rest", "V = 0 at first, and no square is negative in the end", SUMS[gram(of)], SUMS[after])
+    for of, after in ((y, y_next), (u, u_next))
+)
 
 KEPT = eta / 2 * (sympy.Rational(1, 2) - eta * L)
 """What descent keeps of the squared norm of the mean of the agents' gradients."""
 LAG = eta**3 * L**2 * beta**2
 """What the squared norm of the mean velocity costs in one step's descent."""
 PULL = eta * L**2 / 2
-NOISE = eta**2 * L * sigma**2 / (2 * N)
+NOISE_OF_DESCENT = eta**2 * L * sigma**2 / (2 * N)
 VELOCITIES = (gradients / (1 - beta) + K * sigma**2 / N) / (1 - beta)
-OFF_MEANS = (spreads / (1 - beta) + K * sigma**2) / (1 - beta)
+OFF_MEANS = (SUMS[gram(g)] / (1 - beta) + K * sigma**2) / (1 - beta)
 INFLOW = alpha**2 * (
     2 * kappa**2 / ((1 - s) * (1 - beta) ** 2) + sigma**2 * (1 + beta / ((1 - s) * (1 - beta)))
 )
 """What one step adds to Xi, on average over all steps."""
 TOTAL = (2 / (1 - s)) * (Xi_0 + K * INFLOW)
 """The bound on the sum of Xi_k over k < K."""
+STEP_SIZES = {"descent": LIMIT_OF_DESCENT, "consensus": LIMIT_OF_CONSENSUS}
 TERMS = {
     "initial gap": 2 * gap_0 * (1 - beta) / (alpha * K),
     "noise": alpha * L * sigma**2 / (N * (1 - beta)),
@@ -92,87 +130,117 @@ TERMS = {
     * (1 + beta / ((1 - s) * (1 - beta))),
 }
 
-VELOCITY = young(
-    "velocity", "mean of V' <- beta (mean of V') + mean of gradients", beta, velocity, of_agents, BETA
-)
-OFF_MEAN = young("velocity off the mean", "the same off the mean", beta, off_mean, spread, BETA)
-CONTRACTION = contraction(OFF_MEAN.right)
 
-
-def sum_from_rest(
-    name: str, of: Symbol, driven_by: Symbol, noise: sympy.Expr, bound: sympy.Expr
-) -> Inequality:
-    """The sum over k < K of what is 0 at first, from its step, whose right side gets ``noise`` in sum."""
+def sum_of_velocities(of: Symbol, step: str, after: Symbol, which: int, bound: Expr) -> Inequality:
+    """The sum over k < K of what is 0 at first, from its ``step``."""
     return Inequality(
-        name,
-        "the step, summed over k < K, and noise, which is unbiased; V = 0 at first",
+        f"sum of {step}",
+        "the step, summed",
         of,
         bound,
-        (
-            Assumption(
-                "sum <= beta sum + (sum of what drives it) / (1 - beta) + noise",
-                driven_by,
-                (1 - beta) * ((1 - beta) * of - noise + slack(driven_by)),
-            ),
-            BETA,
-        ),
+        (Use(FROM_REST[which], times=1 / (1 - beta)), Use(Summed(step), SUMS[after])),
+        (BETA,),
     )
 
 
 STEPS = (
     Inequality(
         "descent",
-        "f(z_{k+1}) - f(z_k) by L-smoothness; noise is unbiased, and independent between agents; "
-        "<a, b> <= |a|^2 + |b|^2 / 4",
-        -eta * (inner + change) + eta**2 * L / 2 * (of_agents + sigma**2 / N),
-        -eta / 2 * at_mean - KEPT * of_agents + LAG * velocity + PULL * Xi + NOISE,
+        "z takes a gradient step whose gradient is off by what the agents are apart, and by d",
+        change,
+        -eta / 2 * gram(p) - KEPT * gram(v) + LAG * gram(y) + PULL * Xi + NOISE_OF_DESCENT,
         (
-            POLARIZATION,
-            JENSEN,
-            Assumption("|a + b / 2|^2 >= 0", change, slack(change) - apart_z - of_agents / 4),
-            at_most(
-                apart_z, (L * eta * beta) ** 2 * velocity, "L-smoothness; |z - xbar| = eta beta |mean of V'|"
-            ),
-            BETA,
+            Use(smoothness((v + w) * -eta, p + d), change),
+            Use(JENSEN, gram(p, v)),
+            Use(SquareOf(d + v * sympy.Rational(1, 2)), gram(v, d)),
+            Use(LAGS, gram(d)),
+            Use(NOISE_OF_MEAN, gram(w)),
         ),
+        (BETA,),
     ),
-    VELOCITY,
-    sum_from_rest("sum of velocities", velocities, gradients, K * sigma**2 / N, VELOCITIES),
-    OFF_MEAN,
-    sum_from_rest("sum of velocities off the mean", off_means, spreads, K * sigma**2, OFF_MEANS),
-    CONTRACTION,
+    Inequality(
+        "velocity",
+        "Young's inequality with the parameter 1 / beta - 1",
+        y_next,
+        beta * gram(y) + gram(v) / (1 - beta) + sigma**2 / N,
+        (
+            Use(VELOCITY, y_next),
+            Use(SquareOf(y * (1 - beta) - v), gram(y, v)),
+            Use(NOISE_OF_MEAN, gram(w)),
+        ),
+        (BETA,),
+    ),
+    sum_of_velocities(velocities, "velocity", y_next, 0, VELOCITIES),
+    Inequality(
+        "velocity off the mean",
+        "Young's inequality with the parameter 1 / beta - 1",
+        u_next,
+        beta * gram(u) + gram(g) / (1 - beta) + sigma**2,
+        (
+            Use(OFF_MEAN, u_next),
+            Use(SquareOf(u * (1 - beta) - g), gram(u, g)),
+            Use(NOISE, gram(n)),
+        ),
+        (BETA,),
+    ),
+    sum_of_velocities(off_means, "velocity off the mean", u_next, 1, OFF_MEANS),
+    Inequality(
+        "contraction",
+        "Young's inequality with the parameters 1 / s - 1 and 1 / beta - 1",
+        Xi_next,
+        s * Xi + alpha**2 * (beta * gram(u) + gram(g) / (1 - beta)) / (1 - s) + alpha**2 * sigma**2,
+        (
+            Use(moves(a * s - (u * beta + g) * alpha - n * alpha), Xi_next),
+            Use(SquareOf(a * (1 - s) + (u * beta + g) * alpha), gram(a, g)),
+            Use(SquareOf(u * (1 - beta) - g), gram(u, g)),
+            Use(MERGE, gram(a)),
+            Use(NOISE, gram(n)),
+        ),
+        (BELOW_1, BETA),
+    ),
     spread_of_gradients(),
     Inequality(
         "sum of disagreements",
-        "contraction and noise, which is unbiased, summed over k < K",
+        "contraction, summed, with the sums of what moves the agents",
         total,
         TOTAL,
         (
-            Assumption(
-                "the sum of Xi_{k+1} is total - Xi_0 + Xi_K >= total - Xi_0",
-                Xi_0,
-                total
-                - CONTRACTION.right.subs({Xi: total, off_mean: off_means, spread: spreads})
-                - K * alpha**2 * sigma**2
-                + slack(Xi_0),
-            ),
-            at_most(off_means, OFF_MEANS, "sum of velocities off the mean"),
-            at_most(spreads, 2 * L**2 * total + 2 * K * kappa**2, "spread of gradients"),
-            at_most(alpha, LIMIT_OF_CONSENSUS, "alpha <= (1 - sqrt(rho)) (1 - beta) / (2 L)"),
-            BELOW_1,
-            BETA,
+            Use(NOT_NEGATIVE, Xi_0),
+            Use(Summed("contraction"), total_next),
+            Use(Lemma("sum of velocity off the mean"), off_means),
+            Use(Summed("spread of gradients"), SUMS[gram(g)]),
         ),
+        (Range(alpha, "<=", LIMIT_OF_CONSENSUS), BELOW_1, BETA),
     ),
     Inequality(
         "bound",
-        "descent summed over k < K; z_0 = xbar_0, f >= f*; sum of disagreements; divided by eta K / 2",
-        (gap_0 - KEPT * gradients + LAG * velocities + PULL * TOTAL + K * NOISE) / (eta * K / 2),
+        "descent, summed, from z_0 = xbar_0, and the sums of velocity and disagreements",
+        MEAN_SQUARED_GRADIENT,
         sympy.Add(*TERMS.values()),
         (
-            at_most(velocities, VELOCITIES, "sum of velocities"),
-            at_most(alpha, LIMIT_OF_DESCENT, "alpha <= (1 - beta)^2 / (2 L)"),
-            BETA,
+            Use(Summed("descent"), at_means),
+            Use(BELOW, changes),
+            Use(Lemma("sum of velocity"), velocities),
+            Use(Lemma("sum of disagreements"), total),
         ),
+        (Range(alpha, "<=", LIMIT_OF_DESCENT), BELOW_1, BETA),
+    ),
+    *corollaries(
+        TERMS,
+        (2 * gap_0 + L * sigma**2) / sympy.sqrt(N * K)
+        + N
+        / K
+        * L**2
+        * (
+            2 * beta**2 * sigma**2 / (N * (1 - beta))
+            + 2 * Xi_0 / ((1 - s) * N)
+            + 4 * kappa**2 / (1 - s) ** 2
+            + 2 * (1 - beta) ** 2 * sigma**2 / (1 - s) * (1 + beta / ((1 - s) * (1 - beta)))
+        ),
+        STEP_SIZES,
+        BELOW_1,
+        BETA,
+        step_size=(1 - beta) * SPEED_UP,
     ),
 )
 
@@ -188,8 +256,8 @@ MOMENTUM = AuditedBound(
     steps=STEPS,
     terms=TERMS,
     disagreement=TOTAL / K,
-    step_sizes={"descent": LIMIT_OF_DESCENT, "consensus": LIMIT_OF_CONSENSUS},
-    auxiliary=AUXILIARY,
+    step_sizes=STEP_SIZES,
+    speed_up=(1 - beta) * SPEED_UP,
     rule=lambda step_size, local_steps: Cdmsgd(learning_rate=step_size, momentum=DECAY),
     known=lambda problem: {"beta": DECAY},
     quick=partial(few, "momentum", ("quadratic", "separable")),

@@ -1,156 +1,179 @@
-"""Inequalities that several derivations share: steps, and what their assumptions say.
+"""Steps that several derivations share.
 
 Sources: Lian et al. 2017 (arXiv 1705.09056), Koloskova et al. 2020 (arXiv 2003.10422); textbook inequalities.
 """
 
+from collections.abc import Mapping
+
 import sympy
 from sympy import Expr
 
-from theory.bounds.derivations.inequality import Assumption, Inequality, at_most, slack
+from theory.bounds.derivations.axioms import (
+    BELOW,
+    BELOW_1,
+    HETEROGENEITY,
+    JENSEN,
+    NOISE_OF_MEAN,
+    NOT_NEGATIVE,
+    SMOOTH_AGENTS,
+    TWO_PARTS,
+    g,
+    h,
+    k,
+    p,
+    smoothness,
+    v,
+    w,
+)
+from theory.bounds.derivations.facts import Lemma, SquareOf, Summed
+from theory.bounds.derivations.inequality import Inequality, Use
+from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.symbols import (
+    SUMS,
     K,
     L,
     N,
     Xi,
     Xi_0,
-    aa,
-    ab,
+    Xi_next,
     alpha,
-    apart,
-    at_mean,
-    bb,
-    gap_0,
-    inner,
+    change,
+    changes,
     kappa,
-    of_agents,
-    s,
     sigma,
-    spread,
     total,
+    total_next,
 )
-
-BELOW_1 = Assumption("0 <= sqrt(rho) < 1", s, slack(s) / (1 + slack(s)))
-POLARIZATION = Assumption(
-    "|a - b|^2 = |a|^2 - 2 <a, b> + |b|^2, of grad f(xbar) and the mean of the agents' gradients",
-    inner,
-    (at_mean + of_agents - apart) / 2,
-)
-JENSEN = at_most(
-    apart,
-    L**2 * Xi,
-    "the mean of the agents' gradients is at most L^2 Xi from grad f(xbar), squared: L-smoothness and Jensen",
-)
-SPREAD = at_most(spread, 2 * L**2 * Xi + 2 * kappa**2, "spread of gradients")
+from theory.bounds.derivations.vectors import gram
 
 LIMIT_OF_DESCENT = 1 / L
 PULL = alpha * L**2 / 2
 """What a unit of Xi costs in one step's descent."""
-NOISE = alpha**2 * L * sigma**2 / (2 * N)
+NOISE_OF_DESCENT = alpha**2 * L * sigma**2 / (2 * N)
 """What the noise costs in one step's descent."""
+at_means = SUMS[gram(p)]
+"""The sum of |grad f(xbar_k)|^2 over k < K."""
+MEAN_SQUARED_GRADIENT = at_means / K
+SPEED_UP = sympy.sqrt(N / K)
+"""The step size of the corollaries."""
+ROOTS = (Range(N, "is the square of its root"), Range(K, "is the square of its root"))
 
 
 def descent() -> Inequality:
-    """One step of f at the mean, which moves as xbar <- xbar - alpha (mean of the agents' gradients)."""
+    """One step of f at the mean, which moves as xbar <- xbar - alpha (v + w)."""
     return Inequality(
         "descent",
-        "f(xbar_{k+1}) - f(xbar_k) by L-smoothness; noise is unbiased, and independent between agents",
-        -alpha * inner + alpha**2 * L / 2 * (of_agents + sigma**2 / N),
-        -alpha / 2 * at_mean + PULL * Xi + NOISE,
-        (POLARIZATION, JENSEN, at_most(alpha, LIMIT_OF_DESCENT, "alpha <= 1 / L")),
-    )
-
-
-def young(name: str, because: str, t: Expr, a: Expr, b: Expr, *assumptions: Assumption) -> Inequality:
-    """Young's inequality: |t x + y|^2 <= t |x|^2 + |y|^2 / (1 - t), where 0 <= t < 1.
-
-    |x|^2 is at most ``a``, |y|^2 at most ``b``. It is usually written as |x + y|^2 <= (1 + theta) |x|^2 +
-    (1 + 1/theta) |y|^2; here theta = 1/t - 1, and t x takes the place of x, so that t may be 0.
-    """
-    return Inequality(
-        name,
-        f"{because}; Young's inequality with theta = 1/t - 1, t = {t}",
-        t**2 * aa + 2 * t * ab + bb,
-        t * a + b / (1 - t),
+        "the mean takes a gradient step whose gradient is off by what the agents are apart",
+        change,
+        -alpha / 2 * gram(p) + PULL * Xi + NOISE_OF_DESCENT,
         (
-            Assumption("|(1 - t) a - b|^2 >= 0", ab, ((1 - t) ** 2 * aa + bb - slack(ab)) / (2 * (1 - t))),
-            at_most(aa, a, "|a|^2 is at most what the right side has"),
-            at_most(bb, b, "|b|^2 is at most what the right side has"),
-            *assumptions,
+            Use(smoothness((v + w) * -alpha), change),
+            Use(JENSEN, gram(p, v)),
+            Use(NOISE_OF_MEAN, gram(w)),
         ),
-    )
-
-
-def contraction(moved: Expr = spread) -> Inequality:
-    """Disagreement after a merge of what had disagreement Xi, moved by alpha times what has ``moved``."""
-    return young(
-        "contraction",
-        "Pi - J contracts by s = sqrt(rho): (Pi - J) X = s a with |a|^2 <= Xi, mean over agents",
-        s,
-        Xi,
-        alpha**2 * moved,
-        BELOW_1,
+        (Range(alpha, "<=", LIMIT_OF_DESCENT),),
     )
 
 
 def spread_of_gradients() -> Inequality:
-    """The mean squared distance of the agents' gradients from their mean, and from grad f(xbar)."""
+    """The mean squared distance of the agents' gradients from their mean."""
     return Inequality(
         "spread of gradients",
-        "distances from any other point than the mean are larger, so take grad f(xbar); |a + b|^2 for two "
-        "parts",
-        aa + 2 * ab + bb,
+        "a part for where agents are, and one for how their losses differ",
+        gram(g),
         2 * L**2 * Xi + 2 * kappa**2,
         (
-            Assumption("|a - b|^2 >= 0", ab, (aa + bb - slack(ab)) / 2),
-            at_most(aa, L**2 * Xi, "a = grad f_i(x_i) - grad f_i(xbar): L-smoothness, mean over agents"),
-            at_most(bb, kappa**2, "b = grad f_i(xbar) - grad f(xbar): heterogeneity"),
+            Use(TWO_PARTS, gram(g)),
+            Use(SquareOf(h - k), gram(h, k)),
+            Use(SMOOTH_AGENTS, gram(h)),
+            Use(HETEROGENEITY, gram(k)),
         ),
     )
 
 
-def sum_of_disagreements(rate: Expr, inflow: Expr, bound: Expr, *assumptions: Assumption) -> Inequality:
-    """The sum of Xi_k over k < K from Xi_{k+1} <= ``rate`` Xi_k + ``inflow``."""
+def consensus(of: str, rate: Expr, inflow: Expr, *ranges: Range) -> Inequality:
+    """Xi after a step from the step called ``of``, which has |g|^2."""
+    return Inequality(
+        "consensus",
+        "the gradients' spread is put in",
+        Xi_next,
+        rate * Xi + inflow,
+        (Use(Lemma(of), Xi_next), Use(Lemma("spread of gradients"), gram(g))),
+        ranges,
+    )
+
+
+def sum_of_disagreements(bound: Expr, *ranges: Range) -> Inequality:
+    """The sum of Xi_k over k < K, from the recursion "consensus"."""
     return Inequality(
         "sum of disagreements",
-        "consensus, summed over k < K",
+        "the recursion, summed",
         total,
         bound,
+        (Use(NOT_NEGATIVE, Xi_0), Use(Summed("consensus"), total_next)),
+        ranges,
+    )
+
+
+def bound_of_gradients(terms: Mapping[str, Expr], *ranges: Range) -> Inequality:
+    """The mean squared gradient, from the steps "descent" and "sum of disagreements"."""
+    return Inequality(
+        "bound",
+        "descent, summed, and the sum of disagreements",
+        MEAN_SQUARED_GRADIENT,
+        sympy.Add(*terms.values()),
         (
-            Assumption(
-                "the sum of Xi_{k+1} is total - Xi_0 + Xi_K >= total - Xi_0",
-                Xi_0,
-                (1 - rate) * total - K * inflow + slack(Xi_0),
-            ),
-            *assumptions,
+            Use(Summed("descent"), at_means),
+            Use(BELOW, changes),
+            Use(Lemma("sum of disagreements"), total),
+        ),
+        ranges,
+    )
+
+
+def corollaries(
+    terms: Mapping[str, Expr],
+    rate: Expr,
+    step_sizes: Mapping[str, Expr],
+    *ranges: Range,
+    step_size: Expr = SPEED_UP,
+) -> tuple[Inequality, ...]:
+    """The bound at a ``step_size`` that falls as sqrt(N / K), and how many steps make that admissible."""
+    return (
+        Inequality(
+            "rate",
+            f"the bound at alpha = {step_size}",
+            sympy.Add(*(term.subs(alpha, step_size) for term in terms.values())),
+            rate,
+            (),
+            (*ROOTS, *ranges),
+        ),
+        *(
+            Inequality(
+                f"enough steps for {what}",
+                f"alpha = {step_size} is at most its limit, both squared",
+                sympy.expand(step_size**2),
+                limit**2,
+                (),
+                (Range(K, ">=", sympy.cancel(step_size**2 * K / limit**2)), *ranges),
+            )
+            for what, limit in step_sizes.items()
         ),
     )
 
 
-def bound_of_gradients(disagreement: Expr, terms: dict[str, Expr]) -> Inequality:
-    """The mean squared gradient, from `descent` and ``disagreement``, a bound on the sum of Xi_k."""
-    return Inequality(
-        "bound",
-        "descent summed over k < K; f >= f*; sum of disagreements; divided by alpha K / 2",
-        (gap_0 + PULL * disagreement + K * NOISE) / (alpha * K / 2),
-        sympy.Add(*terms.values()),
-        (),
-    )
-
-
-def steps_of(
+def recursion_steps(
     contraction: Inequality,
-    consensus: Inequality,
-    rate: Expr,
-    inflow: Expr,
-    total: Expr,
-    terms: dict[str, Expr],
+    recursion: Inequality,
+    disagreements: Expr,
+    terms: Mapping[str, Expr],
 ) -> tuple[Inequality, ...]:
-    """All steps of a bound whose Xi has one recursion, ``consensus``: Xi_{k+1} <= rate Xi_k + inflow."""
+    """All steps of a bound whose Xi has one recursion, called "consensus"."""
     return (
         descent(),
         contraction,
         spread_of_gradients(),
-        consensus,
-        sum_of_disagreements(rate, inflow, total, BELOW_1),
-        bound_of_gradients(total, terms),
+        recursion,
+        sum_of_disagreements(disagreements, BELOW_1),
+        bound_of_gradients(terms, BELOW_1),
     )

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import sympy
 
-from theory.bounds.derivations.derivation import Derivation
+from theory.bounds.derivations.derivation import Derivation, found_in
+from theory.bounds.derivations.facts import Steps
 from theory.bounds.derivations.inequality import Inequality
 from theory.bounds.derivations.published import Rate
-from theory.bounds.derivations.symbols import AUXILIARY, MEANINGS
+from theory.bounds.derivations.symbols import MEANINGS
 
 
 def derivation_text(derivation: Derivation) -> str:
@@ -20,15 +21,16 @@ def derivation_text(derivation: Derivation) -> str:
         f"  measures {derivation.measures}",
         f"  excludes {derivation.excludes}",
         "",
-        *map(_step_text, derivation.steps),
+        *(_step_text(step, derivation.before(step)) for step in derivation.steps),
         "The mean over k < K of E |grad f(xbar_k)|^2 is at most the sum of",
         *(f"  {name}: {term}" for name, term in derivation.terms.items()),
     ]
     if derivation.disagreement is not None:
         lines.append(f"and that of Xi_k at most\n  {derivation.disagreement}")
     lines.append("if alpha is at most, for")
-    lines += [f"  {reason}: {limit}" for reason, limit in derivation.step_sizes.items()]
-    lines += ["", *_meanings(derivation)]
+    for reason, limit in derivation.step_sizes.items():
+        lines.append(f"  {reason}: {limit}{' (excluded)' * (reason in derivation.excluded)}")
+    lines += ["", *(_step_text(step, {}) for step in derivation.comparison), *_meanings(derivation)]
     return "\n".join(lines)
 
 
@@ -41,14 +43,16 @@ def rate_text(rate: Rate) -> str:
     lines += [f"  holds    {rate.holds}", ""]
     lines.append("The mean over k < K of E |grad f(xbar_k)|^2 is, up to a constant, at most the sum of")
     lines += [f"  {name}: {order}" for name, order in rate.orders.items()]
-    return "\n".join([*lines, "", *map(_step_text, rate.comparison)]).rstrip()
+    return "\n".join([*lines, "", *(_step_text(step, {}) for step in rate.comparison)]).rstrip()
 
 
-def _step_text(step: Inequality) -> str:
+def _step_text(step: Inequality, before: Steps) -> str:
+    problem = found_in(step, tuple(before.items()))
     lines = [
-        f"{step.name}: {'follows (checked by sympy)' if step.follows() else 'DOES NOT FOLLOW'}",
+        f"{step.name}: {f'DOES NOT FOLLOW: {problem}' if problem else 'follows (checked by sympy)'}",
         f"  because  {step.because}",
-        *(f"  with     {assumption.text}" for assumption in step.assumptions),
+        *(f"  where    {each.text}" for each in step.ranges),
+        *(f"  {use.fact.text(before)}" for use in step.uses),
         f"  left     {step.left}",
         f"  <=       {step.right}",
         "",
@@ -57,9 +61,10 @@ def _step_text(step: Inequality) -> str:
 
 
 def _meanings(derivation: Derivation) -> Iterator[str]:
-    """What the symbols mean that appear in the derivation."""
-    sides = (side for step in derivation.steps for side in (step.left, step.right))
+    """What the symbols and vectors mean that appear in the derivation."""
+    sides = [side for step in derivation.steps for side in (step.left, step.right)]
+    sides += [side for axiom in derivation.axioms() for side in (axiom.left, axiom.right)]
     used = sympy.Tuple(*sides).free_symbols
-    for symbol, meaning in (MEANINGS | AUXILIARY | dict(derivation.auxiliary)).items():
+    for symbol, meaning in MEANINGS.items():
         if symbol in used:
             yield f"{symbol}: {meaning}"
