@@ -48,7 +48,7 @@ def _lines(rows: list[Row]) -> Iterator[tuple[object, ...]]:
 
 
 def _largest(part: str, rows: Iterable[Row]) -> Rejected | None:
-    found = [each for row in rows if (each := rejected(part, row)) and each.factor > 0]
+    found = [each for row in rows if (each := rejection(part, row)) and each.factor > 0]
     return max(found, key=lambda each: each.factor, default=None)
 
 
@@ -56,7 +56,7 @@ def _factor(found: Rejected | None) -> float | None:
     return found.factor if found else None
 
 
-def rejected(part: str, row: Row) -> Rejected | None:
+def rejection(part: str, row: Row) -> Rejected | None:
     """What a row rejects of a part; nothing where the part is 0."""
     value = row.bound if part == WHOLE else dict(row.terms)[part]
     return Rejected(1 - (row.bound - row.low) / value, row) if value else None

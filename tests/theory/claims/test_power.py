@@ -8,7 +8,7 @@ import pytest
 from dimat.topology import second_eigenvalue
 from theory.bounds.compared import setting_rows
 from theory.bounds.near_worst import BUILDERS, near_worst, wave
-from theory.claims.power import COLUMNS, WHOLE, rejected
+from theory.claims.power import COLUMNS, WHOLE, rejection
 from theory.claims.tightness_page import tightness_page
 from theory.gap.graphs import RING
 from theory.rows import Row
@@ -20,10 +20,10 @@ NUMBERS = {"measured": 3.0, "low": 2.5, "high": 3.5, "bound": 5.0}
 
 def test_a_row_rejects_what_lies_below_its_interval():
     row = Row("c", "s", "q", "ring", 4, 1, **NUMBERS, terms=(("a", 4.0), ("b", 1.0), ("c", 0.0)))
-    assert rejected(WHOLE, row).factor == 0.5
-    assert rejected("a", row).factor == pytest.approx(1 - 2.5 / 4)  # 1.5 + 1 = 2.5
-    assert rejected("b", row).factor < 0  # even without it, the bound is 4
-    assert rejected("c", row) is None
+    assert rejection(WHOLE, row).factor == 0.5
+    assert rejection("a", row).factor == pytest.approx(1 - 2.5 / 4)  # 1.5 + 1 = 2.5
+    assert rejection("b", row).factor < 0  # even without it, the bound is 4
+    assert rejection("c", row) is None
 
 
 def test_near_worst_cases_come_near():
@@ -32,7 +32,7 @@ def test_near_worst_cases_come_near():
         if setting.problem != "noise":  # the longest
             for row in setting_rows(setting):
                 key = (row.check, setting.problem)
-                found[key] = max(found.get(key, 0), rejected(WHOLE, row).factor)
+                found[key] = max(found.get(key, 0), rejection(WHOLE, row).factor)
                 assert row.holds and row.problem == setting.problem in BUILDERS
     assert found["convergence.adapt_then_combine", "slope"] == pytest.approx(1, abs=1e-4)
     for bound in ("adapt_then_combine", "local_steps"):
