@@ -21,8 +21,12 @@ from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import Relative, common_frames, in_place, matched_pair
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import Reward
-from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
+from dimat.models.checking import check_reached, check_symmetry
+from dimat.models.symmetry import Group, Permutations, permute, trace
 from dimat.tasks.network_task import Pass
+
+CHECKED = 8
+"""So many images of the first batch show whether the symmetry that was found is one."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,10 @@ def matched(
 ) -> Merged:
     """The first network, and what brings the others in its order."""
     networks = {position: copy.deepcopy(model) for position, model in enumerate(models)}
-    groups = permutation_groups(networks[0], shape)
+    found = trace(networks[0], [next(images())[:CHECKED]])
+    check_reached(networks[0], found.unreached)
+    groups = found.groups
+    check_symmetry(networks[0], groups, [next(images())[:CHECKED]])
     others = range(1, len(models))
     consistent = matching.alignment == "consistent"
     pairs = [(i, j) for i in networks for j in others if i < j and (consistent or i == 0)]
