@@ -107,7 +107,7 @@ def permute(
     for group in groups:
         permutation = permutations[group.name]
         if not torch.equal(permutation, torch.arange(group.size)):
-            there = {tensor.device for tensor in result.values()}
+            there = {tensor.device for tensor in result.values() if isinstance(tensor, Tensor)}
             sent = {device: permutation.to(device, non_blocking=True) for device in there}
             for member in group.members:
                 if member.name in result:

@@ -1,5 +1,6 @@
 """The graph of a network's operations, traced by torch.fx once for all networks of one structure."""
 
+import inspect
 from collections.abc import Hashable
 from typing import Any
 
@@ -24,12 +25,19 @@ def traced(model: nn.Module) -> fx.Graph:
     if alike is not None and alike in _graphs:
         return _graphs[alike]
     try:
-        graph = fx.Tracer().trace(model)
+        graph = fx.Tracer().trace(model, defaults_of(model))
     except Exception:  # whatever a network does to values that are not there yet
         graph = in_one(model)
     if alike is not None and structure(model) == alike:  # a constant in the graph would be this network's
         remember(_graphs, alike, graph)
     return graph
+
+
+def defaults_of(model: nn.Module) -> dict[str, Any] | None:
+    """What a forward pass takes for all that it can do without: control flow may hang on these."""
+    arguments = inspect.signature(model.forward).parameters.values()
+    found = {each.name: each.default for each in arguments if each.default is not each.empty}
+    return found or None
 
 
 def in_one(model: nn.Module) -> fx.Graph:
