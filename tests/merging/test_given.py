@@ -277,6 +277,16 @@ def test_failures_of_networks_are_named(layer, message):
 
 
 def test_what_is_not_known_stays_and_is_said():
-    merged = dimat.merge(pair(lambda: nn.LSTM(4, 3, batch_first=True)), pixels(8, 5, 4))
-    assert merged.groups == []
-    assert any("lstm" in name for name in merged.unknown)
+    merged = dimat.merge(pair(Spectrum), pixels())
+    assert [group.size for group in merged.groups] == [5]
+    assert merged.unknown == {"aten._fft_r2c.default": "fft_fft"}
+
+
+class Spectrum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(2, 6, 3), nn.Conv2d(6, 5, 1), nn.Linear(5, 2)
+
+    def forward(self, images):
+        features = torch.fft.fft(self.first(images), dim=1).abs()
+        return self.last(self.second(features).relu().mean((2, 3)))

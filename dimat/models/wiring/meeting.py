@@ -107,7 +107,7 @@ def convolution(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str,
     takes, gives = (0, 1) if transposed else (1, 0)
     if groups == 1:
         parts = _mixed(flow, source, channels, weight, takes, gives)
-    elif groups == source.shape[1] and not transposed:
+    elif groups == source.shape[1] and (not transposed or weight.shape[1] == 1):
         parts = _one_by_one(flow, source, channels, weight)
     else:
         parts = _grouped(flow, source, channels, weight, groups, transposed)

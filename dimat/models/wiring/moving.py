@@ -1,6 +1,7 @@
 """Rules for what only moves entries: it is done to labels as it is to data."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,14 +13,35 @@ from dimat.models.wiring.labels import Labels, along, compact, varying, vector
 from dimat.models.wiring.wires import ALIKE, INERT
 
 aten = torch.ops.aten
-ROOMY = {aten.view: aten.reshape, aten._unsafe_view: aten.reshape}
-"""Operations on memory as it lies; labels lie otherwise."""
+OTHERWISE = {
+    aten.view: aten.reshape,
+    aten._unsafe_view: aten.reshape,
+    aten.transpose_: aten.transpose,
+    aten.t_: aten.t,
+    aten.squeeze_: aten.squeeze,
+    aten.unsqueeze_: aten.unsqueeze,
+    aten.swapaxes_: aten.swapaxes,
+}
+"""What is done to labels instead: their memory lies otherwise, and they are not to be changed."""
 
 
 @rule("alias", "detach", "clone", "_to_copy", "contiguous", "lift_fresh", "view_as", "positive", "_conj")
 def same(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
     """What stays as it is."""
     flow.set(result, flow.labels(args[0]))
+
+
+@rule("pixel_shuffle")
+def spread_out(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+    """Channels as positions of fewer channels: those that make up one of these move together."""
+    parts = []
+    for label in flow.labels(args[0]).parts:
+        moved_label = compact(func(label, *args[1:], **kwargs))
+        channel = along(moved_label, range(moved_label.ndim - 2))
+        if channel.shape != moved_label.shape:
+            flow.wires.unite(channel.expand(moved_label.shape), moved_label)
+        parts.append(channel.expand(moved_label.shape))
+    flow.give(result, parts, derived=False)
 
 
 @rule("as_strided_")
@@ -40,15 +62,19 @@ def dropped(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any
 
 @rule(
     "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "unsqueeze", "squeeze",
-    "roll", "flip", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
+    "roll", "flip", "rot90", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
     "repeat", "movedim", "numpy_T", "mT", "unfold", "swapaxes", "unflatten", "flatten", "repeat_interleave",
+    "transpose_", "t_", "squeeze_", "unsqueeze_", "swapaxes_",
 )  # fmt: skip
 def moved(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
     """The same entries, elsewhere."""
     _do_to_labels(flow, func, args, kwargs, result, derived=False)
 
 
-@rule("slice", "select", "narrow", "split", "split_with_sizes", "unbind", "chunk", "diagonal", "as_strided")
+@rule(
+    "slice", "select", "narrow", "split", "split_with_sizes", "unbind", "chunk", "diagonal", "unsafe_split",
+    "unsafe_chunk", "unsafe_split_with_sizes",
+)  # fmt: skip
 def cut(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
     """Some of the entries."""
     _do_to_labels(flow, func, args, kwargs, result, derived=True)
@@ -71,7 +97,7 @@ def _do_to_labels(
     source, rest = args[0], args[1:]
     labels = flow.labels(source)
     flow.fix([each for each in tensors_in((rest, kwargs)) if flow.labels(each).parts])
-    called = ROOMY.get(func.overloadpacket) or func
+    called = OTHERWISE.get(func.overloadpacket) or func
     rest, kwargs = tree_map(_here, (tuple(rest), dict(kwargs)))
     views = [tensors_in(called(label, *rest, **kwargs)) for label in labels.parts]
     for place, output in enumerate(tensors_in(result)):
@@ -128,11 +154,10 @@ def beside(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     """Tensors side by side."""
     sources = [each for each in args[0] if each.numel() > 0 or each.ndim > 1]
     axis = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % result.ndim
-    if func.overloadpacket is aten.stack:
-        flow.fix(args)
-        flow.set(result, Labels())
-        return
     given = [flow.labels(each) for each in sources]
+    if func.overloadpacket is aten.stack:  # side by side along a new axis
+        sources = [each.unsqueeze(axis) for each in sources]
+        given = [replace(each, parts=tuple(part.unsqueeze(axis) for part in each.parts)) for each in given]
     parts: list[Tensor] = []
     kinds = {frozenset(varying(label) - {axis}) for each in given for label in each.parts}
     crossing = {varying(label) - {axis} for each in given for label in each.parts if axis in varying(label)}
