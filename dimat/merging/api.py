@@ -39,7 +39,7 @@ from dimat.models.operations import check_same_operations
 from dimat.models.symmetry import Group, Permutations, permute, trace
 from dimat.tasks.network_task import Pass
 
-CHECKED = 8
+CHECKED = 4
 """So many images of the first batch show whether the symmetry that was found is one."""
 
 

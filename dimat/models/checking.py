@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
@@ -107,6 +108,7 @@ def disturbed(model: nn.Module, inputs: Sequence[Any]) -> tuple[nn.Module, list[
         if kind != "as it is":
             put(network, {name: _disturbed(name, tensor) for name, tensor in tensors_of(network).items()})
         try:
+            normalize(network, given)
             with evaluated(network):
                 found = outputs(network, given)
         except (RuntimeError, ValueError, TypeError):
@@ -114,6 +116,19 @@ def disturbed(model: nn.Module, inputs: Sequence[Any]) -> tuple[nn.Module, list[
         if torch.isfinite(found).all():
             return network, given
     return copy.deepcopy(model), list(inputs)
+
+
+def normalize(model: nn.Module, inputs: Sequence[Any]) -> None:
+    """Give batch normalization the statistics of ``inputs``; with others, features may vanish."""
+    layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    with evaluated(model), Unrandom():
+        for layer in layers:
+            layer.momentum = 1.0
+            layer.train()
+        model(*inputs)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def _is_real(value: object) -> bool:
@@ -169,10 +184,12 @@ class Unrandom(Seeing):
         kwargs = kwargs or {}
         if func.overloadpacket is torch.ops.aten.native_dropout:
             return args[0].clone(), torch.ones_like(args[0], dtype=torch.bool)
-        result = func(*args, **kwargs)
-        if torch.Tag.nondeterministic_seeded in func.tags and isinstance(result, Tensor):
-            result.fill_(1)
-        return result
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        devices = {each.device for each in tree_leaves(args) if isinstance(each, Tensor) and each.is_cuda}
+        with torch.random.fork_rng(devices=list(devices)):  # nobody else's numbers are used up
+            result = func(*args, **kwargs)
+        return result.fill_(1) if isinstance(result, Tensor) else result
 
 
 def listed(names: Sequence[str]) -> str:

@@ -190,6 +190,30 @@ def test_checking_leaves_the_network_alone():
         assert torch.equal(tensor, before[name])
 
 
+def test_finding_and_checking_draw_no_numbers():
+    """Those of the process are drawn for training alone, and must be the same whether neurons are matched."""
+    network = nn.Sequential(convolutions(), Drops())
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    groups = permutation_groups(network, SHAPE)
+    check_symmetry(network, groups, [torch.ones(4, *SHAPE)])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Drops(nn.Module):
+    """Drops in training, in all the ways in which others write it, and has a parameter for training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, outputs):
+        if self.training:
+            kept = outputs.new_empty(len(outputs), 1).bernoulli_(0.9)
+            outputs = nn.functional.dropout(outputs * self.scale * kept, 0.5) + torch.rand_like(outputs)
+        return outputs
+
+
 def groups_of_network(network):
     flow = follow(network, [torch.zeros(2, *SHAPE)])
     return groups_of(flow.wires, flow.features)
