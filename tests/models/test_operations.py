@@ -165,6 +165,18 @@ CASES = {
         IMAGES,
         6,
     ),
+    "gated halves, shuffled": (
+        lambda n, x: n.b(functional.glu(shuffled(n.a(x), 4), 1)),
+        {"a": lambda: CONV(3, 12, 3), "b": lambda: CONV(6, 2, 1)},
+        IMAGES,
+        6,
+    ),
+    "halves that fare differently": (
+        lambda n, x: n.b(torch.cat([(halves := n.a(x).chunk(2, 1))[1].tanh(), halves[0]], 1)),
+        {"a": lambda: CONV(3, 6, 3), "b": lambda: CONV(6, 2, 1)},
+        IMAGES,
+        3 + 3,
+    ),
     "mean over deviation": (
         lambda n, x: n.b((y := n.a(x)) / (y.square().mean(1, keepdim=True) + 1e-3).sqrt()),
         {"a": lambda: CONV(3, 6, 3), "b": lambda: CONV(6, 2, 1)},

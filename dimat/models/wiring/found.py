@@ -23,21 +23,25 @@ def groups_of(wires: Wires, features: Sequence[Seen]) -> list[Group]:
         for channel, own in enumerate(bundle.channels):
             for wire in own:
                 owner[wire], rank[wire] = number, channel
+    roles = wires.roles()
     members: list[list[tuple[Axis, Member]]] = [[] for _ in found]
     for axis in wires.axes:
         roots = wires.roots(numpy.arange(axis.first, axis.first + axis.size))
         for number in numpy.unique(owner[roots]):
             if number >= 0:
-                places = placed(roots, owner[roots] == number, rank, len(found[number].channels))
+                own, size = owner[roots] == number, len(found[number].channels)
+                places = placed(roots, own, rank, size, roles[axis.first : axis.first + axis.size])
                 members[number] += [(axis, each) for each in member_of(axis, places)]
-    seen = last_seen(wires, features, found, owner, rank)
+    seen = last_seen(wires, features, found, owner, rank, roles)
     return named(wires, found, [ordered(wires, *each) for each in zip(found, members, strict=True)], seen)
 
 
-def placed(roots: numpy.ndarray, own: numpy.ndarray, rank: numpy.ndarray, size: int) -> numpy.ndarray:
-    """The places (size, entries) of each channel's wires along an axis."""
+def placed(
+    roots: numpy.ndarray, own: numpy.ndarray, rank: numpy.ndarray, size: int, roles: numpy.ndarray
+) -> numpy.ndarray:
+    """The places (size, entries) of each channel's wires along an axis, each channel's in the same order."""
     places = numpy.flatnonzero(own)
-    order = numpy.argsort(rank[roots[places]], kind="stable")
+    order = numpy.lexsort((places, roles[places], rank[roots[places]]))
     return places[order].reshape(size, -1)
 
 
@@ -62,7 +66,12 @@ def ordered(wires: Wires, bundle: Bundle, members: list[tuple[Axis, Member]]) ->
 
 
 def last_seen(
-    wires: Wires, features: Sequence[Seen], found: list[Bundle], owner: numpy.ndarray, rank: numpy.ndarray
+    wires: Wires,
+    features: Sequence[Seen],
+    found: list[Bundle],
+    owner: numpy.ndarray,
+    rank: numpy.ndarray,
+    roles: numpy.ndarray,
 ) -> dict[int, tuple[Seen, numpy.ndarray]]:
     """Where each bundle's features are seen last, and their places.
 
@@ -82,7 +91,7 @@ def last_seen(
             if (counts == counts[0]).all() and (channels == channels[0]).all():
                 worth = (bool(counts[0] == 1), each.step < 0)
                 if number not in seen or worth >= seen[number][0]:
-                    seen[number] = (worth, each, placed(roots, own, rank, size))
+                    seen[number] = (worth, each, placed(roots, own, rank, size, roles[each.wires.numpy()]))
     return {number: (each, places) for number, (_, each, places) in seen.items()}
 
 

@@ -73,12 +73,16 @@ def forest_of(wires: Wires) -> Forest:
 
 def first_colours(wires: Wires) -> Colours:
     """Colours by where wires occur, and by what tells them apart."""
-    marks: dict[int, list[tuple[int, ...]]] = defaultdict(list)
+    marks: dict[int, list[tuple[int | bytes, ...]]] = defaultdict(list)
+    roles = wires.roles()
     for axis in wires.axes:
-        own = wires.roots(numpy.arange(axis.first, axis.first + axis.size))
-        found, counts = numpy.unique(own, return_counts=True)
-        for wire, count in zip(found.tolist(), counts.tolist(), strict=True):
-            marks[wire].append((0, axis.number, count))
+        places = numpy.arange(axis.first, axis.first + axis.size)
+        own = wires.roots(places)
+        order = numpy.lexsort((roles[places], own))
+        found, starts, counts = numpy.unique(own[order], return_index=True, return_counts=True)
+        for wire, start, count in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True):
+            several = roles[places[order[start : start + count]]].tobytes() if count > 1 else b""
+            marks[wire].append((0, axis.number, count, several))
     for number, (flat, given) in enumerate(wires.colours):
         pairs, counts = numpy.unique(numpy.stack([wires.roots(flat), given]), axis=1, return_counts=True)
         for (wire, colour), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):

@@ -100,10 +100,22 @@ def _do_to_labels(
     called = OTHERWISE.get(func.overloadpacket) or func
     rest, kwargs = tree_map(_here, (tuple(rest), dict(kwargs)))
     views = [tensors_in(called(label, *rest, **kwargs)) for label in labels.parts]
+    if derived:
+        for label, pieces in zip(labels.parts, views, strict=True):
+            tell_pieces(flow, label, pieces)
     for place, output in enumerate(tensors_in(result)):
         parts = tuple(compact(of_label[place]) for of_label in views)
         whole = output.shape == source.shape or not derived
         flow.give(output, parts, labels.derived or not whole, settles=False)
+
+
+def tell_pieces(flow: Flow, label: Tensor, pieces: Sequence[Tensor]) -> None:
+    """Tell apart wires that go into different pieces: what is done to one piece is not done to others."""
+    all_wires = along(label, varying(label)).unique()
+    for place, piece in enumerate(pieces):
+        own = along(piece, varying(piece))
+        if len(own.unique()) < len(all_wires):
+            flow.wires.colour(own, [place])
 
 
 def _here(value: Any) -> Any:

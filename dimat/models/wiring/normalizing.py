@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dimat.models.wiring.flow import Flow, rule, tensors_in
 from dimat.models.wiring.labels import Labels, Side, along, meet, reduced, side
+from dimat.models.wiring.moving import tell_pieces
 
 aten = torch.ops.aten
 
@@ -189,7 +190,9 @@ def gated(flow: Flow, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
     axis = (args[1] if len(args) > 1 else -1) % source.ndim
     halves = [[], []]
     for part in flow.labels(source).parts:
-        for half, piece in zip(halves, part.chunk(2, axis), strict=True):
+        pieces = part.chunk(2, axis)
+        tell_pieces(flow, part, pieces)
+        for half, piece in zip(halves, pieces, strict=True):
             half.append(piece)
     present = frozenset(place for place in range(source.ndim) if result.shape[place] > 1)
     one, other = (Side(half, present, False) for half in halves)

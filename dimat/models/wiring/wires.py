@@ -17,6 +17,11 @@ INERT = 0
 ALIKE = -1
 """An entry of a constant that is the same all along its axis."""
 
+MIX = numpy.uint64(0x9E3779B97F4A7C15)
+"""An odd number with bits of no pattern, so that sums of its multiples differ (Knuth 1973, section 6.4)."""
+TWINS = 8
+"""So many steps from a twin to its twin are looked at."""
+
 
 @dataclass
 class Axis:
@@ -43,6 +48,8 @@ class Wires:
 
     def __init__(self) -> None:
         self.parent = numpy.zeros(1, dtype=numpy.int64)
+        self.twin = numpy.zeros(1, dtype=numpy.int64)
+        """What a wire was united with first: an entry of a bias, with the channel that it is added to."""
         self.axis_of = numpy.full(1, -1, dtype=numpy.int64)
         self.axes: list[Axis] = []
         self.under: list[tuple[numpy.ndarray, numpy.ndarray]] = []
@@ -58,6 +65,7 @@ class Wires:
         first = len(self.parent)
         found = numpy.arange(first, first + count)
         self.parent = numpy.concatenate([self.parent, found])
+        self.twin = numpy.concatenate([self.twin, found])
         self.axis_of = numpy.concatenate([self.axis_of, numpy.full(count, axis)])
         return torch.from_numpy(found)
 
@@ -102,6 +110,8 @@ class Wires:
         """Let ``others`` be the same wires as ``ones``, entry by entry."""
         both = numpy.stack([each.numpy().ravel() for each in torch.broadcast_tensors(ones, others)])
         both = both[:, (both > 0).all(0)]
+        alone = (self.twin[both[1]] == both[1]) & (self.axis_of[both[0]] != self.axis_of[both[1]])
+        self.twin[both[1, alone]] = both[0, alone]
         tops = self.roots(both.ravel()).reshape(both.shape)
         tops = tops[:, tops[0] != tops[1]]
         parent = self.parent
@@ -124,6 +134,21 @@ class Wires:
         given = numpy.broadcast_to(numpy.asarray(colours), tuple(wires.shape)).ravel()
         flat = wires.numpy().ravel()
         self.colours.append((flat[flat > 0], given[flat > 0]))
+
+    def roles(self) -> numpy.ndarray:
+        """A number for each wire by what told it apart, before it was united with others.
+
+        Of several wires that are one, those of equal numbers have the same part in what comes out.
+        """
+        own = numpy.zeros(len(self.parent), dtype=numpy.uint64)
+        for number, (flat, given) in enumerate(self.colours):
+            mixed = (given.astype(numpy.uint64) + 1) * MIX * numpy.uint64(2 * number + 1)
+            numpy.add.at(own, flat, mixed ^ (mixed >> numpy.uint64(29)))
+        found, at = own.copy(), self.twin
+        for _ in range(TWINS):
+            found += numpy.where(at != self.twin[at], own[at], numpy.uint64(0))
+            at = self.twin[at]
+        return found + own[at]
 
     def fix(self, wires: Tensor) -> None:
         """Let wires stay where they are."""
