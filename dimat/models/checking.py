@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
 from dimat.models.groups import Group, permute, random_permutations, units_of
-from dimat.models.modes import evaluated
+from dimat.models.modes import evaluated, forget
 from dimat.models.tracing import UnsupportedOperation
 from dimat.models.wiring.seeing import Seeing
 
@@ -155,6 +155,7 @@ def put(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors_of(model).items():
         if name in state:
             tensor.copy_(state[name])
+    forget(model)
 
 
 def modes_of(model: nn.Module) -> list[Any]:

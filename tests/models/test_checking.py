@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+from dimat.merging.api import merge
 from dimat.models.checking import check_members, check_reached, check_symmetry
 from dimat.models.following import follow, unreached
 from dimat.models.groups import Group, Member, permute, random_permutations
@@ -188,6 +189,40 @@ def test_checking_leaves_the_network_alone():
     assert network.training
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name])
+
+
+class Keeps(nn.Module):
+    """Keeps in evaluation what it computed from a weight, until it is trained again."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.kept = nn.Parameter(torch.rand(6)), None
+
+    def train(self, mode=True):
+        if mode:
+            self.kept = None
+        return super().train(mode)
+
+    def forward(self, features):
+        if self.kept is None or self.training:
+            self.kept = self.scale.exp()
+        return features * self.kept.view(-1, 1, 1)
+
+
+def test_what_is_kept_of_weights_is_forgotten():
+    network = convolutions(Keeps()).eval()
+    images = torch.randn(4, *SHAPE)
+    with torch.no_grad():
+        network(images)
+    groups = permutation_groups(network, SHAPE)
+    assert "2.scale" in {member.name for member in groups[0].members}
+    check_symmetry(network, groups, [images])
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        other[2].scale.mul_(3)
+        merged = merge([network, other], images, matcher="weight", repair="none").model
+        expected = copy.deepcopy(merged).train().eval()
+        torch.testing.assert_close(merged(images), expected(images))
 
 
 def test_finding_and_checking_draw_no_numbers():

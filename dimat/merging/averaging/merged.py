@@ -11,6 +11,7 @@ from dimat.merging.averaging.coefficients import Entropy, tuned_average
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.averaging.scale import shrink
 from dimat.merging.averaging.task_vectors import TaskVectors, from_base
+from dimat.models.modes import forget
 from dimat.tasks.network_task import Pass
 
 
@@ -62,3 +63,4 @@ def load(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     whole = model.state_dict()
     whole.update(state)
     model.load_state_dict(whole)
+    forget(model)
