@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
     from benchmarks import agents as many
     from benchmarks import merge as merging
+    from benchmarks import networks as others
     from benchmarks import precision as low_precision
     from benchmarks import train as training
 
-    BenchmarkRow = merging.MergeRow | training.TrainingRow | many.AgentsRow | low_precision.PrecisionRow
+    BenchmarkRow = (
+        merging.MergeRow
+        | training.TrainingRow
+        | many.AgentsRow
+        | low_precision.PrecisionRow
+        | others.NetworkRow
+    )
 
 MOST = 10**6
 """Of whatever is counted here."""
@@ -246,6 +253,47 @@ def precision(
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.4f}"
         typer.echo(f"{row.precision:9} {row.same:7.4f} {row.lost:9.6f} {accuracy:>9}")
     save("precision", output, found, rows, note)
+
+
+@bench.command()
+def networks(
+    source: Annotated[str, typer.Option(help="torchvision or timm (where it is installed).")] = "torchvision",
+    network: Annotated[
+        list[str] | None, typer.Option(help="Repeatable. Default: one of each family.")
+    ] = None,
+    threads: Threads = 2,
+    output: Output = None,
+    note: Note = "",
+) -> None:
+    """Whether the symmetry of networks that others wrote is found, and how much of them can be permuted.
+
+    Each network has random weights. All its groups are permuted at random; `error` is the greatest change of
+    an output over the greatest output, in double precision. It takes a few minutes.
+    """
+    from benchmarks.networks import TIMM, TORCHVISION, measure
+
+    known = {"torchvision": list(TORCHVISION), "timm": list(TIMM)}
+    one_of("source", [source], list(known))
+    names = network or known[source]
+    one_of("network", names, known[source])
+    found = checked(threads, "cpu", output)
+    torch_threads(threads)
+    rows: list[others.NetworkRow] = []
+    typer.echo(f"{'network':30} {'groups':>6} {'heads':>5} {'share':>6} {'error':>8} {'seconds':>7}")
+    for row in measure(source, names):
+        rows.append(row)
+        typer.echo(
+            f"{row.network:30} {row.groups:6} {row.attention:5} {row.share:6.3f} {row.error:8.1e} "
+            f"{row.seconds:7.1f} {row.problem}"
+        )
+    save("networks", output, found, rows, note)
+
+
+def torch_threads(threads: int) -> None:
+    """Let torch use so many threads."""
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 @bench.command()

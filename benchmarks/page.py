@@ -36,6 +36,12 @@ before.""",
 Whether merges in low precision match alike. Networks are trained apart and matched in float64, float32 and
 bfloat16. `same` is the share of channels assigned as in float64; `objective lost` how much of the
 mean correlation, measured in float64, the assignment gives away; `accuracy` that of the merged networks.""",
+    "networks": """\
+Networks that others wrote, with random weights: whether their permutation symmetry is found. All groups of
+channels are permuted at random. `error` is the greatest change of an output over the greatest output, in
+double precision: round-off, if the symmetry is one. `share` is that of the parameters which can move,
+`heads` counts attention layers whose heads can be exchanged, and `unknown` operations without a rule, around
+which channels stay.""",
 }
 """What stands above the tables of each command."""
 
@@ -44,6 +50,7 @@ SETTING = {
     "train": ("model", "images", "size", "batch", "deterministic"),
     "agents": ("rounds",),
     "precision": ("model", "data", "agents", "images", "epochs"),
+    "networks": ("source",),
 }
 """What is said before a table: columns that are the same in its rows."""
 
@@ -87,6 +94,16 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         ("same", "same", number(4)),
         ("lost", "objective lost", number(6)),
         ("accuracy", "accuracy", number(4)),
+    ),
+    "networks": (
+        ("network", "network", str),
+        ("size", "image", str),
+        ("groups", "groups", str),
+        ("attention", "heads", str),
+        ("share", "share", number(3)),
+        ("error", "error", lambda text: f"{float(text):.0e}"),
+        ("unknown", "unknown", str),
+        ("problem", "problem", str),
     ),
 }
 

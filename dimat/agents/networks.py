@@ -18,7 +18,7 @@ from dimat.agents.recording import Recorded
 from dimat.agents.steps import Steps
 from dimat.agents.training import Training
 from dimat.errors import InputError
-from dimat.models.symmetry import Group, Permutations, permutation_groups, permute
+from dimat.models.symmetry import Group, Permutations, checked_groups, permute
 from dimat.models.tracing import UnsupportedOperation
 from dimat.randomness import Randomness
 from dimat.tasks.network_task import At, NetworkTask
@@ -63,7 +63,7 @@ class Networks(Agents):
     def symmetry(self) -> list[Group]:
         """The groups of channels that can be re-ordered, found by tracing when they are first asked for."""
         try:
-            return permutation_groups(self.models[0], self.task.input_shape)
+            return checked_groups(self.models[0], self.task.input_shape)
         except UnsupportedOperation as error:
             raise InputError(
                 f"model: {error}; expected a method or a matching that matches nothing"

@@ -121,7 +121,9 @@ def merge_files(
     rows.append(("merged", accuracy(merged.model, data_set)))
     options["base"] = str(base) if base else None
     about = {"merged": [str(path) for path in parents], "options": options, "test_accuracy": rows}
-    write_tensors(output, merged.model.state_dict(), about)
+    types = {name: tensor.dtype for name, tensor in plainly_named(states[0][1]).items()}
+    state = merged.model.state_dict()
+    write_tensors(output, {name: each.to(types.get(name, each.dtype)) for name, each in state.items()}, about)
     typer.echo(report(rows, merged, data_set.description))
 
 
@@ -160,10 +162,20 @@ def networks_of(
         state = {
             name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
         }
+        state = plainly_named(state)
         network = build(data.shape[0], len(data.classes))
         check_fits(path, state, network.state_dict())
         network.load_state_dict(state)
         yield (f"{path}" if agent is None else f"{path}, agent {agent}"), network.eval()
+
+
+def plainly_named(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state without what wrappers put before all names, and without their count of averaged steps."""
+    state = {name: tensor for name, tensor in state.items() if name != "n_averaged"}
+    for prefix in ("module.", "_orig_mod.") * 2:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

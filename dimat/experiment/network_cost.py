@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from dimat.models import AnyModel
 from dimat.models.slices import inside
-from dimat.models.symmetry import Group, Observed, groups_of
-from dimat.models.tracing import Tracer, UnsupportedOperation
+from dimat.models.symmetry import Observed, permutation_groups
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def slice_operations(model: AnyModel, channels: int, size: int, parts: int) -> f
         network(nothing)
     for hook in hooks:
         hook.remove()
-    groups = traced_groups(network, nothing)
+    groups = permutation_groups(network, (channels, size, size))
     shapes = {name: network.get_parameter(name).shape for name in whole}
     total = 0.0
     for part in range(parts):
@@ -94,19 +93,10 @@ def operations_of(module: nn.Module, output: Tensor) -> int:
     return 2 * output.shape[1:].numel() * module.weight[0].numel()
 
 
-def traced_groups(network: nn.Module, images: Tensor) -> list[Group]:
-    """The groups of a network in evaluation mode; `UnsupportedOperation` if they are not known."""
-    spaces = Tracer(network, images).trace()
-    return [group for space in spaces if not space.fixed for group in groups_of(space)]
-
-
 def groups_in(network: nn.Module, images: Tensor) -> tuple[tuple[int, int], ...]:
-    """(channels, positions) of each group of a network; none if its symmetry is not known."""
-    try:
-        groups = traced_groups(network, images)
-    except UnsupportedOperation:
-        return ()  # a run that wants to match says so
-    observed = Observed(network, groups).features(images)
+    """(channels, positions) of each group of a network that shows features."""
+    groups = permutation_groups(network, tuple(images.shape[1:]))
+    observed = Observed(network, [group for group in groups if group.node]).features(images)
     return tuple((group.size, features.shape[2:].numel()) for group, features in observed)
 
 

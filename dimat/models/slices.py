@@ -25,8 +25,8 @@ def inside(
         for member in group.members:
             if (tensor := found.get(member.name)) is not None:
                 along = torch.ones(tensor.shape[member.axis], dtype=torch.bool)
-                entries = present.repeat_interleave(member.block)
-                along[member.start : member.start + len(entries)] = entries
+                along[member.index(group.size)] = present[:, None]
                 others = [1] * (tensor.ndim - 1 - member.axis)
-                tensor &= along.view(-1, *others)
+                part = member.rows_of(tensor)
+                part &= along.view(-1, *others)
     return found

@@ -1,27 +1,25 @@
-"""Permutation symmetries of a network, found by tracing it with torch.fx.
+"""Permutation symmetries of a network, found by following its channels through all operations.
 
 The hidden channels of a network can be re-ordered without changing its function, if every tensor that
-produces or consumes them is re-ordered alike. Channels that must move together are a `Group`; `tracing`
+produces or consumes them is re-ordered alike. Channels that must move together are a `Group`; `wiring`
 finds them. Input channels and outputs (class logits) are never permuted.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from typing_extensions import override
 
+from dimat.models.checking import check_symmetry
+from dimat.models.following import follow, plainly, unreached
+from dimat.models.groups import Group, Member, Permutations, permute, permute_axis
 from dimat.models.modes import evaluated
-from dimat.models.tracing import (
-    Member,
-    Space,
-    Tracer,
-    UnsupportedOperation,
-    remember,
-    structure,
-    traced,
-)
+from dimat.models.tracing import Interpreter, UnsupportedOperation, remember, structure, traced
+from dimat.models.wiring.found import groups_of
+from dimat.models.wiring.seeing import Seeing, counts
 
 __all__ = [
     "Group",
@@ -29,53 +27,48 @@ __all__ = [
     "Observed",
     "Permutations",
     "UnsupportedOperation",
+    "checked_groups",
     "permutation_groups",
     "permute",
     "permute_axis",
+    "trace",
 ]
+
+BATCH = 2
+"""So many examples pass through a network to find its symmetry: the axis of one alone would be none."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Channels that must be permuted together.
+class Traced:
+    """What was found on one pass through a network.
 
-    ``node`` names the traced value at which the group's features are compared, from its channel ``first``
-    on: the last one in the network before any pooling, so the end of a residual stream, after its
-    nonlinearity.
+    ``unreached`` are the parameters that no operation used, evaluated or in training. ``unknown`` are
+    operations whose channels stay in place, each with where it was met first.
     """
 
-    name: str
-    size: int
-    members: tuple[Member, ...]
-    node: str
-    first: int = 0
-
-    def __str__(self) -> str:
-        """The group and its members, one a line."""
-        lines = [f"{self.name}: {self.size} channels"]
-        for member in self.members:
-            block = f", {member.block} entries each" if member.block > 1 else ""
-            start = f", from entry {member.start}" if member.start else ""
-            lines.append(f"  {member.name}, axis {member.axis}{block}{start}")
-        return "\n".join(lines)
+    groups: list[Group]
+    unreached: list[str]
+    unknown: dict[str, str]
 
 
-Permutations = Mapping[str, Tensor]
-"""Group name to an index tensor (size,): new channel b is old channel ``permutation[b]``."""
+def trace(model: nn.Module, inputs: Sequence[Any]) -> Traced:
+    """The symmetry of a network whose forward pass takes ``inputs``, two examples or more."""
+    flow = follow(model, inputs)
+    return Traced(groups_of(flow.wires, flow.features), unreached(model, flow), flow.unknown)
 
 
-def permutation_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Group]:
+def permutation_groups(model: nn.Module, image_shape: tuple[int, ...]) -> list[Group]:
     """The groups of hidden channels that can be permuted without changing the function.
 
-    ``image_shape`` is (channels, height, width). `UnsupportedOperation` names a layer that is not understood.
+    ``image_shape`` is (channels, height, width). What an operation without a known symmetry takes stays in
+    place. No values are looked at but those of constants: parameters may be on the meta device.
     """
-    with evaluated(model), torch.no_grad():  # an example passes through: running statistics must not move
+    with evaluated(model):
         alike = structure(model)
-        if alike is not None and (alike, image_shape) in _groups:
-            return list(_groups[alike, image_shape])
-        like = next(model.parameters())
-        spaces = Tracer(model, torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)).trace()
-    groups = [group for space in spaces if not space.fixed for group in groups_of(space)]
+    if alike is not None and (alike, image_shape) in _groups:
+        return list(_groups[alike, image_shape])
+    like = next(model.parameters())
+    groups = trace(model, [torch.zeros(BATCH, *image_shape, device=like.device, dtype=like.dtype)]).groups
     if alike is not None:
         remember(_groups, (alike, image_shape), tuple(groups))
     return groups
@@ -84,52 +77,33 @@ def permutation_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> l
 _groups: dict[Hashable, tuple[Group, ...]] = {}
 
 
-def groups_of(space: Space) -> list[Group]:
-    """The groups of a channel space: one, or one for each group of its group normalization."""
-    _, node = max(space.nodes)
-    bounds = [0, *sorted(space.cuts), space.size]
-    groups = []
-    for first, end in pairwise(bounds):
-        members = [
-            Member(member.name, member.axis, member.block, member.start + first * member.block)
-            for member in space.members
-        ]
-        name = f"{node}[{first}:{end}]" if space.cuts else node
-        groups.append(Group(name, end - first, tuple(dict.fromkeys(members)), node, first))
+def checked_groups(model: nn.Module, image_shape: tuple[int, ...]) -> list[Group]:
+    """`permutation_groups`, tried on the network itself: `UnsupportedOperation` where outputs change."""
+    groups = permutation_groups(model, image_shape)
+    like = next(model.parameters())
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(BATCH, *image_shape, generator=generator).to(like)
+    check_symmetry(model, groups, [images])
     return groups
 
 
-def permute(
-    state: Mapping[str, Tensor], groups: list[Group], permutations: Permutations
-) -> dict[str, Tensor]:
-    """The state of a network, or a part of it, whose hidden channels are re-ordered.
+class _Steps(Seeing):
+    """While it is entered, keeps the results of some operations, by their number."""
 
-    The function of the whole is unchanged.
-    Group g's new channel b is the old channel ``permutations[g.name][b]``.
-    """
-    result = dict(state)
-    for group in groups:
-        permutation = permutations[group.name]
-        if not torch.equal(permutation, torch.arange(group.size)):
-            there = {tensor.device for tensor in result.values()}
-            sent = {device: permutation.to(device, non_blocking=True) for device in there}
-            for member in group.members:
-                if member.name in result:
-                    permutation = sent[result[member.name].device]
-                    result[member.name] = permute_axis(result[member.name], member, permutation)
-    return result
+    def __init__(self, steps: set[int]) -> None:
+        super().__init__()
+        self.steps = steps
+        self.kept: dict[int, Tensor] = {}
+        self.step = 0
 
-
-def permute_axis(tensor: Tensor, member: Member, permutation: Tensor) -> Tensor:
-    """One tensor, re-ordered along the axis of ``member``; the permutation may lie on the CPU."""
-    permutation = permutation.to(tensor.device, non_blocking=True)
-    if len(permutation) == tensor.shape[member.axis]:
-        return tensor.index_select(member.axis, permutation)
-    within = torch.arange(member.block, device=tensor.device)
-    moved = member.start + (permutation[:, None] * member.block + within).flatten()
-    index = torch.arange(tensor.shape[member.axis], device=tensor.device)
-    index[member.start : member.start + len(moved)] = moved
-    return tensor.index_select(member.axis, index)
+    @override
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if counts(func, result):
+            if self.step in self.steps:
+                self.kept[self.step] = result
+            self.step += 1
+        return result
 
 
 class Observed:
@@ -137,7 +111,7 @@ class Observed:
 
     def __init__(self, model: nn.Module, groups: list[Group]) -> None:
         self._graph = traced(model)
-        self._interpreter = fx.Interpreter(model, graph=self._graph)
+        self._interpreter = Interpreter(model, self._graph)
         self._groups: dict[str, list[Group]] = {}
         for group in groups:
             self._groups.setdefault(group.node, []).append(group)
@@ -146,13 +120,21 @@ class Observed:
         """Each group in the order of the network, with its features (batch, C, ...) of ``images``.
 
         The network runs as far as the group asked for, or to its end, and keeps only values it still needs:
-        features are to be used before the next are asked for.
+        features are to be used before the next are asked for. Groups that show none are left out.
         """
         run = self._interpreter
         run.env, run.args_iter = {}, iter((images,))
         for node in self._graph.nodes:
-            run.env[node] = run.run_node(node)
-            for group in self._groups.get(node.name, ()):
-                yield group, run.env[node][:, group.first : group.first + group.size]
+            groups = self._groups.get(node.name, ())
+            inside = _Steps({group.step for group in groups} - {-1})
+            run.env[node] = self._inside(node, inside) if inside.steps else run.run_node(node)
+            for group in groups:
+                value = run.env[node] if group.step < 0 else inside.kept[group.step]
+                yield group, group.features(value)
+            del inside
             for used in run.user_to_last_uses.get(node, ()):
                 del run.env[used]
+
+    def _inside(self, node: fx.Node, steps: _Steps) -> Any:
+        with plainly(), torch.no_grad(), steps:
+            return self._interpreter.run_node(node)

@@ -349,3 +349,24 @@ def test_help_explains_the_table(dimat):
     assert ended.returncode == 0
     assert "ratio" in ended.stdout
     assert "--repeats" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "network", "groups"), [("torchvision", "squeezenet1_1", "25"), ("timm", "resmlp_12_224", "13")]
+)
+def test_networks_of_others_are_tried(source, network, groups, dimat, tmp_path):
+    arguments = ("bench", "networks", "--source", source, "--network", network, "--output", "networks.csv")
+    done = dimat(*arguments, "--threads", "1")
+    if source == "timm" and done.returncode == 2:
+        assert "--source: timm is not installed" in done.stderr
+        pytest.skip("timm is not installed")
+    assert done.returncode == 0, done.stderr
+    (row,) = pandas.read_csv(tmp_path / "networks.csv", dtype=str).to_dict("records")
+    assert row["groups"] == groups and float(row["error"]) < 1e-12 and 0.9 < float(row["share"]) <= 1
+    assert f"| {network} |" in page([tmp_path / "networks.csv"])
+
+
+def test_unknown_networks_are_refused(dimat):
+    done = dimat("bench", "networks", "--network", "perceptron")
+    assert done.returncode == 2
+    assert "--network: 'perceptron' is not one of alexnet" in done.stderr

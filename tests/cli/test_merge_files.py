@@ -46,6 +46,26 @@ def test_two_networks_become_one(dimat, networks, tmp_path):
     assert accuracies(again.stdout)["network merged.safetensors"] == found["merged"]
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module."])
+def test_files_of_wrapped_networks_and_of_few_bits(prefix, dimat, networks, tmp_path):
+    """The merged network has plain names, and the types of the first."""
+    expected = dimat("merge", *MODEL, "a.safetensors", "b.safetensors", "-o", "merged.safetensors")
+    for name in ("a", "b"):
+        state = {prefix + key: tensor for key, tensor in load_file(tmp_path / f"{name}.safetensors").items()}
+        save_file(state | {"n_averaged": torch.tensor(3)}, tmp_path / f"{name}-wrapped.safetensors")
+        halves = {key: each.half() if each.is_floating_point() else each for key, each in state.items()}
+        save_file(halves, tmp_path / f"{name}-half.safetensors")
+    found = dimat(
+        "merge", *MODEL, "a-wrapped.safetensors", "b-wrapped.safetensors", "-o", "again.safetensors"
+    )
+    assert accuracies(found.stdout)["merged"] == accuracies(expected.stdout)["merged"]
+    assert load_file(tmp_path / "again.safetensors").keys() == load_file(tmp_path / "a.safetensors").keys()
+    found = dimat("merge", *MODEL, "a-half.safetensors", "b-half.safetensors", "-o", "half.safetensors")
+    assert found.returncode == 0, found.stderr
+    kinds = {each.dtype for each in load_file(tmp_path / "half.safetensors").values()}
+    assert kinds == {torch.float16, torch.int64}
+
+
 @pytest.mark.parametrize(
     "options",
     [

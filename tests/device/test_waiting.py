@@ -15,7 +15,7 @@ from dimat.merging import merge as merging
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.options import Calibration
-from dimat.merging.matching import frames
+from dimat.merging.matching import assignment
 from dimat.merging.matching.options import Matching
 from dimat.merging.options import Merging
 from dimat.methods import known_methods, projection
@@ -157,7 +157,7 @@ def test_matching_by_weights_waits_once_an_assignment(device, agents_on, matcher
     """Each depends on those before it. Norms are read once a link, and again if a common frame is found."""
     networks = agents_on(DEVICE, agents=5)
     matching = Matching(matcher={"name": matcher}, alignment=alignment)
-    with mock.patch.object(frames, "best_permutation", wraps=frames.best_permutation) as found:
+    with mock.patch.object(assignment, "best_permutation", wraps=assignment.best_permutation) as found:
         waits, _ = merged(device, networks, Ring(), matching, Calibration(limit=30))
     groups = len(networks.symmetry)
     norms = 5 * (1 + (alignment == "consistent"))

@@ -153,6 +153,7 @@ def test_images_are_counted_as_networks_see_them(way, small, tmp_path, counted):
     start, run = only_start(runner), only_run(runner)
     images = images_of(run.data)
     operations = cost_of(run.model, 1, 8).operations
+    counted.clear()
     runner.pretrain(start)
     close = {"two phases": 0.1, "swarm_sgd": 0.15}.get(way, 0.02)  # halves of classes, and pairs, are whole
     started = start_work(start, images)[0].steps.operations / (TRAINED * operations)
@@ -163,9 +164,9 @@ def test_images_are_counted_as_networks_see_them(way, small, tmp_path, counted):
     work, _ = run_work(run, images)
     trained = work.steps.operations / (TRAINED * operations)
     looked = (work.evaluated.operations + work.merged.operations) / operations
-    assert counted[True] == pytest.approx(trained, rel=close)
-    # an example passes through when the network is traced, and shares of agents are not quite alike
-    assert counted[False] == pytest.approx(looked, rel=close, abs=2)
+    assert counted[True] == pytest.approx(trained, rel=close, abs=6)
+    # some examples pass through when symmetry is found and tried, and shares of agents are not quite alike
+    assert counted[False] == pytest.approx(looked, rel=close, abs=16)
 
 
 def test_a_run_takes_as_long_as_is_expected(small, tmp_path, long):

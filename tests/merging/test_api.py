@@ -120,16 +120,16 @@ def test_mistakes_are_named(trained, images):
     with pytest.raises(ValueError, match="matcher"):
         dimat.merge(networks, images, matcher="telepathy")
 
-    class Shuffling(nn.Module):
+    class Spare(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layer = nn.Conv2d(1, 4, 3)
+            self.layer, self.spare = nn.Linear(64, 10), nn.Linear(3, 3)
 
         def forward(self, pixels):
-            return functional.pixel_shuffle(self.layer(pixels), 2)
+            return self.layer(pixels.flatten(1))
 
-    with pytest.raises(UnsupportedOperation, match="pixel_shuffle"):
-        dimat.merge([Shuffling(), Shuffling()], images)
+    with pytest.raises(UnsupportedOperation, match=r"Spare: 'spare.weight', 'spare.bias' took no part"):
+        dimat.merge([Spare(), Spare()], images)
 
 
 @pytest.mark.parametrize("spec", [Plain(), ResNet20(), Vgg16(width=0.125)])

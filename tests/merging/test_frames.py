@@ -249,7 +249,7 @@ def test_a_merge_without_matching_has_nothing_to_say_and_traces_nothing(
     def traced(*arguments):
         raise AssertionError("the network was traced")
 
-    monkeypatch.setattr(networks, "permutation_groups", traced)
+    monkeypatch.setattr(networks, "checked_groups", traced)
     assert merge_with_neighbours(agents, communicator, STAY, Averaging(), round=1) == []
     with pytest.raises(AssertionError, match="traced"):
         merge_with_neighbours(agents, communicator, Merging(Matching()), Averaging(), round=1)

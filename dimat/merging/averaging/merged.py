@@ -11,6 +11,7 @@ from dimat.merging.averaging.coefficients import Entropy, tuned_average
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.averaging.scale import shrink
 from dimat.merging.averaging.task_vectors import TaskVectors, from_base
+from dimat.models.modes import forget
 from dimat.tasks.network_task import Pass
 
 
@@ -40,11 +41,11 @@ def average(
     coefficients: Mapping[str, Tensor] = {}
     if isinstance(averaging.coefficients, Entropy):
         steps, rate = averaging.coefficients.steps, averaging.coefficients.learning_rate
-        merged.load_state_dict(tuned_average(merged, states, weights, unlabelled, steps, rate)[0])
+        load(merged, tuned_average(merged, states, weights, unlabelled, steps, rate)[0])
     elif isinstance(averaging.coefficients, TaskVectors):
         assert base is not None
         state, coefficients = from_base(merged, states, weights, base, averaging.coefficients, unlabelled)
-        merged.load_state_dict(state)
+        load(merged, state)
     if first and averaging.shrink != 1:
         shrink(merged, averaging.shrink)
     return Averaged(merged, coefficients)
@@ -53,5 +54,13 @@ def average(
 def with_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """A network like ``model`` with another state."""
     other = copy.deepcopy(model)
-    other.load_state_dict(state)
+    load(other, state)
     return other
+
+
+def load(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give a network another state, with what it notes about its own (versions of layers)."""
+    whole = model.state_dict()
+    whole.update(state)
+    model.load_state_dict(whole)
+    forget(model)

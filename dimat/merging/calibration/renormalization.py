@@ -34,8 +34,7 @@ def renormalize(
     to scale, a channel that never varies keeps its deviation, and what gives the logits stays as it is.
     Batch normalization is recalibrated on the way.
     """
-    channels, height, width = next(iter(batches())).shape[1:]
-    names = repaired_layers(model, (channels, height, width))
+    names = repaired_layers(model, tuple(next(iter(batches())).shape[1:]))
     targets = [channel_moments(parent, names, batches) for parent in parents]
     repaired = {}
     for name in names:
@@ -53,7 +52,7 @@ def renormalize(
         repair.fold()
 
 
-def repaired_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]:
+def repaired_layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[str]:
     """The layers whose output is repaired: those with a weight for each hidden channel, by name.
 
     Not a layer that goes straight into a normalization that is repaired itself, and not one that is used

@@ -7,6 +7,7 @@ own, so that the sum of correlations is largest: one linear assignment for each 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -39,7 +40,10 @@ class Activation(Matcher):
 
 
 class Correlated(Similarity):
-    """Correlations in [-1, 1], on the CPU; no group depends on another."""
+    """Correlations in [-1, 1], on the CPU; no group depends on another.
+
+    Groups that show no features have none: they stay in place, but for what others move along.
+    """
 
     coupled: ClassVar[bool] = False
 
@@ -48,6 +52,8 @@ class Correlated(Similarity):
 
     @override
     def scores(self, group: Group, permutations: Permutations) -> Tensor:
+        if not group.node:
+            return torch.zeros(group.size, group.size, dtype=torch.float64)
         return self.correlations[group.name]
 
     @override
@@ -56,4 +62,4 @@ class Correlated(Similarity):
 
     @override
     def scale(self, group: Group) -> float:
-        return 1.0
+        return 1.0 if group.node else 0.0

@@ -2,23 +2,24 @@
 
 ``frame[group][c]`` is the channel of an agent that stands in place c. Two frames give the permutation
 P_ij = Q_i Q_j^T, so products along any cycle of agents are the identity. Everything that is matched here is
-matched by one rule: given all others, the best order of one group of one agent is a linear assignment, and
-agents and groups are visited in turn until nothing gains. A pair of agents, the first of them fixed, is
+matched by one rule: given all others, the best order of one group of one agent is a linear assignment (of
+heads, and of channels inside of each, for attention), and agents and groups are visited in turn until
+nothing gains. A pair of agents, the first of them fixed, is
 the published matching; for the whole graph it is block-coordinate ascent on the sum over all links.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import networkx
 import torch
 from torch import Tensor
 
-from dimat.merging.matching.assignment import best_permutation
+from dimat.merging.matching.assignment import best_permutations
 from dimat.merging.matching.matcher import Similarity
 from dimat.merging.matching.rematching import Reward
 from dimat.merging.matching.statistics import Pair
-from dimat.models.symmetry import Group, Permutations
+from dimat.models.groups import Group, Permutations, units_of
 
 Frames = dict[int, dict[str, Tensor]]
 """Agent to group name to index tensor (size,)."""
@@ -87,23 +88,32 @@ def improve(
     for sweep in range(1, limit + 1):
         gained = False
         for agent in free:
-            for group in groups:
-                scores, scale = _scores(similarities, group, frames, agent)
-                scores += scale * reward.each * torch.eye(group.size, dtype=torch.float64)
-                value = partial(_value, scores, scale * reward.whole * group.size)
-                found = max(best_permutation(scores), torch.arange(group.size), key=value)
-                if value(found) - value(frames[agent][group.name]) > 1e-9 * float(scores.abs().max()):
-                    frames[agent][group.name] = found
+            for unit in units_of(groups):
+                scores, bonus = [], 0.0
+                for group in unit:
+                    of_group, scale = _scores(similarities, group, frames, agent)
+                    scores.append(of_group + scale * reward.each * torch.eye(group.size, dtype=torch.float64))
+                    bonus += scale * reward.whole * group.size
+                value = partial(_value, scores, bonus)
+                best = best_permutations(scores, unit[0].blocks)
+                found = max(best, [torch.arange(group.size) for group in unit], key=value)
+                largest = max(float(of_group.abs().max()) for of_group in scores)
+                if value(found) - value([frames[agent][group.name] for group in unit]) > 1e-9 * largest:
+                    frames[agent].update(zip((group.name for group in unit), found, strict=True))
                     gained = True
         if not gained:
             return sweep
     return limit
 
 
-def _value(scores: Tensor, bonus: float, order: Tensor) -> float:
-    """The sum of the scores of an order, and a bonus if it is the identity."""
-    places = torch.arange(len(order))
-    return float(scores[places, order].sum()) + bonus * torch.equal(order, places)
+def _value(scores: Sequence[Tensor], bonus: float, orders: Sequence[Tensor]) -> float:
+    """The sum of the scores of some orders, and a bonus if all are the identity."""
+    total, stays = 0.0, True
+    for of_group, order in zip(scores, orders, strict=True):
+        places = torch.arange(len(order))
+        total += float(of_group[places, order].sum())
+        stays = stays and torch.equal(order, places)
+    return total + bonus * stays
 
 
 def _scores(

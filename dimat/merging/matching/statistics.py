@@ -40,12 +40,14 @@ def correlations(
 
     ``batches`` are normalized images (batch, channels, height, width); all models see the same ones.
     Returns, for each pair and group name, a float64 tensor (C, C) with entry [a, b] in [-1, 1] for
-    channel a of i and b of j. A channel that never varies has correlation 0 with all others.
+    channel a of i and b of j. A channel that never varies has correlation 0 with all others. Groups that show
+    no features are left out.
 
     Models are evaluated, and their mode is as before when this ends. With ``batch_statistics``, however,
     batch normalization uses the statistics of each batch, and replaces its running statistics by their mean:
     this is `recalibrate` in the same pass.
     """
+    groups = [group for group in groups if group.node]
     row = {agent: position for position, agent in enumerate(models)}
     links = sorted({(min(row[i], row[j]), max(row[i], row[j])) for i, j in pairs})
     sums: dict[str, _Sums] = {}

@@ -110,5 +110,9 @@ class InnerProducts(Similarity):
 
 def _channels(tensor: Tensor, member: Member, group: Group) -> Tensor:
     """What belongs to each channel, as rows (C, entries)."""
-    along = tensor.movedim(member.axis, 0)[member.start : member.start + group.size * member.block]
+    along = member.rows_of(tensor).movedim(member.axis, 0)
+    if member.places:
+        along = along[member.index(group.size, tensor.device).flatten()]
+    else:
+        along = along[member.start : member.start + group.size * member.block]
     return along.reshape(group.size, -1)
