@@ -33,6 +33,16 @@ def traced(model: nn.Module) -> fx.Graph:
     return graph
 
 
+def layers_called(model: nn.Module) -> list[fx.Node]:
+    """The nodes of layers in a network's graph; `UnsupportedOperation` if torch.fx finds no layers in it."""
+    called = [node for node in traced(model).nodes if node.op == "call_module"]
+    if any(node.target == WHOLE for node in called):
+        raise UnsupportedOperation(
+            f"{type(model).__name__} cannot be traced by torch.fx, as which layers it calls hangs on values"
+        )
+    return called
+
+
 def defaults_of(model: nn.Module) -> dict[str, Any] | None:
     """What a forward pass takes for all that it can do without: control flow may hang on these."""
     arguments = inspect.signature(model.forward).parameters.values()

@@ -78,7 +78,7 @@ def test_a_data_set_without_them_is_written_as_before():
     assert Digits().class_count == 10
     made = Digits(two_classes=HIGH | {"share": 0.1})
     assert made.model_dump()["two_classes"] == {"positive": (5, 6, 7, 8, 9), "share": 0.1}
-    assert made.label() == "digits two classes (5 6 7 8 9 positive, 10 % positive)"
+    assert made.label() == "digits, two classes (5 6 7 8 9 positive, 10 % positive)"
     assert made.class_count == 2
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dimat.models.tracing import traced
+from dimat.models.tracing import layers_called
 
 NORMALIZATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -18,7 +18,7 @@ NORMALIZATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 def normalized_layers(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     """Each convolution or linear layer whose output goes into a normalization and nowhere else, with that."""
     modules = dict(model.named_modules())
-    called = [node for node in traced(model).nodes if node.op == "call_module"]
+    called = layers_called(model)
     targets = [node.target for node in called]
     found = []
     for node in called:

@@ -16,7 +16,7 @@ from dimat.merging.averaging.scale import NORMALIZATIONS, normalized_layers
 from dimat.merging.calibration.recalibration import batch_statistics
 from dimat.models.modes import evaluated
 from dimat.models.symmetry import permutation_groups
-from dimat.models.tracing import traced
+from dimat.models.tracing import layers_called
 
 
 def renormalize(
@@ -62,7 +62,7 @@ def repaired_layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[str]
     groups = permutation_groups(model, image_shape)
     members = [member.name for group in groups for member in group.members if member.axis == 0]
     parameters = [id(tensor) for _, tensor in model.named_parameters(remove_duplicate=False)]
-    called = [node.target for node in traced(model).nodes if node.op == "call_module"]
+    called = [node.target for node in layers_called(model)]
     layers = {}
     for name, layer in model.named_modules():
         normalizes = isinstance(layer, NORMALIZATIONS)

@@ -16,9 +16,10 @@ def best_permutation(scores: Tensor) -> Tensor:
     """
     from scipy.optimize import linear_sum_assignment  # takes as long to import as all of dimat
 
-    if not scores.isfinite().all():
+    here = scores.cpu().double()
+    if not here.isfinite().all():
         raise InputError("matching: features or weights are not finite; expected networks that are")
-    _, columns = linear_sum_assignment(scores.cpu().double().numpy(), maximize=True)
+    _, columns = linear_sum_assignment(here.numpy(), maximize=True)
     return torch.from_numpy(columns)
 
 

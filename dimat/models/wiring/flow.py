@@ -39,7 +39,7 @@ def rule(*operations: str) -> Callable[[Rule], Rule]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Feature:
     """Features on the way: the wires along an ``axis`` of what a node of the graph puts out.
 
     ``place`` counts nodes; ``step`` says which operation inside of the node, -1: the node's own result.
@@ -60,7 +60,7 @@ class Flow(Seeing):
         self.wires = Wires()
         self.state = state
         self.reached: set[str] = set()
-        self.features: list[Seen] = []
+        self.features: list[Feature] = []
         self.unknown: dict[str, str] = {}
         """Operations without a rule: the first node in which each was met."""
         self.place, self.node, self.step = -1, "", 0
@@ -183,7 +183,7 @@ class Flow(Seeing):
         axes = varying(labels.parts[0])
         if len(axes) == 1:
             (axis,) = axes
-            self.features.append(Seen(self.place, self.node, step, axis, vector(labels.parts[0], axis)))
+            self.features.append(Feature(self.place, self.node, step, axis, vector(labels.parts[0], axis)))
 
 
 @rule(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy
 
 from dimat.models.groups import Group, Member
-from dimat.models.wiring.flow import Seen
+from dimat.models.wiring.flow import Feature
 from dimat.models.wiring.grouping import Bundle, bundles
 from dimat.models.wiring.wires import Axis, Wires
 
 
-def groups_of(wires: Wires, features: Sequence[Seen]) -> list[Group]:
+def groups_of(wires: Wires, features: Sequence[Feature]) -> list[Group]:
     """The groups of a network whose ``features`` were seen on the way.
 
     Groups without tensors are left out.
@@ -67,17 +67,17 @@ def ordered(wires: Wires, bundle: Bundle, members: list[tuple[Axis, Member]]) ->
 
 def last_seen(
     wires: Wires,
-    features: Sequence[Seen],
+    features: Sequence[Feature],
     found: list[Bundle],
     owner: numpy.ndarray,
     rank: numpy.ndarray,
     roles: numpy.ndarray,
-) -> dict[int, tuple[Seen, numpy.ndarray]]:
+) -> dict[int, tuple[Feature, numpy.ndarray]]:
     """Where each bundle's features are seen last, and their places.
 
     Rather once than twice side by side (queries and keys), rather in the result of a node than inside of it.
     """
-    seen: dict[int, tuple[tuple[bool, bool], Seen, numpy.ndarray]] = {}
+    seen: dict[int, tuple[tuple[bool, bool], Feature, numpy.ndarray]] = {}
     for each in features:  # later ones replace earlier ones that are no better
         roots = wires.roots(numpy.maximum(each.wires.numpy(), 0))
         owners = owner[roots]
@@ -99,7 +99,7 @@ def named(
     wires: Wires,
     found: list[Bundle],
     members: list[tuple[Member, ...]],
-    seen: dict[int, tuple[Seen, numpy.ndarray]],
+    seen: dict[int, tuple[Feature, numpy.ndarray]],
 ) -> list[Group]:
     """Groups with names of their own, after where they are seen."""
     at: dict[tuple[str, int], list[int]] = defaultdict(list)
