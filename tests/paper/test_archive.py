@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typst
 import yaml
+from support.archives import unpack_all
 
 from dimat.experiment.archive import unpack
 from dimat.experiment.collect import collect
@@ -34,8 +35,7 @@ HELD = {"gpu-10": {"partition": "iid"}}
 @pytest.fixture(params=HELD)
 def archived(request, tmp_path):
     """The study of an archive, and where it was unpacked."""
-    with tarfile.open(ROOT / "paper" / "archive" / f"{request.param}.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack_all(ROOT / "paper" / "archive" / f"{request.param}.tar.xz", tmp_path)
     content = yaml.safe_load((ROOT / "config" / f"{request.param}.yaml").read_text())
     study = parse_study(content | HELD[request.param], request.param)
     return study, Layout(tmp_path / request.param)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as some
+from support.archives import unpack_all
 
 from dimat.errors import InputError
 from dimat.experiment.collect import collect
@@ -35,8 +35,7 @@ VALIDATOR = os.environ.get("DIMAT_ROCRATE_VALIDATOR") or shutil.which("rocrate-v
 def finished(tmp_path_factory):
     """A study that was really carried out, its layout and its configuration; tests must not change it."""
     folder = tmp_path_factory.mktemp("results")
-    with tarfile.open(ROOT / "paper" / "archive" / "gpu-10.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    unpack_all(ROOT / "paper" / "archive" / "gpu-10.tar.xz", folder)
     content = yaml.safe_load((ROOT / "config" / "gpu-10.yaml").read_text()) | {"partition": "iid"}
     config = folder.parent / "study.yaml"
     config.write_text(yaml.safe_dump(content))

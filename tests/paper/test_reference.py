@@ -3,7 +3,6 @@
 import csv
 import io
 import random
-import tarfile
 from pathlib import Path
 
 import pandas
@@ -11,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as some
+from support.archives import unpack_all
 from support.made_up import write_finished, write_study
 
 from dimat.errors import InputError
@@ -132,8 +132,7 @@ def test_a_merge_that_no_run_has_is_no_number(say, tmp_path):
 
 def test_an_archived_study_says_jpeg_width_and_seeds(say, tmp_path):
     say(ROW | {"data.name": "cifar10", "model.width": "8"})
-    with tarfile.open(ROOT / "paper" / "archive" / "gpu-10.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack_all(ROOT / "paper" / "archive" / "gpu-10.tar.xz", tmp_path)
     content = yaml.safe_load((ROOT / "config" / "gpu-10.yaml").read_text()) | {"partition": "iid"}
     study, layout = parse_study(content, "study"), Layout(tmp_path / "gpu-10")
     collect(study, layout)
