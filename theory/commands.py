@@ -130,23 +130,26 @@ def count(help: str, most: int = LARGEST) -> Any:
     return whole(help, 1, most, show_default=False)
 
 
+Graph = Annotated[str | None, typer.Option(help="Communication graph, by name.", show_default=False)]
+Matrix = Annotated[
+    Path | None, typer.Option(help="CSV file of a mixing matrix, instead of a graph.", show_default=False)
+]
+LocalSteps = Annotated[int | None, count("tau, gradient steps between merges.")]
+Decay = Annotated[float | None, constant("beta, decay of the velocity.")]
+
+
 @commands.command()
 def bound(
     name: Annotated[str, typer.Argument(help="The derivation; see dimat derive.")] = "gossip",
-    graph: Annotated[
-        str | None, typer.Option(help="Communication graph, by name.", show_default=False)
-    ] = None,
-    matrix: Annotated[
-        Path | None,
-        typer.Option(help="CSV file of a mixing matrix, instead of a graph.", show_default=False),
-    ] = None,
+    graph: Graph = None,
+    matrix: Matrix = None,
     agents: Annotated[int | None, count("N, number of agents.", 1000)] = None,
     smoothness: Annotated[float | None, constant("L, of every agent's loss.")] = None,
     noise: Annotated[float | None, constant("sigma; its square is the variance of gradients.")] = None,
     heterogeneity: Annotated[float | None, constant("kappa; its square is the heterogeneity.")] = None,
     steps: Annotated[int | None, count("K, number of gradient steps of an agent.")] = None,
-    local_steps: Annotated[int | None, count("tau, gradient steps between merges.")] = None,
-    momentum: Annotated[float | None, constant("beta, decay of the velocity.")] = None,
+    local_steps: LocalSteps = None,
+    momentum: Decay = None,
     smallest: Annotated[float | None, constant("m, smallest entry of preconditioners.")] = None,
     largest: Annotated[float | None, constant("M, largest entry of preconditioners.")] = None,
     gap: Annotated[float | None, constant("f - f* at the start; 1 by default.")] = None,
@@ -197,19 +200,14 @@ def worst_case(
             help="The method: gossip, adapt_then_combine, local_steps, momentum, gradient_tracking."
         ),
     ] = "gossip",
-    graph: Annotated[
-        str | None, typer.Option(help="Communication graph, by name.", show_default=False)
-    ] = None,
-    matrix: Annotated[
-        Path | None,
-        typer.Option(help="CSV file of a mixing matrix, instead of a graph.", show_default=False),
-    ] = None,
+    graph: Graph = None,
+    matrix: Matrix = None,
     agents: Annotated[int | None, count("N, number of agents, 2 to 8.", 1000)] = None,
     steps: Annotated[int | None, count("K, gradient steps of an agent, up to 10.")] = None,
     smoothness: Annotated[float | None, constant("L, of every agent's loss; 1.")] = None,
     heterogeneity: Annotated[float | None, constant("kappa; its square is the heterogeneity; 1.")] = None,
-    local_steps: Annotated[int | None, count("tau, gradient steps between merges.")] = None,
-    momentum: Annotated[float | None, constant("beta, decay of the velocity.")] = None,
+    local_steps: LocalSteps = None,
+    momentum: Decay = None,
     gap: Annotated[float | None, constant("f - f* at the start; 1.")] = None,
     disagreement: Annotated[float | None, constant("Xi_0, mean squared distance at the start; 0.")] = None,
     step_size: Annotated[float | None, constant("alpha; by default the bound's largest.")] = None,
