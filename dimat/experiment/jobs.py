@@ -58,6 +58,18 @@ def jobs_of(studies: Sequence[tuple[Study, Layout]]) -> dict[str, Job]:
     return {name: jobs[name] for name in sorted(names, key=lambda name: jobs[name].step not in QUICK)}
 
 
+def not_done(jobs: Mapping[str, Job]) -> dict[str, Job]:
+    """Runs that are not there, and what they need that is not: a start of finished runs is not made again."""
+    found: dict[str, Job] = {}
+    needed: set[str] = set()
+    for name, job in reversed(jobs.items()):
+        wanted = job.step == "train" or name in needed or (job.step in QUICK and found)
+        if wanted and not job.output.exists():
+            found[name] = job
+            needed.update(job.after)
+    return dict(reversed(found.items()))
+
+
 def _jobs_of(runner: Runner) -> dict[str, Job]:
     """Those of one study."""
     study, layout = runner.study, runner.layout

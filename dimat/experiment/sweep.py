@@ -18,7 +18,7 @@ from dimat.experiment.collect import collect
 from dimat.experiment.config import Study
 from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted
-from dimat.experiment.jobs import LONG, QUICK, Job, jobs_of
+from dimat.experiment.jobs import LONG, QUICK, Job, jobs_of, not_done
 from dimat.experiment.layout import Layout
 from dimat.experiment.pace import Pace, carried_out
 from dimat.experiment.workers import Workers
@@ -96,12 +96,13 @@ def sweep(studies: Sequence[tuple[Study, Layout]], processes: int = 1, end: floa
     if workers is None:
         choose_device(study.device, layout.locks)  # which may wait, and says so
     pace = Pace.of_study(study, layout)
-    left = {name: job for name, job in jobs.items() if not job.output.exists()}
+    left = not_done(jobs)
+    there = [job for job in jobs.values() if job.output.exists()]
     progress = Progress(dict(left), pace, processes)
     logging.info("%d of %d to do%s", len(left), len(jobs), progress.foreseen)
     with workers or nullcontext():
         for steps in (QUICK, LONG):
-            done = [job for name, job in jobs.items() if job.step in steps and name not in left]
+            done = [job for job in there if job.step in steps]
             whole = [job for job in done if not any(before in left for before in job.after)]
             for job in whole:
                 job.settle(job.item)

@@ -115,6 +115,32 @@ def test_what_studies_share_is_done_once(dimat, small, write_config, tmp_path, c
     assert all((tmp_path / "results" / name / "records.csv").is_file() for name in ("wa", "local"))
 
 
+def test_an_archive_is_completed_from_the_starts_that_more_runs_need(
+    dimat, small, write_config, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    done, more = (
+        write_config(small | {"name": name, "seeds": [0, 1], "method": methods}, name)
+        for name, methods in (("done", ["dimat"]), ("more", ["dimat", "wa"]))
+    )
+    archive = tmp_path / "archive.tar.xz"
+    for arguments in (
+        ("sweep", done),
+        ("archive", done, "--output", archive),
+        ("unpack", archive, "--results", "again"),
+        ("sweep", done, "--results", "again"),
+    ):
+        assert (result := dimat(*arguments)).returncode == 0, result.stderr
+    shared = tmp_path / "again" / "shared"
+    assert not list(shared.glob("starts/**/*.safetensors")) and not list(shared.glob("data/**/*.safetensors"))
+    caplog.clear()
+    assert dimat("sweep", more, "--results", "again").returncode == 0
+    said = [line.split()[0] for line in caplog.messages if ": done in" in line]
+    assert sorted(said) == ["prepare", "pretrain", "pretrain", "train", "train"]
+    files = [tmp_path / folder / "done" / "records.csv" for folder in ("results", "again")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_a_mistake_that_a_process_finds_is_one_line(dimat, small, write_config, tmp_path):
     config = write_config(small | {"method": ["dimat", "wa"]})
     assert dimat("sweep", config).returncode == 0
