@@ -31,6 +31,8 @@ def tensors():
 def slope(rounds, values):
     """Growth in each round with its 95 % interval, of the means of blocks."""
     blocks = numpy.array(values).reshape(-1, BLOCK).mean(1)
+    if numpy.ptp(blocks) == 0:
+        return 0.0, 0.0, 0.0  # to the byte, for which a regression has no error
     fit = stats.linregress(numpy.array(rounds).reshape(-1, BLOCK).mean(1), blocks)
     half = stats.t.ppf(0.975, len(blocks) - 2) * fit.stderr
     return fit.slope, fit.slope - half, fit.slope + half
