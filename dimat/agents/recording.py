@@ -5,8 +5,10 @@ of them is one launch. What is recorded reads and writes the same memory each ti
 are copied to where the recorded ones lie.
 """
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ class Recording:
                 function(self._held)
         torch.cuda.current_stream().wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool):
+        with uncollected(), torch.cuda.graph(self._graph, pool=pool):
             self._result = function(self._held)
 
     def replay(self, sample: Sample) -> Any:
@@ -83,6 +85,18 @@ class Recorded:
                 for tensor, value in before:
                     tensor.copy_(value)
         return self._recordings[key].replay(sample)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No cycles are collected meanwhile: freeing what an earlier job has recorded would spoil a recording."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def copied(sample: Sample) -> Sample:

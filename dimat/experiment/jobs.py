@@ -49,7 +49,7 @@ def in_order(runs: Mapping[str, Run]) -> list[Run]:
 def jobs_of(studies: Sequence[tuple[Study, Layout]]) -> dict[str, Job]:
     """All jobs of studies by name, each after those that it needs; what is shared is done for the first.
 
-    Those of `QUICK` steps come first; that all others need them is not said of each.
+    Those of `QUICK` steps come first.
     """
     kept = KeptData()
     found = [_jobs_of(Runner(study, layout, kept)) for study, layout in studies]
@@ -63,8 +63,7 @@ def not_done(jobs: Mapping[str, Job]) -> dict[str, Job]:
     found: dict[str, Job] = {}
     needed: set[str] = set()
     for name, job in reversed(jobs.items()):
-        wanted = job.step == "train" or name in needed or (job.step in QUICK and found)
-        if wanted and not job.output.exists():
+        if (job.step == "train" or name in needed) and not job.output.exists():
             found[name] = job
             needed.update(job.after)
     return dict(reversed(found.items()))
@@ -79,7 +78,11 @@ def _jobs_of(runner: Runner) -> dict[str, Job]:
         return jobs.setdefault(job.name, job).name
 
     def start_of(start: Pretrained) -> str:
-        return add(Job("pretrain", start, layout.pretrained(start.id), runner.pretrain, runner.settle))
+        path, after = layout.pretrained(start.id), dealt_for(start)
+        return add(Job("pretrain", start, path, runner.pretrain, runner.settle, after))
+
+    def dealt_for(start: Pretrained) -> tuple[str, ...]:
+        return f"prepare {start.partitioned.prepared.id}", f"partition {start.partitioned.id}"
 
     for prepared in study.prepared.values():
         add(Job("prepare", prepared, layout.prepared(prepared.id), runner.prepare, runner.check_prepared))
@@ -87,10 +90,11 @@ def _jobs_of(runner: Runner) -> dict[str, Job]:
         path, after = layout.partitioned(dealt.id), f"prepare {dealt.prepared.id}"
         add(Job("partition", dealt, path, runner.partition, runner.check_partition, (after,)))
     for run in in_order(study.runs):
-        after = [start_of(run.pretrained)]
+        after = [start_of(run.pretrained), *dealt_for(run)]
         if (tuned := run.tuned) is not None:
-            starts = tuple(start_of(trial.pretrained) for trial in tuned.trials().values())
+            trials = tuned.trials().values()
+            before = [*(start_of(each.pretrained) for each in trials), *dealt_for(next(iter(trials)))]
             path = layout.tuned(tuned.id)
-            after.append(add(Job("tune", tuned, path, runner.tune, runner.check_choice, starts)))
+            after.append(add(Job("tune", tuned, path, runner.tune, runner.check_choice, tuple(before))))
         add(Job("train", run, layout.run(run.id), runner.train, runner.settle, tuple(after)))
     return jobs
