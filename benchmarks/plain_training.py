@@ -56,7 +56,8 @@ class PlainTraining:
         self.networks: list[nn.Module] = []
         self.loaders: list[DataLoader] = []
         for network, held in zip(networks.models, task.holdings, strict=True):
-            copied = model.build(task.data.shape[0], len(task.data.classes))
+            channels, height, width = task.data.shape
+            copied = model.build(channels, len(task.data.classes), (height, width))
             copied.load_state_dict(network.state_dict())
             self.networks.append(copied.to(self.device))
             images = PlainImages(

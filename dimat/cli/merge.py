@@ -1,6 +1,6 @@
 """The tool `dimat merge`: trained networks in files, merged into one file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from dimat.merging.averaging.options import AnyCoefficients
 from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
-from dimat.models import AnyModel
+from dimat.models import AnyModel, Model
 from dimat.randomness import Randomness
 from dimat.tasks import Classification
 from dimat.tasks.images import scores_of
@@ -72,7 +72,7 @@ def merge_files(
     in config/README.md. For example: dimat merge --model resnet20 --width 2 --data folder:images
     a.safetensors b.safetensors -o merged.safetensors
     """
-    architecture = parsed("--model", AnyModel, model, width_of(width))
+    architecture: Model = parsed("--model", AnyModel, model, width_of(width))
     options = {
         "matcher": parse_written(matcher, "--matcher"),
         "alignment": alignment,
@@ -92,15 +92,14 @@ def merge_files(
     data_set = parsed("--data", AnyDataSet, data, {}).prepared(
         DataFolders.from_environment(output.parent / "downloads")
     )
+    architecture.check_size(*data_set.shape[1:])
     networks = [
-        found
-        for path, tensors in states
-        for found in networks_of(path, tensors, architecture.build, data_set)
+        found for path, tensors in states for found in networks_of(path, tensors, architecture, data_set)
     ]
     if len(networks) < 2:
         raise InputError(f"{parents[0]}: a single network; expected two or more to merge")
     if base is not None:
-        starts = list(networks_of(base, read_state(base), architecture.build, data_set))
+        starts = list(networks_of(base, read_state(base), architecture, data_set))
         if len(starts) > 1:
             raise InputError(f"--base: {base} has {len(starts)} networks; expected one")
         options["base"] = starts[0][1]
@@ -153,9 +152,10 @@ def validated(key: str, kind: Any, value: Any) -> Any:
 
 
 def networks_of(
-    path: Path, tensors: dict[str, Tensor], build: Callable[[int, int], nn.Module], data: ImageSet
+    path: Path, tensors: dict[str, Tensor], architecture: Model, data: ImageSet
 ) -> Iterator[tuple[str, nn.Module]]:
     """(name, network) for each network whose tensors a file holds, checked against the architecture."""
+    channels, height, width = data.shape
     agents = {name.split("/", 1)[0] for name in tensors if "/network/" in name}
     for agent in sorted(agents, key=int) or [None]:
         prefix = "" if agent is None else f"{agent}/network/"
@@ -163,7 +163,7 @@ def networks_of(
             name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
         }
         state = plainly_named(state)
-        network = build(data.shape[0], len(data.classes))
+        network = architecture.build(channels, len(data.classes), (height, width))
         check_fits(path, state, network.state_dict())
         network.load_state_dict(state)
         yield (f"{path}" if agent is None else f"{path}, agent {agent}"), network.eval()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dimat.models import AnyModel
 from dimat.models.slices import inside
 from dimat.models.symmetry import Observed, permutation_groups
+from dimat.models.vit import Product
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
 
     Passes of no images at all have the shapes of others and compute nothing.
     """
-    network = with_zeros(model, channels)
+    network = with_zeros(model, channels, size)
     nothing = torch.zeros(0, channels, size, size)
     operations = features = layers = 0
 
@@ -42,7 +43,7 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
         entries = output.shape[1:].numel()
         layers += 1
         features += entries * 4
-        operations += operations_of(module, output)
+        operations += operations_of(module, inputs, output)
 
     hooks = [
         module.register_forward_hook(count) for module in network.modules() if not list(module.children())
@@ -62,15 +63,21 @@ def slice_operations(model: AnyModel, channels: int, size: int, parts: int) -> f
 
     They are those of the networks that slices would be if they were cut out.
     """
-    network = with_zeros(model, channels)
+    network = with_zeros(model, channels, size)
     nothing = torch.zeros(0, channels, size, size)
     names = {module: f"{name}.weight" for name, module in network.named_modules()}
     whole: dict[str, int] = {}
+    products = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        whole[names[module]] = operations_of(module, output)
+        nonlocal products
+        found = operations_of(module, inputs, output)
+        if isinstance(module, Product):
+            products += found
+        else:
+            whole[names[module]] = found
 
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear | Product)]
     hooks = [module.register_forward_hook(count) for module in layers]
     with torch.no_grad():
         network(nothing)
@@ -78,7 +85,7 @@ def slice_operations(model: AnyModel, channels: int, size: int, parts: int) -> f
         hook.remove()
     groups = permutation_groups(network, (channels, size, size))
     shapes = {name: network.get_parameter(name).shape for name in whole}
-    total = 0.0
+    total = float(products)  # each is a sum over hidden channels, all of which are dealt out
     for part in range(parts):
         kept = {group.name: torch.arange(group.size).tensor_split(parts)[part] for group in groups}
         shares = {name: tensor.double().mean() for name, tensor in inside(shapes, groups, kept).items()}
@@ -86,8 +93,10 @@ def slice_operations(model: AnyModel, channels: int, size: int, parts: int) -> f
     return total / parts
 
 
-def operations_of(module: nn.Module, output: Tensor) -> int:
+def operations_of(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     """Operations of an image in a layer: two for each product; those of other layers are not counted."""
+    if isinstance(module, Product):
+        return 2 * output.shape[1:].numel() * inputs[0].shape[-1]
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return 0
     return 2 * output.shape[1:].numel() * module.weight[0].numel()
@@ -100,13 +109,13 @@ def groups_in(network: nn.Module, images: Tensor) -> tuple[tuple[int, int], ...]
     return tuple((group.size, features.shape[2:].numel()) for group, features in observed)
 
 
-def with_zeros(model: AnyModel, channels: int) -> nn.Module:
+def with_zeros(model: AnyModel, channels: int, size: int) -> nn.Module:
     """A network of zeros, evaluated: to draw its weights would take longer than all that is counted.
 
     `Module.to_empty` would import what takes longer still.
     """
     with torch.device("meta"):
-        network = model.build(channels, 100)
+        network = model.build(channels, 100, (size, size))
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype), False))

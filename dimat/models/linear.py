@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.models.model import Model
+from dimat.models.model import SIZE, Model
 
 
 class Linear(Model):
@@ -24,7 +24,7 @@ class Linear(Model):
     """Pixels a side of what the layer sees; 8x8 digits are seen as they are."""
 
     @override
-    def build(self, channels: int, classes: int) -> nn.Module:
+    def build(self, channels: int, classes: int, size: tuple[int, int] = SIZE) -> nn.Module:
         return LinearNetwork(channels, self.side, classes)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.models.model import Model
+from dimat.models.model import SIZE, Model
 from dimat.spec import Many
 
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -27,7 +27,7 @@ class Mlp(Model):
     """Neurons of each hidden layer."""
 
     @override
-    def build(self, channels: int, classes: int) -> nn.Module:
+    def build(self, channels: int, classes: int, size: tuple[int, int] = SIZE) -> nn.Module:
         return MlpNetwork(channels, self.side, self.widths, classes)
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.models.model import Model
+from dimat.models.model import SIZE, Model
 from dimat.spec import Many
 
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -23,7 +23,7 @@ class Plain(Model):
     """Channels of each convolution."""
 
     @override
-    def build(self, channels: int, classes: int) -> nn.Module:
+    def build(self, channels: int, classes: int, size: tuple[int, int] = SIZE) -> nn.Module:
         return PlainNetwork(channels, self.widths, classes)
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.models.model import Model
+from dimat.models.model import SIZE, Model
 
 
 class ResNet20(Model):
@@ -21,7 +21,7 @@ class ResNet20(Model):
     """Factor on all channel numbers; the published experiments use 8."""
 
     @override
-    def build(self, channels: int, classes: int) -> nn.Module:
+    def build(self, channels: int, classes: int, size: tuple[int, int] = SIZE) -> nn.Module:
         return ResNet20Network(channels, self.width, classes)
 
 

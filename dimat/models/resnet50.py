@@ -7,7 +7,7 @@ from torch import nn
 from typing_extensions import override
 
 from dimat.io.torchvision_import import torchvision_module
-from dimat.models.model import Model
+from dimat.models.model import SIZE, Model
 
 
 class ResNet50(Model):
@@ -22,7 +22,7 @@ class ResNet50(Model):
     blocks hand on keeps its number of channels. The published experiments use 1."""
 
     @override
-    def build(self, channels: int, classes: int) -> nn.Module:
+    def build(self, channels: int, classes: int, size: tuple[int, int] = SIZE) -> nn.Module:
         network = torchvision_module("models").resnet50(
             num_classes=classes, width_per_group=round(64 * self.width)
         )

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.models.model import Model
+from dimat.models.model import SIZE, Model
 
 LAYOUT = (
     *(64, 64, "pool"),
@@ -31,7 +31,7 @@ class Vgg16(Model):
     """Factor on all channel numbers; the published experiments use 1."""
 
     @override
-    def build(self, channels: int, classes: int) -> nn.Module:
+    def build(self, channels: int, classes: int, size: tuple[int, int] = SIZE) -> nn.Module:
         return Vgg16Network(channels, self.width, classes)
 
 

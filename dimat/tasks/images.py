@@ -76,7 +76,8 @@ class ImageTask(NetworkTask):
     @override
     def variables(self, agent: int) -> nn.Module:
         source = None if self.same_start else agent
-        network = self.model.initialized(self.input_shape[0], self.outputs, self.randomness, source)
+        channels, height, width = self.input_shape
+        network = self.model.initialized(channels, self.outputs, self.randomness, source, (height, width))
         return network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # no overload of torch has both
 
     @property

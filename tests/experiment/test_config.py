@@ -436,6 +436,11 @@ MISTAKES = {
     "factor twice": ({"tuning": {"factors": [1.0, 1.0]}}, "factors"),
     "edge twice": ({"graph": {"name": "edges", "edge_list": [[0, 1], [1, 2], [0, 1]]}}, "edge_list"),
     "images too small": ({"model": "vgg16"}, "model: vgg16 takes images of 32x32 pixels or more, got 8x8"),
+    "images that are no whole patches": (
+        {"model": {"name": "vit", "patch": 3}},
+        "model: vit patch 3 takes images of whole patches of 3x3 pixels, got 8x8",
+    ),
+    "a width that heads do not divide": ({"model": {"name": "vit", "width": 30}}, "width: 30"),
     "images too few": ({"agents": 80}, "agents: 80 are too many for 150 training images"),
     "images too few for whole classes": (
         {"agents": 74, "partition": "classes"},

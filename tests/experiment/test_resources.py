@@ -29,7 +29,7 @@ from dimat.experiment.throughput import (
     write_device,
 )
 from dimat.experiment.work import TRAINED, Amount, images_of, run_work, start_work, step_operations
-from dimat.models import Plain, ResNet20
+from dimat.models import Plain, ResNet20, Vit
 
 CONFIGS = Path(__file__).parents[2] / "config"
 
@@ -55,10 +55,10 @@ def test_more_work_needs_more(small):
     assert of(base | {"threads": 8}).minutes < of(base).minutes
 
 
-@pytest.mark.parametrize("model", ["plain", "resnet20", "vgg16", "resnet50"])
+@pytest.mark.parametrize("model", ["plain", "resnet20", "vgg16", "resnet50", "vit"])
 def test_operations_are_those_that_torch_counts(small, model):
     (spec,) = parse_study(small | {"model": model, "data": {"name": "digits", "size": 32}}, "small").model
-    network = spec.build(3, 100).eval()
+    network = spec.build(3, 100, (32, 32)).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, 32, 32))
     assert cost_of(spec, 3, 32).operations == counter.get_total_flops()
@@ -70,8 +70,9 @@ def test_operations_are_those_that_torch_counts(small, model):
         (Plain(widths=(16, 32, 32)), [Plain(widths=(4, 8, 8))] * 4),
         (Plain(widths=(5, 7)), [Plain(widths=widths) for widths in ((2, 3), (2, 2), (1, 2))]),
         (ResNet20(width=2), [ResNet20(width=1)] * 2),
+        (Vit(width=16, depth=2), [Vit(width=8, depth=2)] * 2),
     ],
-    ids=["equal parts", "unequal parts", "residual"],
+    ids=["equal parts", "unequal parts", "residual", "tokens"],
 )
 def test_operations_of_slices_are_those_of_smaller_networks(model, smaller):
     whole = cost_of(model, 3, 32).operations

@@ -35,6 +35,7 @@ MODELS = [
     {"name": "plain", "widths": [2]},
     {"name": "plain", "widths": [2, 3]},
     {"name": "vgg16", "width": 0.02},
+    {"name": "vit", "width": 6, "heads": 2, "depth": 1},
 ]
 TRAININGS = [
     {}, {"batch_size": 2}, {"optimizer": "momentum", "optimizer_state": "kept"}, {"steps": "equal"},

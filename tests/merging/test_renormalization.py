@@ -9,7 +9,7 @@ from torch import nn
 from dimat.merging.averaging.average import weighted_average
 from dimat.merging.calibration.recalibration import batch_statistics, recalibrate
 from dimat.merging.calibration.renormalization import channel_moments, renormalize, repaired_layers
-from dimat.models import Plain, ResNet20
+from dimat.models import Plain, ResNet20, Vit
 
 SHAPE = (3, 8, 8)
 WEIGHTS = (0.3, 0.7)
@@ -39,6 +39,7 @@ ARCHITECTURES = {
     ),
     "batch norm": lambda: Plain(widths=(6, 8)).build(3, 4),
     "residual": lambda: ResNet20().build(3, 4),
+    "tokens": lambda: Vit(patch=4, width=6, heads=2, depth=1).build(3, 4, SHAPE[1:]),
 }  # fmt: skip
 
 
@@ -69,7 +70,10 @@ def stored_moments(model, names, images):
     stored = {}
     hooks = [
         model.get_submodule(name).register_forward_hook(
-            lambda layer, inputs, output, name=name: stored.setdefault(name, []).append(output.double())
+            lambda layer, inputs, output, name=name: stored.setdefault(name, []).append(
+                # Channels first, or, behind layers of tokens, last.
+                output.double().transpose(1, -1 if isinstance(layer, nn.Linear | nn.LayerNorm) else 1)
+            )
         )
         for name in names
     ]
@@ -91,6 +95,11 @@ EXPECTED = {
     "group norm, no weights": ["0"],
     "depthwise": ["0", "2"],
     "batch norm": ["features.1", "features.4"],
+    "tokens": [
+        "patches",
+        *(f"blocks.0.{layer}" for layer in ("norm1", "attention.qkv", "attention.output", "norm2")),
+        *("blocks.0.perceptron.0", "blocks.0.perceptron.2", "norm"),
+    ],
 }
 
 

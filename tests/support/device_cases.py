@@ -59,6 +59,11 @@ OTHERS = {
         "method": "dimat", "model": {"name": "resnet20", "width": 1}, "calibration": {"limit": 10},
         "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
     },
+    "tokens": {
+        "method": "dimat", "model": {"name": "vit", "patch": 4, "width": 8, "heads": 2, "depth": 1},
+        "calibration": {"repair": "repair", "limit": 10},
+        "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
+    },
     "kept optimizers": {
         "method": "dimat", "graph": "complete",
         "training": {"rounds": 2, "batch_size": 10, "pretrain_epochs": 1, "optimizer_state": "kept"},
@@ -93,6 +98,7 @@ OFTEN = {
     f"matching {json.dumps(MATCHINGS[6])}",
     f"calibration {json.dumps(CALIBRATIONS[3])}",
     "residual",
+    "tokens",
     "tuned",
     "measured",
     "ranked",

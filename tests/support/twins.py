@@ -10,7 +10,12 @@ KEPT = (*PRINCIPAL, "seeds", "measures", "variants")
 """Lists that twins keep as they are."""
 OF_THE_WHOLE = ("name", "device", "links", "bottleneck", "variants")
 """Keys that no variant has."""
-WIDTHS = {"plain": {"widths": [4, 5]}, "resnet20": {"width": 1}, "vgg16": {"width": 0.02}}
+WIDTHS = {
+    "plain": {"widths": [4, 5]},
+    "resnet20": {"width": 1},
+    "vgg16": {"width": 0.02},
+    "vit": {"width": 8, "heads": 2, "depth": 1},
+}
 AGENTS = 3
 IMAGES = 6
 """Of each of the ten classes that pictures for twins have, in the training set."""

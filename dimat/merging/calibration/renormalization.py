@@ -89,6 +89,16 @@ def channel_moments(
     return {name: moments.mean_and_deviation() for name, moments in sums.items()}
 
 
+def rows_of(layer: nn.Module, output: Tensor) -> Tensor:
+    """What a layer puts out, as a row (C,) in float64 for each image and position."""
+    return output.movedim(channel_axis(layer), -1).flatten(0, -2).double()
+
+
+def channel_axis(layer: nn.Module) -> int:
+    """Where a layer's output has its channels: linear layers and layer norms leave positions before them."""
+    return -1 if isinstance(layer, nn.Linear | nn.LayerNorm) else 1
+
+
 @dataclass
 class _Moments:
     """Sums over a layer's outputs, shifted by the first batch's means: large means cost no accuracy."""
@@ -100,7 +110,7 @@ class _Moments:
 
     def __call__(self, layer: nn.Module, inputs: object, output: Tensor) -> None:
         """Add the observations of one batch (a forward hook)."""
-        rows = output.movedim(1, -1).flatten(0, -2).double()
+        rows = rows_of(layer, output)
         if not self.count:
             self.shift = rows.mean(0)
         self.count += len(rows)
@@ -129,14 +139,15 @@ class _Repair:
 
     def __call__(self, layer: nn.Module, inputs: object, output: Tensor) -> Tensor:
         """Correct one batch of outputs by its own statistics, and average these (a forward hook)."""
-        rows = output.movedim(1, -1).flatten(0, -2).double()
+        rows = rows_of(layer, output)
         mean, variance = rows.mean(0), rows.var(0, correction=0)
         self.seen += len(output)
         share = len(output) / self.seen
         self.own_mean = self.own_mean + share * (mean - self.own_mean)
         self.own_square = self.own_square + share * (variance + mean.square() - self.own_square)
         factor, offset = self._affine(mean, variance)
-        shape = (1, -1, *([1] * (output.ndim - 2)))
+        shape = [1] * output.ndim
+        shape[channel_axis(layer)] = -1
         return output * factor.to(output.dtype).view(shape) + offset.to(output.dtype).view(shape)
 
     def _affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
