@@ -1,5 +1,6 @@
 """The best that methods reach with few bytes: a panel for each setting, a row for each line."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,12 +104,15 @@ class BudgetsFigure(ComparisonFigure):
         from paper.comparisons import distinct
         from paper.intervals import half_width
         from paper.metrics import with_unit
-        from paper.panels import add_legend, panel_grid, titled
+        from paper.panels import WIDTH, add_legend, panel_grid, titled
 
         rows = self.reached(layout, drawn=True)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         lines = distinct(rows.rival)
-        panels, figure = panel_grid(len(settings), columns=2, height=0.5 + 0.2 * len(lines), sharey=True)
+        names = [textwrap.fill(line, 30) for line in lines]
+        height = 0.6 + 0.13 * sum(1.5 + name.count("\n") for name in names)
+        panels, figure = panel_grid(len(settings), columns=4, height=height, sharey=True)
+        figure.set_figwidth(WIDTH)
         handles = {}
         for panel, ((graph, partition), here) in zip(panels, settings, strict=True):
             for place, (budget, colour) in enumerate(zip(BUDGETS, COLOURS, strict=True)):
@@ -121,8 +125,10 @@ class BudgetsFigure(ComparisonFigure):
                             fmt="o", markersize=3, color=colour, elinewidth=0.8,
                         )  # fmt: skip
                         handles[f"{budget} network{'s' if budget > 1 else ''}"] = bar
-            panel.set(title=titled(str(graph), str(partition)), xlabel=with_unit(self.metric))
-            panel.set_yticks(range(len(lines)), lines)
+            panel.set_title(textwrap.fill(titled(str(graph), str(partition)), 16), fontsize=7)
+            panel.set_xlabel(textwrap.fill(with_unit(self.metric), 16), fontsize=7)
+            panel.set_yticks(range(len(lines)), names, fontsize=6)
+            panel.tick_params(axis="x", labelsize=6)
             panel.grid(axis="y", visible=False)
         panels[0].invert_yaxis()
         add_legend(figure, handles)

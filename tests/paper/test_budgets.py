@@ -1,5 +1,6 @@
 """What few bytes buy: the best until a budget is spent, and what is said of it."""
 
+import numpy
 import pytest
 from matplotlib import pyplot
 from matplotlib.container import ErrorbarContainer
@@ -84,7 +85,7 @@ def test_each_line_has_a_point_for_each_budget(study):
     points = {}
     for container in panel.containers:
         assert isinstance(container, ErrorbarContainer)
-        (x,), (y,) = container.lines[0].get_data()
+        ((x, y),) = numpy.asarray(container.lines[0].get_xydata())
         points.setdefault(names[round(y)], []).append((y, x))
     pyplot.close(drawn)
     for name, found in points.items():
