@@ -11,12 +11,12 @@ from typing_extensions import override
 from dimat.agents.agents import Agents, Step
 from dimat.agents.state import Kept, PerAgent, PerLink
 from dimat.communication.communicator import Communicator, Link
+from dimat.communication.compression.signs import compress, decompress
 from dimat.communication.product import weighted_sum
 from dimat.merging.matching.options import Matching
 from dimat.methods.every_step import Synchronous, with_decay
 from dimat.methods.momentum import velocity
 from dimat.methods.projection import Constrained, project, project_each
-from dimat.methods.sign_compression import compress, decompress
 
 
 class Cga(Synchronous):

@@ -45,6 +45,8 @@ class Method(Spec):
     """Whether weights need only be column-stochastic, as where links carry messages one way."""
     takes_turns: ClassVar[bool] = False
     """Whether one agent works at a time, so that the time of all is the sum of theirs."""
+    sparing: ClassVar[bool] = False
+    """Whether it was made to send little: figures of what is reached with few bytes are drawn where it is."""
     keeps: ClassVar[tuple[Kept, ...]] = ()
     """The blocks that it keeps of each agent or link from step to step."""
 

@@ -3,6 +3,7 @@
 from dimat.experiment.config import Study
 from paper.figures.adaptation import AdaptationFigure
 from paper.figures.bounds import BoundsFigure
+from paper.figures.budgets import BudgetsFigure
 from paper.figures.bytes import BytesFigure
 from paper.figures.communication import CommunicationFigure
 from paper.figures.congestion import CongestionFigure
@@ -39,6 +40,7 @@ known_figures: tuple[type[PaperFigure], ...] = (
     AdaptationFigure,
     TaskVectorsFigure,
     CostsFigure,
+    BudgetsFigure,
     WorkFigure,
     CommunicationFigure,
     TokenFigure,

@@ -48,6 +48,16 @@ METHODS = [
     "variance_corrected",
     {"name": "dot_admm", "local_steps": 2},
     {"name": "ist", "local_steps": 1},
+    "choco",
+    {"name": "choco", "compression": {"name": "quantized", "bucket": 50}},
+    {"name": "choco", "compression": "random_k"},
+    "epidemic",
+    "diloco",
+    "noloco",
+    "sparta",
+    {"name": "wash", "probability": 0.02},
+    {"name": "papa", "every": 3},
+    {"name": "k_gt", "local_steps": 3},
 ]
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from support.pretend_device import CPU, DEVICE, carried, pretend_device
 
+from dimat.communication.compression.signs import compress, decompress
 from dimat.communication.in_process import InProcess
 from dimat.communication.ranks import Ranks, backend
 from dimat.communication.wire import pack, unpack
-from dimat.methods.sign_compression import compress, decompress
 from dimat.topology import Ring
 
 AGENTS = 4

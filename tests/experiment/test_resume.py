@@ -134,6 +134,17 @@ def assert_resumed(runner, interrupted):
         {"name": "dot_admm", "local_steps": 4, "normalization": "frozen", "decay": 0.7},
         {"name": "ist", "local_steps": 4},
         {"name": "coda", "stage_steps": 3, "local_steps": 2},
+        {"name": "choco", "momentum": 0.9},
+        {"name": "choco", "compression": {"name": "quantized", "bits": 2}, "gamma": 0.1},
+        {"name": "choco", "compression": "random_k"},
+        {"name": "epidemic", "momentum": 0.9},
+        {"name": "epidemic", "local_steps": 3},
+        "diloco",
+        "noloco",
+        {"name": "sparta", "momentum": 0.9},
+        {"name": "wash", "probability": 0.02},
+        {"name": "papa", "every": 2, "momentum": 0.9, "decay": 0.7},
+        {"name": "k_gt", "local_steps": 3},
     ],
 )
 def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method):

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from scipy.optimize import nnls
 from support.quadratics import RATE, RING, STEPS, Quadratics, iterates, mixing
 
+from dimat.communication.compression.signs import compress, decompress
 from dimat.methods import projection
 from dimat.methods.cga import Cga
 from dimat.methods.projection import project
-from dimat.methods.sign_compression import compress, decompress
 
 
 def nearest(g, constraints, margin=0.0):

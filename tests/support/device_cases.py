@@ -25,6 +25,15 @@ FORMS = {
         {"margin": 0.5, "nesterov": True},
     ],
     "coda": [{"local_steps": 1, "growing": True, "stage_steps": 2}],
+    "choco": [
+        {"compression": "random_k", "momentum": 0.5},
+        {"compression": {"name": "quantized", "bits": 8}},
+        {"compression": "signs"},
+    ],
+    "epidemic": [{"local_steps": 2, "momentum": 0.5}],
+    "papa": [{"every": 1, "momentum": 0.5}],
+    "k_gt": [{"local_steps": 2, "weight_decay": 0.01}],
+    "wash": [{"probability": 0.05, "by_layer": "constant"}],
     "dimat": [
         {"coefficients": {"name": "entropy", "steps": 2}},
         {"coefficients": {"name": "entropy", "steps": 2, "images": "test"}},

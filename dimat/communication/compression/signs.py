@@ -1,10 +1,30 @@
 """Scaled signs: one bit a number, and one scale (Karimireddy, Rebjock, Stich and Jaggi 2019)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
+
+from dimat.communication.communicator import Message
+from dimat.communication.compression.compressor import Compressor
+
+
+class Signs(Compressor):
+    """Signs of all entries, and their mean magnitude: delta is |x|_1^2 / (d |x|_2^2)."""
+
+    name: Literal["signs"] = "signs"
+
+    @override
+    def compress(self, vector: Tensor, seed: int) -> Message:
+        return compress(vector, [len(vector)])
+
+    @override
+    def decompress(self, message: Message, like: Tensor) -> Tensor:
+        assert isinstance(message, Tensor)
+        return decompress(message, [len(like)], like)
 
 
 def compress(vector: Tensor, sizes: Sequence[int]) -> Tensor:
