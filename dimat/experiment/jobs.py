@@ -58,7 +58,7 @@ def jobs_of(studies: Sequence[tuple[Study, Layout]]) -> dict[str, Job]:
     return {name: jobs[name] for name in sorted(names, key=lambda name: jobs[name].step not in QUICK)}
 
 
-def not_done(jobs: Mapping[str, Job]) -> dict[str, Job]:
+def not_done(jobs: dict[str, Job]) -> dict[str, Job]:
     """Runs that are not there, and what they need that is not: a start of finished runs is not made again."""
     found: dict[str, Job] = {}
     needed: set[str] = set()
