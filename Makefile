@@ -6,6 +6,9 @@
 # make test-studies  every study that is shipped, shrunken, up to its paper, others at random, and large networks
 # make test-device  every method and option on a pretended second device
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
+# make test-install  the wheel in an environment of its own, without extras: two minutes, most of them for torch
+# make lock        constraints.txt, requirements/*.txt and environment.yml from pyproject.toml; LOCK=--upgrade: newest versions
+# make wheel       dist/dimat-*.whl
 # make docs        docs/results.md and the README's figure from the default study's results, docs/systems.md from archived ones,
 #                  docs/tightness.md from the audit
 # make lint        set up, then check style, types and workflow
@@ -21,7 +24,7 @@ SLURM_TESTS ?= tests/slurm
 # What is archived, in the order in which the paper takes it: of a study in several, the first that is finished is shown.
 ARCHIVES := paper-small paper-digits systems
 
-.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest docs lint clean clean-all
+.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest test-install lock wheel docs lint clean clean-all
 
 install: $(VENV)/installed
 
@@ -71,6 +74,18 @@ test-lowest:
 	$(LOWEST) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(LOWEST) -m pytest -q tests/cli tests/experiment/test_config.py tests/merging/test_api.py tests/paper/test_tables.py \
 		tests/paper/test_figures.py tests/topology/test_graphs.py tests/data/test_data.py
+
+test-install: install
+	$(BIN)/python -m pytest --long -v --durations 0 tests/packaging
+
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+	PATH="build/lock/bin:$$PATH" $(PYTHON) .ci/lock.py $(LOCK)
+	$(PYTHON) .ci/environment.py > environment.yml
+
+wheel:
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 docs: reproduce
 	$(BIN)/dimat page config/quick.yaml > docs/results.md.new && mv docs/results.md.new docs/results.md

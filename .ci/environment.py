@@ -11,7 +11,7 @@ PIP = ("pepit", "rocrate", "typst", "snakemake-logger-plugin-rich")
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 more = project["optional-dependencies"]
-listed = [*project["dependencies"], *more["pipeline"], *more["audit"], *more["dev"]]
+listed = [*project["dependencies"], *more["pipeline"], *more["audit"], *more["docs"], *more["dev"]]
 found = [re.fullmatch(r"([\w-]+)(>=[\d.]+)", each) for each in listed if not each.startswith("dimat[")]
 wanted = [(each.group(1), each.group(2)) for each in found]
 print("# conda env create -f environment.yml && conda activate dimat && pip install --no-deps -e .")

@@ -210,8 +210,9 @@ def crate(
     In it are the workflow, the configuration, everything made but images and networks, and what made what, in
     ro-crate-metadata.json for machines.
     """
-    from paper.crate import crate, named_agent, write_crate
+    from paper.crate import crate, named_agent, workflow_folder, write_crate
 
+    workflow_folder()  # a mistake comes before the work
     study, layout = open_study(config, results)
     output = output or layout.root.with_name(f"{study.name}.crate.zip")
     write_crate(output, lambda: crate(study, layout, config, named_agent(agent, orcid)))

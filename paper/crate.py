@@ -245,9 +245,17 @@ def _file(found: "ROCrate", path: str, content: bytes, **more: Any) -> "Entity":
     return cast("Entity", found.add_file(io.BytesIO(content), path, properties=about))
 
 
+def workflow_folder() -> Path:
+    """Where the workflow is; `InputError` where dimat was installed from a wheel, which has none."""
+    folder = PROJECT / "workflow"
+    if not (folder / "Snakefile").exists():
+        raise InputError(f"{folder}: no workflow; expected `dimat crate` of a checkout, as a crate holds it")
+    return folder
+
+
 def _workflow(found: "ROCrate", versions: Sequence[Mapping[str, Any]]) -> "Entity":
     """The Snakefile as it is now, with its rules beside it, and the software that carried it out."""
-    folder = PROJECT / "workflow"
+    folder = workflow_folder()
     path, content = "workflow/Snakefile", read_bytes(folder / "Snakefile")
     about = _described(path, content, description=f"What runs when, as of commit {commit() or 'unknown'}")
     about |= {

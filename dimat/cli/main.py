@@ -18,6 +18,7 @@ from dimat.cli import congestion
 from dimat.cli import merge as merge_files
 from dimat.cli import sweep as whole_study
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.cli.extras import find_extras
 from dimat.cli.mistakes import CLOSED_PIPE, UNWRITTEN, UsageError, complain, leave_unwritten, misused
 from dimat.errors import InputError, LostAgent
 from dimat.experiment import collect as collected
@@ -196,6 +197,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    find_extras()
     own = (merge_files.commands, whole_study.commands, congestion.commands, archives.commands)
     for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,21 @@ def code(*packages: str) -> str:
     """
     digest = hashlib.sha256()
     for package in packages:
-        for file in sorted((PROJECT / package).rglob("*")):
+        folder = _folder(package)
+        for file in sorted(folder.rglob("*")):
             if file.suffix in (".py", ".typ", ".yaml", ".csv") and file.is_file():
-                digest.update(f"{file.relative_to(PROJECT).as_posix()} ".encode())
+                digest.update(f"{file.relative_to(folder.parent).as_posix()} ".encode())
                 lines = (line.strip() for line in file.read_bytes().splitlines())
                 digest.update(b"\n".join(line for line in lines if line and not line.startswith(b"#")))
     return digest.hexdigest()[:12]
+
+
+def _folder(package: str) -> Path:
+    """Where a package is: in a wheel, those above the library lie elsewhere than in a checkout."""
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"{package} is no package", name=package)
+    return Path(found.submodule_search_locations[0])
 
 
 @cache
