@@ -1,4 +1,5 @@
-# make reproduce   set up, then run the default study: results/quick, with the paper in results/quick/dimat.pdf
+# make reproduce   set up, then run the default study: results/quick, with the paper in results/quick/dimat.pdf;
+#                  STUDY=FILE: another one
 # make paper       set up, then paper/dimat.pdf, the paper over all studies, from archived records: a minute
 # make test        set up, then run the tests
 # make test-slurm  set up, then run the pipeline on a Slurm of one node (as root on Debian: installs its packages)
@@ -7,10 +8,12 @@
 # make test-device  every method and option on a pretended second device
 # make test-lowest  short tests with the lowest versions of dependencies that pyproject.toml allows
 # make test-install  the wheel in an environment of its own, without extras: two minutes, most of them for torch
+# make test-container  the steps of Containerfile in an empty folder, with a small study: three minutes
 # make lock        constraints.txt, requirements/*.txt and environment.yml from pyproject.toml; LOCK=--upgrade: newest versions
 # make wheel       dist/dimat-*.whl
 # make docs        docs/results.md and the README's figure from the default study's results, docs/systems.md from archived ones,
-#                  docs/tightness.md from the audit
+#                  docs/tightness.md from the audit, docs/gallery.md
+# make site        set up, then docs/ with a reference of what programs call as a site: build/site/index.html
 # make lint        set up, then check style, types and workflow
 # make clean       remove records, figures, tables and paper of the default study; its runs, in results/shared, stay
 # make clean-all   remove all results, runs among them
@@ -19,12 +22,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
+STUDY ?= config/quick.yaml
 TESTS ?= tests
 SLURM_TESTS ?= tests/slurm
 # What is archived, in the order in which the paper takes it: of a study in several, the first that is finished is shown.
 ARCHIVES := paper-small paper-digits systems
 
-.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest test-install lock wheel docs lint clean clean-all
+.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest test-install test-container lock wheel docs site lint clean clean-all
 
 install: $(VENV)/installed
 
@@ -38,7 +42,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 reproduce: install
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(STUDY)
 
 # Nothing is trained: what is drawn comes from the records in the archive.
 paper: install
@@ -78,6 +82,9 @@ test-lowest:
 test-install: install
 	$(BIN)/python -m pytest --long -v --durations 0 tests/packaging
 
+test-container:
+	WHEELS=$${PIP_FIND_LINKS:-https://download.pytorch.org/whl/cpu/torch/} $(PYTHON) .ci/container.py
+
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
@@ -92,7 +99,14 @@ docs: reproduce
 	cp results/quick/figures/progress-digits-plain-5.svg docs/
 	$(BIN)/dimat unpack paper/archive/systems.tar.xz --results build/systems
 	$(BIN)/dimat systems --results build/systems
+	for name in $(ARCHIVES); do $(BIN)/dimat unpack paper/archive/$$name.tar.xz --results build/paper || exit; done
+	$(BIN)/dimat gallery --results build/paper
 	$(BIN)/dimat tightness > docs/tightness.md.new && mv docs/tightness.md.new docs/tightness.md
+
+# Sphinx is no part of `dev`: whoever only runs studies and tests does without.
+site: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx --quiet --jobs auto -W --keep-going -c docs/site . build/site
 
 lint: install
 	$(BIN)/ruff check .

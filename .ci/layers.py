@@ -1,13 +1,14 @@
-"""Print what each layer of dimat takes, as a table: packages, MB and seconds, each in a fresh environment.
+"""Print what each layer of dimat takes, as a table: packages, MB and seconds of the CPU.
 
     python .ci/layers.py dist/dimat-*.whl
 
-torch comes first and alone, as in the Makefile, with the versions of constraints.txt.
+Each is in a fresh environment. torch comes first and alone, as in the Makefile, with the versions of
+constraints.txt.
 """
 
+import os
 import subprocess
 import sys
-import time
 import venv
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,11 +26,12 @@ class Environment:
         self.before = self.held()
 
     def install(self, *what: str) -> float:
-        """Seconds that it takes."""
-        start = time.monotonic()
+        """Seconds of the CPU that it takes, which do not hang on how busy the machine is."""
+        before = os.times()
         pip = [self.folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", *what], check=True)  # noqa: S603
-        return time.monotonic() - start
+        after = os.times()
+        return sum(after[2:4]) - sum(before[2:4])
 
     def held(self) -> tuple[int, int]:
         """Packages and bytes."""
@@ -45,7 +47,7 @@ class Environment:
 
 def main(wheel: str) -> None:
     """Install each layer of a wheel."""
-    print("| in the environment | packages | MB | seconds |\n| --- | --- | --- | --- |", flush=True)
+    print("| in the environment | packages | MB | CPU seconds |\n| --- | --- | --- | --- |", flush=True)
     (torch,) = [line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch==")]
     for layer in LAYERS:
         with TemporaryDirectory() as folder:

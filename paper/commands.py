@@ -157,6 +157,22 @@ def systems(
 
 
 @commands.command()
+def gallery(
+    results: Results = DEFAULT_RESULTS,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the page.")] = Path("docs"),
+) -> None:
+    """Write docs/gallery.md, figures of different kinds with the commands that draw them, and its pictures.
+
+    Records come from archives (dimat unpack); what to show is in paper/report/gallery.yaml.
+    """
+    from paper.gallery import gallery as found
+
+    for name, content in found(results):
+        files.write(output / name, content)
+        logging.info("%s written", output / name)
+
+
+@commands.command()
 def pdf(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     """Typeset the paper from figures and tables that are there, with provenance, in one PDF."""
     from paper.figures import figures_of
