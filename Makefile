@@ -11,6 +11,7 @@
 # make test-container  the steps of Containerfile in an empty folder, with a small study: three minutes
 # make lock        constraints.txt, requirements/*.txt and environment.yml from pyproject.toml; LOCK=--upgrade: newest versions
 # make wheel       dist/dimat-*.whl
+# make layers      the table of docs/installing.md: what each extra adds, measured
 # make docs        docs/results.md and the README's figure from the default study's results, docs/systems.md from archived ones,
 #                  docs/tightness.md from the audit, docs/gallery.md
 # make site        set up, then docs/ with a reference of what programs call as a site: build/site/index.html
@@ -28,7 +29,7 @@ SLURM_TESTS ?= tests/slurm
 # What is archived, in the order in which the paper takes it: of a study in several, the first that is finished is shown.
 ARCHIVES := paper-small paper-digits systems
 
-.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest test-install test-container lock wheel docs site lint clean clean-all
+.PHONY: install reproduce paper test test-slurm test-faults test-studies test-device test-lowest test-install test-container lock wheel layers docs site lint clean clean-all
 
 install: $(VENV)/installed
 
@@ -93,6 +94,9 @@ lock:
 
 wheel:
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+layers: wheel
+	$(PYTHON) .ci/layers.py dist/dimat-*.whl
 
 docs: reproduce
 	$(BIN)/dimat page config/quick.yaml > docs/results.md.new && mv docs/results.md.new docs/results.md

@@ -46,6 +46,7 @@ CONTENTS = """
 :hidden:
 :caption: Use
 
+docs/installing
 docs/gallery
 docs/data
 docs/cluster

@@ -68,3 +68,13 @@ def test_no_lock_names_a_machine(name):
             assert "/" not in line and not re.match(r"-", line), line
     hosts = set(re.findall(r"https?://([^/\s]+)", "\n".join(lines)))
     assert hosts <= {"download.pytorch.org"}
+
+
+def test_the_page_on_installing_names_the_layers_and_versions_that_there_are(project):
+    text = (ROOT / "docs" / "installing.md").read_text()
+    table = [row.split("|")[1].strip() for row in text.splitlines() if re.match(r"\| .*\d", row)]
+    torch = pins(ROOT / "constraints.txt")["torch"][0]
+    assert table[0] == f"torch {torch} for CPUs"
+    assert {*table[1:]} == {"`dimat`", *(f"`dimat[{extra}]`" for extra in project["optional-dependencies"])}
+    assert f"pip install torch=={torch} " in text
+    assert f"dimat-{project['version']}-py3-none-any.whl" in text
