@@ -24,7 +24,7 @@ _project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 project, release = _project["name"], _project["version"]
 author = "The dimat developers"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 root_doc = "README"
 include_patterns = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/**", "config/README.md"),
