@@ -175,6 +175,11 @@ def test_the_whole_is_typeset_the_same_twice(gathered):
     assert first.startswith(b"%PDF") and first == typst.compile(sources(gathered))
 
 
+def test_a_table_of_one_row_is_typeset(catalogue, tmp_path):
+    config = written(tmp_path / "one", ["F9k"])
+    assert typst.compile(sources(Gathered([config], catalogue[1], processes=1))).startswith(b"%PDF")
+
+
 def test_the_body_of_the_whole_catalogue_has_twelve_pages(long, tmp_path):
     if not long:
         pytest.skip("two minutes: make test-studies")
