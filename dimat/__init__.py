@@ -3,5 +3,6 @@
 __version__ = "0.1.0"
 
 from dimat.merging.api import Merged, merge
+from dimat.merging.barrier import Barrier, barrier
 
-__all__ = ["Merged", "merge"]
+__all__ = ["Barrier", "Merged", "barrier", "merge"]

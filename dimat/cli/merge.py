@@ -1,6 +1,6 @@
 """The tool `dimat merge`: trained networks in files, merged into one file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dimat.cli.arguments import real, whole
+from dimat.cli.barrier_figure import check_figure, draw_barriers
 from dimat.data import AnyDataSet, DataFolders, ImageSet
 from dimat.errors import InputError
 from dimat.experiment.reading import describe
@@ -19,12 +20,14 @@ from dimat.io.written import parse_written
 from dimat.merging.api import Merged, merge
 from dimat.merging.averaging.options import AnyCoefficients
 from dimat.merging.averaging.task_vectors import TaskVectors
+from dimat.merging.barrier import Barrier
+from dimat.merging.barrier import barrier as barriers
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.options import Matching
 from dimat.models import AnyModel, Model
 from dimat.randomness import Randomness
 from dimat.tasks import Classification
-from dimat.tasks.images import scores_of
+from dimat.tasks.images import EVALUATED, scores_of
 
 commands = typer.Typer()
 
@@ -47,6 +50,10 @@ Base = Annotated[
     typer.Option(help="The network that all were trained on from, for coefficients of task vectors."),
 ]
 Repair = Annotated[str, typer.Option(help="none, recalibrate, repair or rescale.")]
+Line = Annotated[
+    Path | None,
+    typer.Option(help="Draw test loss and accuracy between each two networks, before and after matching."),
+]
 Images = Annotated[int, whole("Match and repair on so many training images.", 2)]
 Seed = Annotated[int, whole("Which images are drawn.", 0)]
 
@@ -63,6 +70,7 @@ def merge_files(
     coefficients: Coefficients = "mixing",
     base: Base = None,
     repair: Repair = "recalibrate",
+    barrier: Line = None,
     images: Images = 2000,
     seed: Seed = 0,
 ) -> None:
@@ -89,9 +97,14 @@ def merge_files(
     if output.resolve() in [path.resolve() for path in parents]:
         raise InputError(f"--output: {output} is one of the networks to merge; expected another file")
     states = [(path, read_state(path)) for path in parents]  # mistakes come before the work
-    data_set = parsed("--data", AnyDataSet, data, {}).prepared(
-        DataFolders.from_environment(output.parent / "downloads")
-    )
+    asked = parsed("--data", AnyDataSet, data, {})
+    if barrier is not None:
+        check_figure(barrier)
+        if asked.examples != "images":
+            raise InputError(
+                f"--barrier: {asked.name} has {asked.examples}; expected a data set of images with labels"
+            )
+    data_set = asked.prepared(DataFolders.from_environment(output.parent / "downloads"))
     architecture.check_size(*data_set.shape[1:])
     networks = [
         found for path, tensors in states for found in networks_of(path, tensors, architecture, data_set)
@@ -118,12 +131,33 @@ def merge_files(
     if repaired:
         rows.append((f"naive average, {repair}", accuracy(repaired, data_set)))
     rows.append(("merged", accuracy(merged.model, data_set)))
+    lines = {}
+    if barrier is not None:
+        lines = lines_between(models, data_set, batches, options)
+        draw_barriers(barrier, lines, f"{data_set.description}; {alignment}, {matcher}; repair: {repair}")
     options["base"] = str(base) if base else None
     about = {"merged": [str(path) for path in parents], "options": options, "test_accuracy": rows}
     types = {name: tensor.dtype for name, tensor in plainly_named(states[0][1]).items()}
     state = merged.model.state_dict()
     write_tensors(output, {name: each.to(types.get(name, each.dtype)) for name, each in state.items()}, about)
-    typer.echo(report(rows, merged, data_set.description))
+    typer.echo(report(rows, merged, lines, data_set.description))
+
+
+def lines_between(
+    models: list[nn.Module], data: ImageSet, images: Tensor, options: dict[str, Any]
+) -> dict[str, dict[tuple[int, int], Barrier]]:
+    """The lines between each two networks, before and after matching, on all test images."""
+    shown = [
+        (data.normalized(pixels), labels)
+        for pixels, labels in zip(
+            data.test_images.split(EVALUATED), data.test_labels.split(EVALUATED), strict=True
+        )
+    ]
+    alike = {"images": images, "alignment": options["alignment"], "repair": options["repair"]}
+    return {
+        "before matching": barriers(models, shown, matcher=None, **alike),
+        "after matching": barriers(models, shown, matcher=options["matcher"], **alike),
+    }
 
 
 def width_of(width: float | None) -> dict[str, float]:
@@ -213,12 +247,20 @@ def accuracy(network: nn.Module, data: ImageSet) -> float:
     return scores_of(Classification(), network, data)["test_accuracy"]
 
 
-def report(rows: list[tuple[str, float]], merged: Merged, description: str) -> str:
-    """Accuracies and the objective, as aligned lines."""
+def report(
+    rows: list[tuple[str, float]],
+    merged: Merged,
+    lines_of: Mapping[str, Mapping[tuple[int, int], Barrier]],
+    description: str,
+) -> str:
+    """Accuracies, the objective, and the mean height of barriers, as aligned lines."""
     lines = [(name, f"{100 * value:6.2f} %") for name, value in rows]
     count = len(merged.objective)
     matched = (("as merged", merged.objective), ("in place", merged.objective_in_place))
     for name, values in matched if count else ():
         lines.append((f"objective {name}, mean of {count} groups", f"{sum(values.values()) / count:6.3f}"))
+    for kind, found in lines_of.items():
+        mean = sum(line.height for line in found.values()) / len(found)
+        lines.append((f"barrier {kind}, mean of {len(found)} pairs", f"{mean:6.3f}"))
     width = max(len(name) for name, _ in lines)
     return "\n".join([f"Test accuracy on {description}", *(f"{n:{width}}  {v}" for n, v in lines)])

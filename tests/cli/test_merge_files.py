@@ -1,6 +1,8 @@
 """`dimat merge`: networks in files, merged by one command."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -198,3 +200,49 @@ def test_what_was_learnt_since_a_start_is_added_to_it(dimat, networks, tmp_path)
 def test_a_start_is_there_where_it_is_needed(dimat, networks, options, said):
     done = dimat("merge", *MODEL, "a.safetensors", "b.safetensors", "-o", "merged.safetensors", *options)
     assert done.returncode == 2 and said in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf", "png"])
+def test_the_line_between_networks_is_drawn(ending, dimat, networks, tmp_path):
+    figure = tmp_path / f"barrier.{ending}"
+    options = ("--matcher", "weight", "--images", "50", "--barrier", figure)
+    done = dimat("merge", *MODEL, networks, "-o", "merged.safetensors", *options)
+    assert done.returncode == 0, done.stderr
+    heights = re.findall(r"barrier (before|after) matching, mean of 3 pairs +([\d.]+)$", done.stdout, re.M)
+    assert [kind for kind, _ in heights] == ["before", "after"]
+    assert all(float(height) >= 0 for _, height in heights)
+    assert figure.stat().st_size > 5000
+    if ending == "svg":
+        again = tmp_path / "again.svg"
+        options = (*options[:-1], again)
+        assert dimat("merge", *MODEL, networks, "-o", "merged.safetensors", *options).returncode == 0
+        assert again.read_bytes() == figure.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--barrier", "line.gif"), "--barrier: line.gif; expected a file that ends in .svg, .pdf, .png"),
+        (("--barrier", "line.svg", "--data", "sines"), "--barrier: sines has waves; expected a data set of"),
+    ],
+)
+def test_lines_that_cannot_be_drawn_are_refused_before_the_work(options, message, dimat, networks, tmp_path):
+    done = dimat("merge", *MODEL, "a.safetensors", "b.safetensors", "-o", "merged.safetensors", *options)
+    assert done.returncode == 2 and message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "merged.safetensors").exists()
+
+
+def test_without_matplotlib_one_line_says_what_is_missing(networks, tmp_path):
+    """Everything but the figure needs no matplotlib."""
+    blocked = "import sys; sys.modules['matplotlib'] = None; from dimat.cli.main import main; main()"
+    files = ("a.safetensors", "b.safetensors", "-o", "merged.safetensors")
+    for options, code in ((("--barrier", "line.svg"), 2), ((), 0)):
+        done = subprocess.run(
+            [sys.executable, "-c", blocked, "merge", *MODEL, *files, *options],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        if code:
+            assert "matplotlib is not installed, which this needs" in done.stderr
+            assert len(done.stderr.strip().splitlines()) == 1
