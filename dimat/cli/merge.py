@@ -49,7 +49,7 @@ Base = Annotated[
     Path | None,
     typer.Option(help="The network that all were trained on from, for coefficients of task vectors."),
 ]
-Repair = Annotated[str, typer.Option(help="none, recalibrate, repair or rescale.")]
+Repair = Annotated[str, typer.Option(help="none, recalibrate, repair, rescale or least_squares.")]
 Line = Annotated[
     Path | None,
     typer.Option(help="Draw test loss and accuracy between each two networks, before and after matching."),

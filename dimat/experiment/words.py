@@ -21,6 +21,7 @@ SAID = {
     ("matching.rematch.name", "margin"): "margin",
     ("calibration.repair", "none"): "no repair",
     ("calibration.repair", "recalibrate"): "recalibrated",
+    ("calibration.repair", "least_squares"): "least squares (PLeaS)",
     ("calibration.images", "own"): "own images",
     ("calibration.images", "neighbours"): "neighbours' images",
     ("calibration.images", "pooled"): "pooled images",

@@ -220,7 +220,13 @@ def measured(run: Run, images: Images, asked: Set[Measure]) -> Work:
 
 def times_looked(repair: Repair, parents: float) -> float:
     """How often images pass through networks when the average of ``parents`` is repaired."""
-    return {"none": 0, "recalibrate": 1, "repair": 2 * parents + 1, "rescale": 2 * parents + 1}[repair]
+    return {
+        "none": 0,
+        "recalibrate": 1,
+        "repair": 2 * parents + 1,
+        "rescale": 2 * parents + 1,
+        "least_squares": parents + 1,
+    }[repair]
 
 
 def merge_work(run: Run, images: Images, matches: bool) -> Work:

@@ -138,7 +138,7 @@ def test_a_merge_waits_once_a_group_whatever_the_graph_and_the_batches(
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale"])
+@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale", "least_squares"])
 def test_a_merge_without_matching_waits_for_nothing(device, agents_on, graph, repair):
     graph, agents = GRAPHS[graph]
     networks = agents_on(DEVICE, agents=agents)

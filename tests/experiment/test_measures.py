@@ -107,7 +107,7 @@ def scores(agents, calibration=None, round=1):
     return mean_model_scores(agents, InProcess(Ring().mixing_matrix(agents.agents)), calibration, round)
 
 
-@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale"])
+@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale", "least_squares"])
 def test_the_mean_of_equal_networks_is_each(make_agents, repair):
     """After one common recalibration, where there is one: each alone, as the only one there is."""
     agents = make_agents(agents=3, start="same")

@@ -29,7 +29,7 @@ MATCHINGS = [
 ]  # fmt: skip
 CALIBRATIONS = [
     {}, {"images": "own"}, {"images": "neighbours", "limit": 2}, {"repair": "none"}, {"repair": "repair"},
-    {"repair": "rescale", "images": "own"}, {"augmented": True},
+    {"repair": "rescale", "images": "own"}, {"repair": "least_squares"}, {"augmented": True},
 ]  # fmt: skip
 MODELS = [
     {"name": "plain", "widths": [2]},

@@ -74,7 +74,7 @@ def test_matching_beats_the_naive_average(matcher, alignment, trained, images, d
 
 
 @pytest.mark.parametrize("build", [small_network, plain_network])
-@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale"])
+@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale", "least_squares"])
 def test_shuffled_copies_of_one_network_merge_into_it(build, repair, trained, images):
     network = trained[build][0]
     merged = dimat.merge([network, network], images)  # to know its groups

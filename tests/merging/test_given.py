@@ -107,7 +107,7 @@ def test_one_image_is_enough_to_match():
     ],
     ids=["vectors", "signals", "volumes"],
 )
-@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale"])
+@pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "rescale", "least_squares"])
 def test_inputs_of_any_shape(build, shape, repair):
     first, _ = pair(build)
     images = pixels(40, *shape)

@@ -71,7 +71,7 @@ AXES = {
         [
             {"images": images, "repair": repair}
             for images in ("own", "neighbours", "pooled")
-            for repair in ("none", "recalibrate", "repair", "rescale")
+            for repair in ("none", "recalibrate", "repair", "rescale", "least_squares")
         ]
     ),
     "seeds": some.integers(0, 5),

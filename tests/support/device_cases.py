@@ -60,7 +60,7 @@ CALIBRATIONS = [
     {"repair": repair, "images": images, "augmented": images != "own", "limit": 20}
     for repair, images in (
         ("none", "own"), ("recalibrate", "neighbours"), ("recalibrate", "own"), ("repair", "pooled"),
-        ("rescale", "own"),
+        ("rescale", "own"), ("least_squares", "neighbours"),
     )
 ]  # fmt: skip
 OTHERS = {

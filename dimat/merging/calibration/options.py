@@ -7,7 +7,7 @@ from pydantic import Field
 from dimat.arithmetic import Precision
 from dimat.spec import Spec
 
-Repair = Literal["none", "recalibrate", "repair", "rescale"]
+Repair = Literal["none", "recalibrate", "repair", "rescale", "least_squares"]
 
 
 class Calibration(Spec):
@@ -19,8 +19,10 @@ class Calibration(Spec):
     repair: Repair = "recalibrate"
     """What is repaired after averaging: `recalibrate` computes the running statistics of batch normalization
     anew, before matching and after averaging; `repair` sets mean and deviation of every channel to those of
-    the parents, interpolated, with or without normalization layers; `rescale` only the deviation; `none`
-    averages the parents' statistics like every other tensor."""
+    the parents, interpolated, with or without normalization layers; `rescale` only the deviation;
+    `least_squares` gives each linear layer and convolution the weights that make the parents' mean
+    activations of it out of those before it, and recalibrates (PLeaS, Nasery et al. 2024); `none` averages
+    the parents' statistics like every other tensor."""
     images: Literal["own", "neighbours", "pooled"] = "pooled"
     """The training images an agent may use for matching and repair: its `own`; those of itself and its
     `neighbours`; or `pooled` over all agents (published; breaks the premise that data stay local)."""
