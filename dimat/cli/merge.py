@@ -42,7 +42,7 @@ Matcher = Annotated[
     str, typer.Option(help="How neurons are matched: a name, a mapping in YAML, or null: not at all.")
 ]
 Alignment = Annotated[
-    str, typer.Option(help="consistent: all with each other; per_edge: each with the first.")
+    str, typer.Option(help="consistent, universe: all with each other; per_edge: each with the first.")
 ]
 Coefficients = Annotated[str, typer.Option(help="Weights of the average: a name, or a mapping in YAML.")]
 Base = Annotated[

@@ -15,6 +15,7 @@ SAID = {
     ("matching.matcher.name", "activation-weight"): "activations and weights matched",
     ("matching.alignment", "per_edge"): "matched per link",
     ("matching.alignment", "consistent"): "common frame",
+    ("matching.alignment", "universe"): "common frame by Frank-Wolfe (C2M3)",
     ("matching.rematch.name", "every_round"): "matched every round",
     ("matching.rematch.name", "first_meeting"): "matched once",
     ("matching.rematch.name", "sticky"): "sticky",

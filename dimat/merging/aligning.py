@@ -25,6 +25,7 @@ from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import Relative, common_frames, in_place, matched_pair
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.rematching import Reward
+from dimat.merging.matching.universe import universal_frames
 from dimat.models.checking import check_reached, check_symmetry
 from dimat.models.explaining import explained
 from dimat.models.operations import check_same_operations
@@ -109,12 +110,15 @@ def matched(
     groups = symmetry.groups
     check_symmetry(networks[0], groups, [few])
     others = range(1, len(models))
-    consistent = matching.alignment == "consistent"
+    consistent = matching.alignment != "per_edge"
     pairs = [(i, j) for i in networks for j in others if i < j and (consistent or i == 0)]
     similarities = compare(networks, groups, pairs, images, matching, recalibrates=recalibrates)
     relative: Mapping[tuple[int, int], Permutations]
     if consistent:
-        frames, _ = common_frames(similarities, groups, len(models), Reward(), anew=True)
+        if matching.alignment == "universe":
+            frames, _ = universal_frames(similarities, groups, len(models))
+        else:
+            frames, _ = common_frames(similarities, groups, len(models), Reward(), anew=True)
         permutations: list[Permutations] = [dict(Relative(frames[0], frames[j])) for j in networks]
         relative = {(i, j): Relative(frames[i], frames[j]) for i, j in pairs}
     else:

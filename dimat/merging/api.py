@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
 from dimat.merging.given import check_networks, in_full, in_types_of, on_device, unwrapped
-from dimat.merging.matching.options import Matching
+from dimat.merging.matching.options import Alignment, Matching
 from dimat.models.explaining import explained
 from dimat.models.symmetry import Group, Permutations
 
@@ -46,7 +46,7 @@ def merge(
     *,
     weights: Sequence[float] | None = None,
     matcher: str | Mapping[str, Any] | None = "activation",
-    alignment: Literal["consistent", "per_edge"] = "consistent",
+    alignment: Alignment = "consistent",
     coefficients: str | Mapping[str, Any] = "mixing",
     base: nn.Module | None = None,
     repair: Repair = "recalibrate",
@@ -62,7 +62,8 @@ def merge(
     equal by default. ``matcher`` and ``alignment`` are those of `Matching`, ``repair`` that of `Calibration`,
     where they are explained; a name alone stands for its defaults, as in the configuration. Without a
     matcher (`None`), networks are averaged as they stand, and need not be traced. ``consistent`` matches all
-    networks with each other, ``per_edge`` each one with the first alone. ``base`` is the network that all
+    networks with each other, ``per_edge`` each one with the first alone; ``universe`` is another way to the
+    former. ``base`` is the network that all
     were trained on from, which ``coefficients`` of task vectors count from. ``precision`` is that of the
     images' passes through networks.
 

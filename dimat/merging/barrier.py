@@ -8,7 +8,7 @@ is the conjecture of Entezari, Sedghi, Saukh and Neyshabur (2022), and what matc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
 from dimat.merging.given import NotUsable, type_for
 from dimat.merging.labelled import is_pair, labelled_batches
-from dimat.merging.matching.options import Matching
+from dimat.merging.matching.options import Alignment, Matching
 from dimat.models.explaining import explained
 from dimat.models.modes import evaluated
 
@@ -57,7 +57,7 @@ def barrier(
     *,
     images: Tensor | Iterable[Any] | None = None,
     matcher: str | Mapping[str, Any] | None = "activation",
-    alignment: Literal["consistent", "per_edge"] = "consistent",
+    alignment: Alignment = "consistent",
     repair: Repair = "none",
     loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
     points: int = 11,

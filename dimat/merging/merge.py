@@ -99,7 +99,7 @@ def move_to_frames(agents: Networks, communicator: Communicator, matched: Matche
     for agent, frame in matched.frames.items():
         agents.reorder(agent, frame)
         if agent in agents.local_agents:
-            size = sum(order.nbytes for order in frame.values())
+            size = sum(order.nbytes * (len(order) if matched.soft else 1) for order in frame.values())
             messages = matched.exchanges * len(communicator.receivers(agent))
             communicator.count(agent, "frames", size * messages, messages)
 

@@ -132,6 +132,23 @@ def permute_axis(tensor: Tensor, member: Member, permutation: Tensor) -> Tensor:
     return tensor.index_select(member.axis, index)
 
 
+def mix_axis(tensor: Tensor, member: Member, shares: Tensor) -> Tensor:
+    """One tensor whose new channel b along the axis of ``member`` is the sum of ``shares[b, c]`` of old c.
+
+    For a permutation matrix with 1 at [b, permutation[b]] this is `permute_axis`. Differentiable.
+    """
+    if member.rows is not None:
+        start, end = member.rows
+        part = mix_axis(tensor[start:end], _all_rows(member), shares)
+        return torch.cat([tensor[:start], part, tensor[end:]])
+    shares = shares.to(tensor.device)
+    along = tensor.movedim(member.axis, 0)
+    places = member.index(len(shares), tensor.device).flatten()
+    channels = along[places].reshape(len(shares), -1)
+    mixed = (shares @ channels).reshape(len(places), *along.shape[1:])
+    return along.index_copy(0, places, mixed).movedim(0, member.axis)
+
+
 def _all_rows(member: Member) -> Member:
     return Member(member.name, member.axis, member.block, member.start, member.places)
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from dimat.models.checking import check_symmetry
 from dimat.models.following import follow, plainly, unreached
-from dimat.models.groups import Group, Member, Permutations, permute, permute_axis
+from dimat.models.groups import Group, Member, Permutations, mix_axis, permute, permute_axis
 from dimat.models.modes import evaluated
 from dimat.models.tracing import Interpreter, UnsupportedOperation, remember, structure, traced
 from dimat.models.wiring.found import groups_of
@@ -28,6 +28,7 @@ __all__ = [
     "Permutations",
     "UnsupportedOperation",
     "checked_groups",
+    "mix_axis",
     "permutation_groups",
     "permute",
     "permute_axis",

@@ -26,6 +26,7 @@ PARTITIONS = ["iid", "classes", "two_phase", {"name": "dirichlet", "alpha": 0.5,
 MATCHINGS = [
     {}, {"matcher": "weight"}, {"matcher": "activation-weight"}, {"alignment": "consistent"}, {"passes": 2},
     {"rematch": "first_meeting"}, {"rematch": "sticky"}, {"rematch": "margin", "alignment": "consistent"},
+    {"matcher": "weight", "alignment": "universe"},
 ]  # fmt: skip
 CALIBRATIONS = [
     {}, {"images": "own"}, {"images": "neighbours", "limit": 2}, {"repair": "none"}, {"repair": "repair"},

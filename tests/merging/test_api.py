@@ -57,7 +57,7 @@ def accuracy(network, digits):
 
 
 @pytest.mark.parametrize("matcher", ["activation", "weight", {"name": "activation-weight", "weights": 0.3}])
-@pytest.mark.parametrize("alignment", ["consistent", "per_edge"])
+@pytest.mark.parametrize("alignment", ["consistent", "per_edge", "universe"])
 def test_matching_beats_the_naive_average(matcher, alignment, trained, images, digits):
     networks = trained[small_network]
     before = [copy.deepcopy(network.state_dict()) for network in networks]

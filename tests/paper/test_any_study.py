@@ -56,7 +56,7 @@ MATCHINGS = [
     for matcher in ("activation", "weight", "activation-weight")
     for alignment in ("per_edge", "consistent")
     for rematch in ("every_round", "first_meeting", "sticky", "margin")
-]
+] + [{"matcher": "weight", "alignment": "universe"}]
 AXES = {
     "data": some.sampled_from(["digits", "cifar10", {"name": "digits", "size": 16, "train_limit": 90}]),
     "model": some.sampled_from(["plain", "resnet20", {"name": "plain", "widths": [3, 4]}, "vgg16"]),

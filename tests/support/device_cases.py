@@ -55,6 +55,7 @@ MATCHINGS = [
     {"passes": 2, "rematch": "sticky"},
     {"rematch": "first_meeting"},
     {"rematch": "margin", "alignment": "consistent"},
+    {"matcher": "activation-weight", "alignment": "universe"},
 ]  # fmt: skip
 CALIBRATIONS = [
     {"repair": repair, "images": images, "augmented": images != "own", "limit": 20}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.merging.matching.matcher import Matcher, Similarity
+from dimat.merging.matching.matcher import Matcher, Similarity, Soft
 from dimat.merging.matching.statistics import Pair, correlations
 from dimat.models.symmetry import Group, Permutations
 
@@ -55,6 +55,18 @@ class Correlated(Similarity):
         if not group.node:
             return torch.zeros(group.size, group.size, dtype=torch.float64)
         return self.correlations[group.name]
+
+    @override
+    def total(self, ones: Soft, others: Soft) -> Tensor:
+        return sum(
+            (self.of_group(name, ones, others) for name in self.correlations),
+            torch.zeros((), dtype=torch.float64),
+        )
+
+    def of_group(self, name: str, ones: Soft, others: Soft) -> Tensor:
+        """The part of one group in the total."""
+        correlations = self.correlations[name]
+        return (ones[name] @ correlations * others[name]).sum()
 
     @override
     def packed(self) -> dict[str, Any]:

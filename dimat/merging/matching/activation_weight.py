@@ -8,13 +8,14 @@ with its mean correlation, each parameter with the cosine of the two networks' t
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.merging.matching.activation import Activation, Correlated
-from dimat.merging.matching.matcher import Matcher, Similarity
-from dimat.merging.matching.statistics import Pair
+from dimat.merging.matching.activation import Correlated
+from dimat.merging.matching.matcher import Matcher, Similarity, Soft
+from dimat.merging.matching.statistics import Pair, correlations
 from dimat.merging.matching.weight import InnerProducts, matched_parameters
 from dimat.models.symmetry import Group, Permutations
 
@@ -36,10 +37,12 @@ class ActivationWeight(Matcher):
         batches: Iterable[Tensor],
         batch_statistics: bool = False,
     ) -> dict[Pair, Similarity]:
-        activations = Activation().compare(models, groups, pairs, batches, batch_statistics)
+        measured = correlations(dict(models), groups, pairs, batches, batch_statistics=batch_statistics)
         unit = {agent: _normalized(matched_parameters(model, groups)) for agent, model in models.items()}
         return {
-            (i, j): Combined(activations[i, j], InnerProducts(unit[i], unit[j], groups), self.weights)
+            (i, j): Combined(
+                Correlated(measured[i, j]), InnerProducts(unit[i], unit[j], groups), self.weights
+            )
             for i, j in pairs
         }
 
@@ -57,7 +60,7 @@ def _normalized(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Combined(Similarity):
     """A weighted sum of mean correlations and cosines of parameters."""
 
-    def __init__(self, activations: Similarity, weights: Similarity, share: float) -> None:
+    def __init__(self, activations: Correlated, weights: InnerProducts, share: float) -> None:
         self.activations = activations
         self.weights = weights
         self.share = share
@@ -67,6 +70,15 @@ class Combined(Similarity):
         weights = self.weights.scores(group, permutations)
         correlations = self.activations.scores(group, permutations).to(weights.device, non_blocking=True)
         return (1 - self.share) * (correlations / group.size) + self.share * weights
+
+    @override
+    def total(self, ones: Soft, others: Soft) -> Tensor:
+        means = [
+            self.activations.of_group(name, ones, others) / len(ones[name])
+            for name in self.activations.correlations
+        ]
+        weights = self.weights.total(ones, others)
+        return (1 - self.share) * torch.stack(means).sum().to(weights.device) + self.share * weights
 
     @override
     def packed(self) -> dict[str, Any]:

@@ -10,6 +10,12 @@ from dimat.merging.matching.statistics import Pair
 from dimat.models.symmetry import Group, Permutations
 from dimat.spec import Spec
 
+Soft = Mapping[str, Tensor]
+"""Group name to a doubly stochastic matrix (C, C), float64: the share of each channel in each place (rows).
+
+A frame is one of zeros and ones: `soft[group][place, frame[group][place]]` is 1.
+"""
+
 
 class Similarity(ABC):
     """The objective of re-ordering network j like network i, as seen by one group at a time."""
@@ -22,6 +28,13 @@ class Similarity(ABC):
         """What matching channel a of i with channel b of j adds to the objective: float64 (C, C).
 
         All other groups of network j are re-ordered by ``permutations`` as they stand.
+        """
+
+    @abstractmethod
+    def total(self, ones: Soft, others: Soft) -> Tensor:
+        """The objective, a scalar, with the channels of i and those of j in soft orders; differentiable.
+
+        For orders that are permutations it is the sum of scores of all that is matched, each thing once.
         """
 
     @abstractmethod

@@ -18,6 +18,7 @@ from dimat.merging.matching.frames import Frames, Relative, common_frames, in_pl
 from dimat.merging.matching.matcher import Similarity
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.statistics import Pair
+from dimat.merging.matching.universe import universal_frames
 from dimat.models.symmetry import Permutations
 
 
@@ -27,13 +28,15 @@ class Matched:
 
     ``permutations`` are the P_ij of every agent i and neighbour j, as networks stood; ``similarities`` are
     what they were found by. ``frames``, if any, are the orders in which agents put themselves before they
-    average, found in so many ``exchanges`` of frames between neighbours.
+    average, found in so many ``exchanges`` of frames between neighbours; ``soft``, if these were matrices
+    and not yet permutations.
     """
 
     permutations: Mapping[Pair, Permutations]
     similarities: Mapping[Pair, Similarity] = field(default_factory=dict)
     frames: Frames = field(default_factory=dict)
     exchanges: int = 0
+    soft: bool = False
 
     def remaining(self, i: int, j: int) -> Permutations:
         """P_ij between networks that have already moved to their frames: Q_i^T P_ij Q_j."""
@@ -71,14 +74,18 @@ def match_neighbours(
     reward = matching.rematch.reward(round)
     frames: Frames = {}
     exchanges = 0
-    if matching.alignment == "consistent" or (matching.rematch.holds and round == 1):
+    universal = matching.alignment == "universe"
+    if matching.alignment != "per_edge" or (matching.rematch.holds and round == 1):
         # Agents would take turns, each from the orders that its neighbours tell it. Processes carry out all
         # turns at once instead, from what all of them have seen; what agents would send is counted.
         packed = communicator.collect({pair: each.packed() for pair, each in similarities.items()})
         seen = {pair: matching.matcher.unpacked(each, groups) for pair, each in packed.items()}
         anew = round == 1 or not matching.rematch.holds
-        frames, exchanges = common_frames(seen, groups, agents.agents, reward, anew)
-    if matching.alignment == "consistent":
+        if universal:
+            frames, exchanges = universal_frames(seen, groups, agents.agents)
+        else:
+            frames, exchanges = common_frames(seen, groups, agents.agents, reward, anew)
+    if matching.alignment != "per_edge":
         found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
     else:
         # What lies on the CPU is assigned in threads: scipy does that without Python's lock.
@@ -89,7 +96,7 @@ def match_neighbours(
             found = dict(zip(similarities, orders, strict=True))
         found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
         found = {link: found[link] for link in links}
-    return Matched(found, similarities, frames, exchanges)
+    return Matched(found, similarities, frames, exchanges, soft=universal)
 
 
 def _similarities(

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from dimat.merging.matching.matcher import Matcher, Similarity
+from dimat.merging.matching.matcher import Matcher, Similarity, Soft
 from dimat.merging.matching.statistics import Pair
-from dimat.models.symmetry import Group, Member, Permutations, permute_axis
+from dimat.models.symmetry import Group, Member, Permutations, mix_axis, permute_axis
 
 
 class Weight(Matcher):
@@ -73,6 +73,22 @@ class InnerProducts(Similarity):
             one = _channels(self.ones[member.name], member, group)
             scores += one @ _channels(other, member, group).T
         return scores
+
+    @override
+    def total(self, ones: Soft, others: Soft) -> Tensor:
+        parts = [
+            (
+                self._ordered(name, self.ones[name], ones) * self._ordered(name, self.others[name], others)
+            ).sum()
+            for name in self.ones
+        ]
+        return torch.stack(parts).sum()
+
+    def _ordered(self, name: str, tensor: Tensor, soft: Soft) -> Tensor:
+        """One tensor with its channels in soft orders, along all axes that have some."""
+        for group, member in self.axes[name]:
+            tensor = mix_axis(tensor, member, soft[group])
+        return tensor
 
     @override
     def packed(self) -> dict[str, Any]:
