@@ -21,7 +21,7 @@ from dimat.merging.matching.options import Matching
 from dimat.merging.merge import merge_with_neighbours
 from dimat.merging.options import Merging
 from dimat.models import ResNet20, Vgg16
-from dimat.tasks.network_task import Pass
+from dimat.models.passes import Pass
 from dimat.topology import Complete, Ring
 
 MODELS = {"resnet20": ResNet20(width=1), "resnet20x8": ResNet20(width=8), "vgg16": Vgg16()}

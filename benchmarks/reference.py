@@ -18,8 +18,8 @@ from dimat.communication.in_process import InProcess
 from dimat.merging.averaging.average import weighted_average
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching.statistics import Pair
+from dimat.models.passes import Pass
 from dimat.models.symmetry import Group, Permutations, permute
-from dimat.tasks.network_task import Pass
 
 Features = dict[str, Tensor]
 

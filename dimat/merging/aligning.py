@@ -21,16 +21,16 @@ from dimat.merging.given import (
     unwrapped,
 )
 from dimat.merging.matching.compare import compare
-from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import Relative, common_frames, in_place, matched_pair
 from dimat.merging.matching.options import Matching
+from dimat.merging.matching.reached import objectives
 from dimat.merging.matching.rematching import Reward
 from dimat.merging.matching.universe import universal_frames
 from dimat.models.checking import check_reached, check_symmetry
 from dimat.models.explaining import explained
 from dimat.models.operations import check_same_operations
+from dimat.models.passes import Pass
 from dimat.models.symmetry import Group, Permutations, permute, trace
-from dimat.tasks.network_task import Pass
 
 CHECKED = 4
 """So many images of the first batch show whether the symmetry that was found is one."""

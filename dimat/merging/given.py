@@ -1,6 +1,7 @@
 """What others give to be merged: networks in wrappers, and images as loaders have them."""
 
 import copy
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from dimat.errors import InputError
 from dimat.models.explaining import explained
 from dimat.models.modes import evaluated
-from dimat.tasks.network_task import Pass
+from dimat.models.passes import Pass
 
 WRAPPERS = ("DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule")
 IMAGE_KEYS = ("images", "image", "pixel_values", "inputs", "input", "x", "img", "data")
@@ -44,10 +45,29 @@ def check_networks(models: Sequence[Any]) -> None:
             raise NotUsable(
                 f"models: network {number} has parameters without a shape; expected one that has seen images"
             )
+        check_arguments(number, model)
     states = [tensors_of(model) for model in models]
     for number, state in enumerate(states):
         for name in dict.fromkeys([*states[0], *state]):
             check_tensor(number, name, states[0].get(name), state.get(name))
+
+
+def check_arguments(number: int, model: nn.Module) -> None:
+    """`NotUsable` if a forward pass requires more than the images."""
+    try:
+        arguments = list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):  # code that does not say what it takes
+        return
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [each for each in arguments if each.default is each.empty]
+    images = next((each for each in arguments if each.kind in by_position), None)
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    more = [repr(each.name) for each in required if each is not images and each.kind not in several]
+    if more:
+        raise NotUsable(
+            f"models: forward of network {number}, {type(model).__name__}, requires {', '.join(more)} beside "
+            "the images; expected a network that takes images alone: give what else it takes a default"
+        )
 
 
 def check_tensor(number: int, name: str, first: Tensor | None, other: Tensor | None) -> None:

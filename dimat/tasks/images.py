@@ -15,9 +15,10 @@ from dimat.data.image_set import ImageSet
 from dimat.data.partitions import Shares
 from dimat.errors import InputError
 from dimat.models import Model
+from dimat.models.passes import Pass
 from dimat.randomness import Randomness
 from dimat.tasks.minimizer import minimizer
-from dimat.tasks.network_task import AnyNetwork, At, NetworkTask, Pass, Phase
+from dimat.tasks.network_task import AnyNetwork, At, NetworkTask, Phase
 from dimat.tasks.objective import Objective
 from dimat.tasks.parts import Parts
 

@@ -1,7 +1,7 @@
 """Tasks whose variables are those of a network: losses and gradients by automatic differentiation."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from typing import Any, Literal, Protocol
 
@@ -11,10 +11,9 @@ from torch.func import functional_call
 from typing_extensions import override
 
 from dimat.errors import InputError
+from dimat.models.passes import Pass
 from dimat.tasks.task import Task
 
-Pass = Callable[[], Iterator[Tensor]]
-"""Starts one pass over inputs of networks, batch by batch."""
 Phase = Literal["pretrain", "train"]
 """Before the first merge, and between merges."""
 

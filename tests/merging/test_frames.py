@@ -14,7 +14,7 @@ from dimat.communication.in_process import InProcess
 from dimat.merging.averaging.options import Averaging
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.activation import Correlated
-from dimat.merging.matching.diagnostics import cycle_closures, diagnose, distances, objectives, orbits
+from dimat.merging.matching.diagnostics import cycle_closures, diagnose, distances, orbits
 from dimat.merging.matching.frames import (
     Relative,
     common_frames,
@@ -25,6 +25,7 @@ from dimat.merging.matching.frames import (
 )
 from dimat.merging.matching.neighbours import Matched, match_neighbours
 from dimat.merging.matching.options import Matching
+from dimat.merging.matching.reached import objectives
 from dimat.merging.matching.rematching import FirstMeeting, Margin, Reward, Sticky
 from dimat.merging.matching.weight import Weight
 from dimat.merging.merge import merge_with_neighbours

@@ -88,6 +88,41 @@ def test_the_usual_name_is_taken():
     assert images_of({"labels": torch.zeros(3), "image": torch.ones(2)}).sum() == 2
 
 
+class Masked(nn.Module):
+    """A forward pass with a required argument, or more."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.layers = network()
+        self.forward = forward.__get__(self)
+
+
+@pytest.mark.parametrize(
+    ("forward", "named"),
+    [
+        (lambda self, images, mask: self.layers(images * mask), "Masked, requires 'mask' beside the images"),
+        (lambda self, images, *, mask, size: None, "requires 'mask', 'size' beside"),
+        (lambda self, images, scale=1, *rest, mask, **more: None, "requires 'mask' beside"),
+    ],
+)
+@pytest.mark.parametrize("matcher", ["weight", None])
+def test_arguments_that_nobody_gives_are_named(forward, named, matcher):
+    with pytest.raises(ValueError, match=r"models: forward of network 0, .*" + named):
+        dimat.merge([Masked(forward), Masked(forward)], pixels(), matcher=matcher)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, images: self.layers(images),
+        lambda self, images, mask=None, **more: self.layers(images if mask is None else images * mask),
+        lambda self, *images: self.layers(images[0]),
+    ],
+)
+def test_arguments_that_can_be_left_out_are(forward):
+    assert dimat.merge([Masked(forward), Masked(forward)], pixels(), matcher=None).model
+
+
 def test_one_image_is_enough_to_match():
     models = pair()
     assert dimat.merge(models, pixels(1), repair="none").groups

@@ -13,9 +13,9 @@ from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching.activation import Activation
 from dimat.merging.matching.activation_weight import ActivationWeight
-from dimat.merging.matching.diagnostics import objectives
 from dimat.merging.matching.frames import matched_pair
 from dimat.merging.matching.options import Matching
+from dimat.merging.matching.reached import objectives
 from dimat.merging.matching.rematching import Reward
 from dimat.merging.matching.weight import Weight
 from dimat.merging.options import Merging

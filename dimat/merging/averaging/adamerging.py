@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from dimat.merging.averaging.coefficients import by_batch, cycled, prediction_entropy
 from dimat.merging.averaging.task_vectors import State, TaskVectors, added
-from dimat.tasks.network_task import Pass
+from dimat.models.passes import Pass
 
 
 class AdaMerging(TaskVectors):

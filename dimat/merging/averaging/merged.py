@@ -12,7 +12,7 @@ from dimat.merging.averaging.options import Averaging
 from dimat.merging.averaging.scale import shrink
 from dimat.merging.averaging.task_vectors import TaskVectors, from_base
 from dimat.models.modes import forget
-from dimat.tasks.network_task import Pass
+from dimat.models.passes import Pass
 
 
 class Averaged(NamedTuple):

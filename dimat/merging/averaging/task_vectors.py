@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from dimat.merging.averaging.average import weighted_average
 from dimat.merging.averaging.ties import agreeing
+from dimat.models.passes import Pass
 from dimat.spec import Spec
-from dimat.tasks.network_task import Pass
 
 State = Mapping[str, Tensor]
 

@@ -5,8 +5,8 @@ from dimat.communication.communicator import Communicator
 from dimat.merging.averaging.adamerging import AdaMerging
 from dimat.merging.averaging.coefficients import Entropy
 from dimat.merging.calibration.options import Calibration
+from dimat.models.passes import Pass
 from dimat.spec import Spec
-from dimat.tasks.network_task import Pass
 
 
 def visible_images(

@@ -9,7 +9,7 @@ from dimat.merging.averaging.merged import with_state
 from dimat.merging.calibration.least_squares import fit_layers
 from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.calibration.renormalization import renormalize
-from dimat.tasks.network_task import Pass
+from dimat.models.passes import Pass
 
 
 def repair(

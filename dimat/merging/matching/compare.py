@@ -9,8 +9,8 @@ from dimat.merging.calibration.recalibration import recalibrate
 from dimat.merging.matching.matcher import Similarity
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.statistics import Pair
+from dimat.models.passes import Pass
 from dimat.models.symmetry import Group
-from dimat.tasks.network_task import Pass
 
 
 def compare(

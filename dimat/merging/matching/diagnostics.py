@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import networkx
 import numpy
@@ -12,13 +11,12 @@ from torch import Tensor
 from dimat.communication.communicator import Communicator
 from dimat.merging.matching.assignment import inverse
 from dimat.merging.matching.frames import spanning_tree
-from dimat.merging.matching.matcher import Similarity
 from dimat.merging.matching.neighbours import Matched
+from dimat.merging.matching.reached import numbers_of, objectives
 from dimat.merging.matching.statistics import Pair
 from dimat.models.symmetry import Group, Permutations, permute
 
 State = Mapping[str, Tensor]
-Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -89,39 +87,6 @@ def _mean(values: Sequence[float]) -> float:
 
 def _moved(order: Tensor) -> float:
     return float((order != torch.arange(len(order))).double().mean())
-
-
-def numbers_of(there: Mapping[Key, Tensor]) -> dict[Key, float]:
-    """Numbers that may lie on a device, as Python's: the CPU waits for all of them once."""
-    if not there:
-        return {}
-    return dict(zip(there, torch.stack([each.double() for each in there.values()]).tolist(), strict=True))
-
-
-def objectives(
-    groups: Sequence[Group],
-    permutations: Mapping[Pair, Permutations],
-    similarities: Mapping[Pair, Similarity],
-) -> dict[tuple[str, Pair], tuple[float, float]]:
-    """Mean score of each group over its scale, as matched and in place, for each pair."""
-    sums: dict[tuple[str, Pair, bool], Tensor] = {}
-    for group in groups:
-        for pair, similarity in similarities.items():
-            scores = similarity.scores(group, permutations[pair])
-            rows = torch.arange(group.size, device=scores.device)
-            order = permutations[pair][group.name].to(scores.device, non_blocking=True)
-            sums[group.name, pair, True] = scores[rows, order].sum()
-            sums[group.name, pair, False] = scores.trace()
-    found = numbers_of(sums)
-    return {
-        (group.name, pair): (
-            found[group.name, pair, True] / scale,
-            found[group.name, pair, False] / scale,
-        )
-        for group in groups
-        for pair, similarity in similarities.items()
-        for scale in [similarity.scale(group) * group.size or 1.0]
-    }
 
 
 def cycle_closures(permutations: Mapping[Pair, Tensor], agents: int, size: int) -> list[float]:
