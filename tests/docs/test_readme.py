@@ -22,6 +22,13 @@ def test_the_example_of_the_python_interface_works(tmp_path):
     found = ast.literal_eval(done.stdout.removeprefix("mean correlation of matched channels "))
     assert len(found) == 3 and all(0 < value <= 1 for value in found.values())
     assert list(tmp_path.iterdir()) == []
+    # What it says of transformers is that they are matched: all but what goes in and comes out.
+    shown = example + "\nprint(len(merged.groups), sum(bool(group.blocks) for group in merged.groups))"
+    done = subprocess.run(
+        [sys.executable, "-c", shown], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    groups, of_heads = map(int, done.stdout.splitlines()[-1].split())
+    assert groups > of_heads > 0
 
 
 def test_the_readme_is_short_and_its_files_are_there():
