@@ -134,7 +134,7 @@ def merge_files(
     lines = {}
     if barrier is not None:
         lines = lines_between(models, data_set, batches, options)
-        draw_barriers(barrier, lines, f"{data_set.description}; {alignment}, {matcher}; repair: {repair}")
+        draw_barriers(barrier, lines, f"{data_set.description}; {matcher}, {alignment}; repair: {repair}")
     options["base"] = str(base) if base else None
     about = {"merged": [str(path) for path in parents], "options": options, "test_accuracy": rows}
     types = {name: tensor.dtype for name, tensor in plainly_named(states[0][1]).items()}
