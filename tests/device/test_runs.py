@@ -76,14 +76,18 @@ def finished(content, folder):
 
 
 @pytest.mark.parametrize("matcher", ["activation", "weight", "activation-weight", None])
-@pytest.mark.parametrize("repair", ["recalibrate", "repair"])
-def test_given_networks_are_merged_where_they_lie(matcher, repair, randomize, assert_same):
+@pytest.mark.parametrize(
+    ("repair", "alignment"),
+    [("recalibrate", "consistent"), ("repair", "per_edge"), ("least_squares", "universe")],
+)
+def test_given_networks_are_merged_where_they_lie(matcher, repair, alignment, randomize, assert_same):
+    options = {"matcher": matcher, "alignment": alignment, "repair": repair}
     images = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     models = [randomize(Plain(widths=(4, 5)).build(1, 3), seed) for seed in range(3)]
-    expected = dimat.merge(models, images, matcher=matcher, repair=repair)
+    expected = dimat.merge(models, images, **options)
     with pretend_device():
         there = [copy.deepcopy(model).to("meta") for model in models]
-        found = dimat.merge(there, images, matcher=matcher, repair=repair)
+        found = dimat.merge(there, images, **options)
         assert_same(expected.model.state_dict(), found.model.state_dict())
     assert (expected.objective, expected.objective_in_place) == (found.objective, found.objective_in_place)
     for one, other in zip(expected.permutations, found.permutations, strict=True):
