@@ -268,6 +268,7 @@ class Runner:
             "metric": run.task.metric._asdict() | {"examples": len(data.test_labels)},
             "data": {"description": data.description, "source": data.source},
             "graph": self._describe_graph(run),
+            **({"not_measured": [run.attack.agent]} if run.attack else {}),
             "communication": self.study.communication.model_dump(mode="json"),
         }
 
@@ -392,6 +393,7 @@ class Runner:
         )
         recorded = self.study.cuda_graphs and device.type == "cuda"
         agents = Networks(task, training, start.randomness, optimizer, local_agents, recorded=recorded)
+        agents.attack = start.attack if isinstance(start, Run) else None
         agents.goes_on = self.study.divergence == "recorded" and isinstance(start, Run)
         return agents
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dimat.arithmetic import Precision, arithmetic
 from dimat.merging.averaging.merged import average
 from dimat.merging.averaging.options import AnyCoefficients, Averaging
+from dimat.merging.averaging.robust import Robust
 from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
@@ -106,6 +107,8 @@ def merge(
             f"base: {averaging.coefficients.name} counts from the network that all were trained on from; "
             "expected that network"
         )
+    if isinstance(averaging.coefficients, Robust) and weights is not None:
+        raise ValueError(f"weights: {averaging.coefficients.name} takes all networks alike; expected none")
     models = [unwrapped(model) for model in models]
     base = None if base is None else unwrapped(base)
     check_networks([*models, *([base] if base else [])])
