@@ -14,7 +14,7 @@ import typer
 
 from dimat.agents.agents import Diverged
 from dimat.cli import archive as archives
-from dimat.cli import congestion
+from dimat.cli import congestion, watch
 from dimat.cli import merge as merge_files
 from dimat.cli import sweep as whole_study
 from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
@@ -196,7 +196,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    own = (merge_files.commands, whole_study.commands, congestion.commands, archives.commands)
+    own = (merge_files.commands, whole_study.commands, watch.commands, congestion.commands, archives.commands)
     for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):
             known = getattr(app, kind)
