@@ -29,7 +29,8 @@ def home(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_log_changes_no_record_and_lies_in_the_results(kind, tmp_path, home):
-    pytest.importorskip(kind)
+    if find_spec(kind) is None:  # not imported here: some look for their folder when they are
+        pytest.skip("it is not installed")
     runner = open_runner(STUDY, tmp_path / "results")
     run = only_run(runner)
     runner.pretrain(run.pretrained)
