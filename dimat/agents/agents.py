@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from dimat.agents.attacks import Attack
 from dimat.agents.state import State
 from dimat.errors import InputError
 from dimat.models.slices import inside
@@ -36,6 +37,8 @@ class Agents(ABC):
     steps_per_epoch: int
     goes_on = False
     """Whether agents go on that have left the finite numbers; otherwise they are `Diverged`."""
+    attack: Attack | None = None
+    """What one of them does to harm the others."""
 
     def __init__(self, task: Task, randomness: Randomness, local_agents: Sequence[int] | None = None) -> None:
         self.task = task
@@ -45,6 +48,20 @@ class Agents(ABC):
         self.local_agents = list(range(self.agents) if local_agents is None else local_agents)
         self.state = State(self.local_agents, lambda: self.parameters)
         self.steps_taken = [0] * len(self.local_agents)
+
+    @property
+    def honest(self) -> list[tuple[int, int]]:
+        """(row, agent) of those in this process who do not attack: whose scores are recorded."""
+        return [(row, agent) for row, agent in enumerate(self.local_agents) if not self.attacks(agent)]
+
+    def attacks(self, agent: int) -> bool:
+        """Whether an ``agent`` is the one that attacks."""
+        return self.attack is not None and self.attack.agent == agent
+
+    def attacked(self, time: int) -> None:
+        """Let the attacker, if there is one, do what it does before communication number ``time``, from 1."""
+        if self.attack is not None:
+            self.attack.strike(self, time)
 
     @property
     @abstractmethod

@@ -10,6 +10,7 @@ import typer
 
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
+from dimat.experiment.logs import Kind
 from dimat.experiment.reading import read_study
 from dimat.io.written import shortened
 from dimat.spec import LARGEST
@@ -19,6 +20,13 @@ Results = Annotated[Path, typer.Option(help="Folder for results; nothing is writ
 Only = Annotated[str | None, typer.Option(help="The one to carry out; all of them by default.")]
 Configs = Annotated[
     list[Path], typer.Argument(help="Configuration files, or folders that hold some.", show_default=False)
+]
+Log = Annotated[
+    Kind | None,
+    typer.Option(
+        help="Log runs round by round for a dashboard, too, below results/shared/logged; nothing is sent.",
+        show_default=False,
+    ),
 ]
 DEFAULT_RESULTS = Path("results")
 

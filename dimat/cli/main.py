@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -14,15 +15,16 @@ import typer
 
 from dimat.agents.agents import Diverged
 from dimat.cli import archive as archives
-from dimat.cli import congestion
+from dimat.cli import congestion, watch
 from dimat.cli import merge as merge_files
 from dimat.cli import sweep as whole_study
-from dimat.cli.arguments import DEFAULT_RESULTS, Config, Only, Results, open_study
+from dimat.cli.arguments import DEFAULT_RESULTS, Config, Log, Only, Results, open_study
 from dimat.cli.extras import find_extras
 from dimat.cli.mistakes import CLOSED_PIPE, UNWRITTEN, UsageError, complain, leave_unwritten, misused
 from dimat.errors import InputError, LostAgent
 from dimat.experiment import collect as collected
 from dimat.experiment.interruption import EXIT_CODE, Interrupted, asked_to_leave, listen
+from dimat.experiment.logs import check_installed
 from dimat.experiment.reading import read_study
 from dimat.experiment.runner import Runner
 from dimat.experiment.runs import Identified
@@ -125,10 +127,11 @@ def tune(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) 
 
 
 @app.command()
-def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS) -> None:
+def train(config: Config, only: Only = None, results: Results = DEFAULT_RESULTS, log: Log = None) -> None:
     """Merge and train in rounds, and record what is measured."""
+    check_installed(log)
     listen()
-    runner = open_runner(config, results)
+    runner = replace(open_runner(config, results), log=log)
     each(runner.study.runs, only, runner.layout.run, runner.train, runner.settle)
 
 
@@ -198,7 +201,7 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     find_extras()
-    own = (merge_files.commands, whole_study.commands, congestion.commands, archives.commands)
+    own = (merge_files.commands, whole_study.commands, watch.commands, congestion.commands, archives.commands)
     for more in (*own, *(plugin.load() for plugin in entry_points(group="dimat.commands"))):
         for kind in ("registered_commands", "registered_groups"):
             known = getattr(app, kind)

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dimat.cli.arguments import DEFAULT_RESULTS, Configs, Results, real, whole
+from dimat.cli.arguments import DEFAULT_RESULTS, Configs, Log, Results, real, whole
 from dimat.experiment.catalogue import read_studies
 from dimat.experiment.interruption import leave_by, listen
 from dimat.experiment.layout import Layout
+from dimat.experiment.logs import check_installed
 
 commands = typer.Typer()
 Minutes = Annotated[
@@ -21,7 +22,11 @@ Processes = Annotated[int, whole("Jobs beside each other, each in a process of i
 
 @commands.command("sweep")
 def sweep_studies(
-    configs: Configs, results: Results = DEFAULT_RESULTS, minutes: Minutes = None, processes: Processes = 1
+    configs: Configs,
+    results: Results = DEFAULT_RESULTS,
+    minutes: Minutes = None,
+    processes: Processes = 1,
+    log: Log = None,
 ) -> None:
     """Carry out everything that is not done yet, up to the records, without Snakemake.
 
@@ -31,13 +36,14 @@ def sweep_studies(
     """
     from dimat.experiment.sweep import sweep
 
+    check_installed(log)
     listen()
     end = None if minutes is None else time.monotonic() - age() + 60 * minutes
     studies = [(study, Layout(results / study.name)) for study in read_studies(configs)]
     if processes == 1:
         leave_by(end)
     try:
-        sweep(studies, processes, end)
+        sweep(studies, processes, end, log)
     finally:
         leave_by(None)
 

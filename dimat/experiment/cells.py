@@ -15,7 +15,7 @@ from dimat.methods import known_methods
 
 SETTING = ["data", "model", "agents", "partition", "graph", "protocol"]
 """Columns of labels that say in which setting methods are compared."""
-ANYWHERE = ("task", "training", "tuning", "matching", "calibration")
+ANYWHERE = ("task", "training", "tuning", "matching", "calibration", "attack")
 """Parameters that runs of different methods share: they are said of all where any runs differ in them."""
 
 CHOICES = ("method.coefficients",)

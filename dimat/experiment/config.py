@@ -10,8 +10,17 @@ from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, cast, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
+from dimat.agents.attacks import AnyAttack
 from dimat.agents.training import Training
 from dimat.communication.congestion.adpg import Adpg
 from dimat.communication.congestion.bottleneck import Bottleneck
@@ -33,6 +42,13 @@ from dimat.models import AnyModel
 from dimat.spec import Axis, Many, Spec, document
 from dimat.tasks import AnyObjective, Classification
 from dimat.topology import AnyGraph
+
+
+def without_none(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """A dump without a ``key`` that says nothing: of what was written before there was such a key."""
+    if content.get(key) is None:
+        content.pop(key, None)
+    return content
 
 
 class Experiment(Spec):
@@ -71,19 +87,29 @@ class Experiment(Spec):
     each merge; of a convex model with weight decay, on images that are not augmented. `adaptation`: scores
     after 0 to 9 steps of adaptation, at the start and in the end; of few-shot tasks, `sines` and `rotations`,
     which have neither `training_loss` nor `parts` nor `optimum`."""
+    attack: AnyAttack | None = None
+    """One agent that harms the others by what it sends: `noise`, or its own network `permuted`; null: none.
+    All scores, and how far agents are apart, are those of the others; what is said of a run names the one
+    that is not counted."""
     seeds: Axis[Seed] = (0, 1, 2)
     """Seeds; every random choice of a run is derived from its seed."""
+
+    @model_serializer(mode="wrap")
+    def _what_is_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_none(handler(self), "attack")
 
     def grid(self) -> Iterator[Run]:
         """The points of the grid; what a method ignores is `None` in its runs."""
         for values in itertools.product(*(getattr(self, name) for name in AXES), self.seeds):
             point = dict(zip((*AXES, "seed"), values, strict=True))
-            common = {name: getattr(self, name) for name in ("training", "protocol", "tuning", "measures")}
+            common = {name: getattr(self, name) for name in COMMON}
             run = Run.model_validate(point["method"].canonical(point) | common)
             run.check()
             yield run
 
 
+COMMON = ("training", "protocol", "tuning", "measures", "attack")
+"""What all runs of a grid have alike."""
 AXES = ("task", "data", "model", "partition", "graph", "agents", "method", "matching", "calibration")
 """The axes of the grid, in the order in which it is gone through; seeds come last."""
 
@@ -114,6 +140,10 @@ class Variant(create_model("Variant", __base__=Spec, **_optional)):
     """
 
     model_config = ConfigDict(json_schema_extra=_inherits)
+
+    @model_serializer(mode="wrap")
+    def _what_is_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_none(handler(self), "attack")
 
 
 def combined(own: object, changed: object) -> object:

@@ -9,6 +9,7 @@ from typing import Any
 from dimat.experiment.config import Study
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
+from dimat.experiment.logs import Kind
 from dimat.experiment.runner import Runner
 from dimat.experiment.runs import Identified, Pretrained, Run
 
@@ -46,13 +47,13 @@ def in_order(runs: Mapping[str, Run]) -> list[Run]:
     return [run for _, run in ordered]
 
 
-def jobs_of(studies: Sequence[tuple[Study, Layout]]) -> dict[str, Job]:
+def jobs_of(studies: Sequence[tuple[Study, Layout]], log: Kind | None = None) -> dict[str, Job]:
     """All jobs of studies by name, each after those that it needs; what is shared is done for the first.
 
-    Those of `QUICK` steps come first.
+    Those of `QUICK` steps come first. Runs are logged as ``log`` says.
     """
     kept = KeptData()
-    found = [_jobs_of(Runner(study, layout, kept)) for study, layout in studies]
+    found = [_jobs_of(Runner(study, layout, kept, log)) for study, layout in studies]
     jobs = {name: job for jobs in reversed(found) for name, job in jobs.items()}
     names = dict.fromkeys(name for jobs in found for name in jobs)
     return {name: jobs[name] for name in sorted(names, key=lambda name: jobs[name].step not in QUICK)}

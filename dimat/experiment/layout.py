@@ -138,6 +138,11 @@ class Layout:
         """The state of an unfinished start or run."""
         return self.shared.root / "checkpoints" / f"{id}.safetensors"
 
+    @property
+    def logged(self) -> Path:
+        """What others' dashboards are shown of runs, in a folder for each."""
+        return self.shared.root / "logged"
+
     def policy(self, id: str) -> Path:
         """The weights of a congestion controller that learns."""
         return self.shared.root / "policies" / f"{id}.safetensors"

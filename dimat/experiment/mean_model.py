@@ -13,7 +13,7 @@ from dimat.merging.calibration.repair import repair
 def mean_model_scores(
     agents: Networks, communicator: Communicator, calibration: Calibration | None, round: int
 ) -> dict[str, float]:
-    """What the task records of the network whose parameters are the mean over all agents.
+    """What the task records of the network whose parameters are the mean over all agents but an attacker.
 
     It is repaired as ``calibration`` says of merged networks, of which all agents are the parents; so it
     looks at everybody's images, whatever one agent alone may look at. The agents stay as they are, and
@@ -25,6 +25,7 @@ def mean_model_scores(
     states = [
         {name: tensor.to(agents.device, non_blocking=True) for name, tensor in gathered[agent].items()}
         for agent in sorted(gathered)
+        if not agents.attacks(agent)
     ]
     weights = [1 / len(states)] * len(states)
     network = with_state(agents.models[0], weighted_average(states, weights))

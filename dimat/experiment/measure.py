@@ -32,14 +32,16 @@ def measure(
     """Everything that is recorded at one stage of a round, of the agents of all processes.
 
     What is ``asked`` for is measured besides; the mean of all networks is repaired as ``calibration`` says,
-    and the optimum is that with an L2 term of factor ``decay``. `InputError` if the task has no such thing.
+    and the optimum is that with an L2 term of factor ``decay``. Of an attacker only what it costs is
+    recorded, and it is not counted in what is said of all agents. `InputError` if the task has no such thing.
     """
     values: dict[tuple[int, str], float] = {}
-    for row, agent in enumerate(agents.local_agents):
+    for row, agent in agents.honest:
         for metric, value in agents.evaluate(row).items():
             values[agent, metric] = value
         if agents.goes_on and not agents.finite(row):
             values[agent, "diverged"] = 1.0
+    for row, agent in enumerate(agents.local_agents):
         values[agent, "gradient_steps"] = float(agents.steps_taken[row])
         for metric, value in agents.state.recorded(row).items():
             values[agent, metric] = value
@@ -50,15 +52,17 @@ def measure(
             if agent in agents.local_agents:
                 values[agent, f"bytes_sent_{kind}"] = float(size)
     if "training_loss" in asked:
-        for row, agent in enumerate(agents.local_agents):
+        for row, agent in agents.honest:
             values[agent, "training_loss"] = _with_networks(agents, asked).training_loss(row)
     if "optimum" in asked:
         best = _with_networks(agents, asked).task.minimizer(decay)
-        for agent, own in zip(agents.local_agents, agents.parameters, strict=True):
+        parameters = agents.parameters
+        for row, agent in agents.honest:
+            own = parameters[row]
             values[agent, "distance_to_optimum"] = ((own - best).norm() / best.norm()).item()
     if "adaptation" in asked:
         networks = _with_networks(agents, asked)
-        for row, agent in enumerate(networks.local_agents):
+        for row, agent in networks.honest:
             for steps, value in enumerate(networks.adapted_scores(row)):
                 values[agent, f"{networks.task.metric.name}_{steps}"] = value
     rows = [
@@ -66,7 +70,9 @@ def measure(
         for (agent, metric), value in sorted(communicator.collect(values).items())
     ]
     everyone = communicator.collect(dict(zip(agents.local_agents, agents.parameters, strict=True)))
-    apart = disagreement(torch.stack([everyone[agent] for agent in sorted(everyone)]))
+    apart = disagreement(
+        torch.stack([everyone[agent] for agent in sorted(everyone) if not agents.attacks(agent)])
+    )
     of_layers = [Measurement(round, stage, None, *astuple(diagnostic)) for diagnostic in diagnostics]
     rows += [Measurement(round, stage, None, "", "disagreement", apart), *of_layers]
     if "parts" in asked:
@@ -86,7 +92,7 @@ def _of_parts(networks: Networks, communicator: Communicator, round: int, stage:
     metric = f"part_{networks.task.metric.name.removeprefix('test_')}"
     values = {
         (agent, part): value
-        for row, agent in enumerate(networks.local_agents)
+        for row, agent in networks.honest
         for part, value in enumerate(networks.part_scores(row))
     }
     return [

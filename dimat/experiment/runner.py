@@ -33,6 +33,7 @@ from dimat.experiment.devices import choose_device, prepare_device
 from dimat.experiment.interruption import Interrupted, asked_to_leave
 from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
+from dimat.experiment.logs import Kind, Note, noted
 from dimat.experiment.measure import measure, summary
 from dimat.experiment.measures import due
 from dimat.experiment.outlines import data_outline
@@ -75,6 +76,8 @@ class Runner:
     study: Study
     layout: Layout
     kept: KeptData = field(default_factory=KeptData)
+    log: Kind | None = None
+    """Where runs are logged besides; trials are not."""
 
     def prepare(self, prepared: Prepared) -> None:
         """Read, check and decode a data set."""
@@ -153,7 +156,7 @@ class Runner:
         values: dict[float, float | None] = {}
         records: dict[float, str | None] = {}
         metric = tuned.task.metric
-        trials = self.in_one_program(keep_checkpoints=False, divergence="refused")
+        trials = replace(self.in_one_program(keep_checkpoints=False, divergence="refused"), log=None)
         for factor, trial in tuned.trials().items():
             path = self.layout.run(trial.id)
             try:
@@ -186,6 +189,10 @@ class Runner:
 
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
+        with noted(self.log, run, self.layout.logged) as note:
+            self._train(run, note)
+
+    def _train(self, run: Run, note: Note) -> None:
         began, began_at = time.perf_counter(), now()
         path = self.layout.run(run.id)
         replaces = path.exists()
@@ -199,6 +206,8 @@ class Runner:
         if done:
             resumed += 1
             log.info("resumed after round %d", done)
+        elif communicator.is_main:
+            note(measurements)
 
         last = run.training.rounds
         stages = method.rounds(agents, communicator, run.merging, first=done + 1, last=last)
@@ -209,6 +218,7 @@ class Runner:
             measurements += new
             if communicator.is_main:
                 log.info("round %d of %d, %s: %s", round, last, stage, summary(new, run.task.metric))
+                note(new)
             bar.update(stage == "merged")
             if stage != "trained":
                 continue
@@ -268,6 +278,7 @@ class Runner:
             "metric": run.task.metric._asdict() | {"examples": len(data.test_labels)},
             "data": {"description": data.description, "source": data.source},
             "graph": self._describe_graph(run),
+            **({"not_measured": [run.attack.agent]} if run.attack else {}),
             "communication": self.study.communication.model_dump(mode="json"),
         }
 
@@ -392,6 +403,7 @@ class Runner:
         )
         recorded = self.study.cuda_graphs and device.type == "cuda"
         agents = Networks(task, training, start.randomness, optimizer, local_agents, recorded=recorded)
+        agents.attack = start.attack if isinstance(start, Run) else None
         agents.goes_on = self.study.divergence == "recorded" and isinstance(start, Run)
         return agents
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import override
 
+from dimat.agents.attacks import AnyAttack
 from dimat.agents.training import Training
 from dimat.data import AnyDataSet
 from dimat.data.partitions import AnyPartition, TwoPhase
@@ -125,13 +126,15 @@ class Run(Pretrained):
     protocol: str
     tuning: Tuning | None
     measures: Measures = ()
+    attack: AnyAttack | None = None
 
     @model_serializer(mode="wrap")
-    def _what_is_measured(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Measures are a part of a run only where there are some."""
+    def _what_is_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Measures and an attack are a part of a run only where there are some."""
         content = handler(self)
-        if not self.measures:
-            content.pop("measures", None)
+        for key in ("measures", "attack"):
+            if not getattr(self, key):
+                content.pop(key, None)
         return content
 
     def measuring(self, measures: Iterable[Measure]) -> "Run":
@@ -157,6 +160,8 @@ class Run(Pretrained):
         self.task.check(self.agents)
         if "optimum" in self.measures:
             self._check_convex()
+        if self.attack is not None:
+            self._check_attack(self.attack.agent)
         if self.graph is None:
             return
         graph = f"graph: {self.graph.label()} over {self.agents} agents"
@@ -172,6 +177,19 @@ class Run(Pretrained):
                 "also sends against it, expected an undirected graph"
             )
         self.method.check_graph(self.graph.mixing_matrix(self.agents))
+
+    def _check_attack(self, attacker: int) -> None:
+        """`InputError` unless there is such an agent, and others whom the method lets it attack."""
+        if not self.method.meets_attackers:
+            suited = ", ".join(name for name, known in known_methods.items() if known.meets_attackers)
+            raise InputError(
+                f"attack: method {self.method.name} meets no attackers; expected one of: {suited}"
+            )
+        if self.agents < 2 or attacker >= self.agents:
+            raise InputError(
+                f"attack.agent: {attacker} of {self.agents} agents; expected two agents or more, and one of "
+                f"0 to {self.agents - 1}"
+            )
 
     def _check_task(self) -> None:
         """`InputError` unless the task can be learnt from the data, in such batches, and measured so."""

@@ -20,6 +20,7 @@ from dimat.experiment.devices import choose_device
 from dimat.experiment.interruption import Interrupted
 from dimat.experiment.jobs import LONG, QUICK, Job, jobs_of, not_done
 from dimat.experiment.layout import Layout
+from dimat.experiment.logs import Kind
 from dimat.experiment.pace import Pace, carried_out
 from dimat.experiment.workers import Workers
 
@@ -76,13 +77,18 @@ class Progress:
         return f", about {in_words(self.pace.left(self.left.values()) / self.processes)}{sure}"
 
 
-def sweep(studies: Sequence[tuple[Study, Layout]], processes: int = 1, end: float | None = None) -> None:
+def sweep(
+    studies: Sequence[tuple[Study, Layout]],
+    processes: int = 1,
+    end: float | None = None,
+    log: Kind | None = None,
+) -> None:
     """Carry out all jobs of studies that are not done, and join the records of each when all runs are there.
 
     Several ``processes`` do jobs beside each other and leave before the moment ``end`` of `time.monotonic`;
     one is this process, whose own limit counts. `Interrupted` if it is asked to leave, or the time limit
     comes first: run again to go on. What diverges does not stop the others; in the end `Diverged` names it,
-    and studies that it belongs to are not joined.
+    and studies that it belongs to are not joined. Runs are logged as ``log`` says.
     """
     for study, _ in studies:
         if study.communication.name != "in_process":
@@ -91,8 +97,8 @@ def sweep(studies: Sequence[tuple[Study, Layout]], processes: int = 1, end: floa
                 "expected in_process"
             )
     study, layout = studies[0]
-    jobs = jobs_of(studies)
-    workers = Workers(studies, processes, end) if processes > 1 else None
+    jobs = jobs_of(studies, log)
+    workers = Workers(studies, processes, end, log) if processes > 1 else None
     if workers is None:
         choose_device(study.device, layout.locks)  # which may wait, and says so
     pace = Pace.of_study(study, layout)

@@ -22,6 +22,7 @@ from dimat.experiment.config import Study
 from dimat.experiment.interruption import Interrupted, leave_by, listen, signalled
 from dimat.experiment.jobs import Job, jobs_of
 from dimat.experiment.layout import Layout
+from dimat.experiment.logs import Kind
 from dimat.experiment.pace import Pace, carried_out
 
 PATIENCE = 0.5
@@ -52,9 +53,13 @@ class Workers:
     """
 
     def __init__(
-        self, studies: Sequence[tuple[Study, Layout]], processes: int, end: float | None = None
+        self,
+        studies: Sequence[tuple[Study, Layout]],
+        processes: int,
+        end: float | None = None,
+        log: Kind | None = None,
     ) -> None:
-        self._about = list(studies), end
+        self._about = list(studies), end, log
         self._processes = processes
         self._workers: list[Worker] = []
         self._told = False
@@ -133,9 +138,9 @@ def work(connection: Connection, number: int) -> None:
     os.environ["LOCAL_RANK"] = str(number)  # which of the GPUs is this one's
     logging.getLogger("dimat").setLevel(logging.INFO)
     with suppress(EOFError, OSError, Interrupted):
-        studies, end = connection.recv()
+        studies, end, log = connection.recv()
         leave_by(end)
-        jobs, pace = jobs_of(studies), Pace.of_study(*studies[0])
+        jobs, pace = jobs_of(studies, log), Pace.of_study(*studies[0])
         while (name := connection.recv()) is not None:
             connection.send(done(jobs[name], pace))
 

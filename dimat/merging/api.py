@@ -11,6 +11,7 @@ from dimat.arithmetic import Precision, arithmetic
 from dimat.merging.aligning import aligned
 from dimat.merging.averaging.merged import average
 from dimat.merging.averaging.options import AnyCoefficients, Averaging
+from dimat.merging.averaging.robust import Robust
 from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
@@ -84,6 +85,8 @@ def merge(
             f"base: {averaging.coefficients.name} counts from the network that all were trained on from; "
             "expected that network"
         )
+    if isinstance(averaging.coefficients, Robust) and weights is not None:
+        raise ValueError(f"weights: {averaging.coefficients.name} takes all networks alike; expected none")
     if base is not None:
         base = unwrapped(base)
         check_networks([*map(unwrapped, models), base])

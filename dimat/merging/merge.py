@@ -41,6 +41,7 @@ def merge_with_neighbours(
     calibration = merging.calibration or Calibration(repair="none")
     # 1. Send one's own network to the neighbours, and receive theirs.
     communicator.advance()
+    agents.attacked(communicator.time)
     received: list[dict[int, State]] = communicator.send_to_receivers(agents.states(), "models")
     if round == 1 and merging.looks_at_images:
         share_images(agents, communicator, calibration)

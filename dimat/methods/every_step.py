@@ -78,12 +78,15 @@ class EveryStep(Method, Scheduled):
 class Synchronous(EveryStep):
     """A method whose agents all take a step at the same time."""
 
+    meets_attackers: ClassVar[bool] = True
+
     @override
     def learn(self, agents: Agents, communicator: Communicator, round: int) -> None:
         agents.state.declare(self.keeps)
         for step in agents.steps(round):
             agents.frozen = self.normalization == "frozen" and step.epoch > 0
             communicator.advance()
+            agents.attacked(communicator.time)
             self.step(agents, communicator, step, self.rate_at(step.number, agents.steps_per_epoch))
 
     @abstractmethod

@@ -15,6 +15,7 @@ class FinalMerge(AdaptThenCombine):
 
     name: Literal["final_merge"] = "final_merge"
     title: ClassVar[str] = "D-PSGD, final merge"
+    meets_attackers: ClassVar[bool] = False
 
     @override
     def finish(self, agents: Agents, communicator: Communicator) -> None:

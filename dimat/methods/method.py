@@ -43,6 +43,8 @@ class Method(Spec):
     """Whether the hidden channels of every group are dealt out among an agent and those who send to it."""
     column_stochastic: ClassVar[bool] = False
     """Whether weights need only be column-stochastic, as where links carry messages one way."""
+    meets_attackers: ClassVar[bool] = False
+    """Whether it lets an attacker act before each communication, of which there are no others."""
     takes_turns: ClassVar[bool] = False
     """Whether one agent works at a time, so that the time of all is the sum of theirs."""
     sparing: ClassVar[bool] = False

@@ -24,9 +24,11 @@ class NeighbourhoodMerging(LocalTraining):
 
     communicates: ClassVar[Literal["round", "step", "never"]] = "round"
     every_link: ClassVar[bool] = True
+    meets_attackers: ClassVar[bool] = True
     keeps: ClassVar[tuple[Kept, ...]] = (PerAgent(START),)
     coefficients: AnyCoefficients = Mixing()
-    """With which weights networks are averaged."""
+    """With which weights networks are averaged; or, by `median` and `trimmed_mean`, of each entry what lies
+    in the middle, which a few faulty networks cannot move far."""
     shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
     """After the first merge, multiply all weights in front of normalizations by this. The networks' functions
     stay the same, but they learn faster, as averages of networks that do not match do by themselves."""

@@ -1,6 +1,6 @@
 """Failures of links and agents, and what they do to the speed of averaging."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy
 
@@ -9,6 +9,9 @@ from dimat.topology.mixing import round_off
 
 DRAWS = 200
 """Draws of the failures of each communication, where an expectation has no closed form here."""
+
+LONG = 2000
+"""Communications over which a factor in the long run is taken."""
 
 PERIODS = 500
 """Steps of the power iteration at most."""
@@ -21,11 +24,10 @@ def with_failures(
     agent_failures: float,
     generator: numpy.random.Generator,
 ) -> numpy.ndarray:
-    """A mixing matrix (N, N) after failures drawn with ``generator``.
+    """A mixing matrix (N, N) after failures drawn with ``generator``; see `without`.
 
     Each link fails with probability ``link_failures`` (each arc, if ``one_way``), and all links of an agent
-    with ``agent_failures``. Lost weights go to the sender's diagonal: columns still sum to 1, and a symmetric
-    matrix stays symmetric, since its links fail in both directions.
+    with ``agent_failures``.
     """
     agents = len(matrix)
     out_of_reach = generator.random(agents) < agent_failures
@@ -33,10 +35,45 @@ def with_failures(
     if not one_way:
         failed = numpy.triu(failed)
         failed |= failed.T
-    failed |= out_of_reach[:, None] | out_of_reach
-    numpy.fill_diagonal(failed, False)
-    lost = numpy.where(failed, matrix, 0)
+    return without(matrix, failed | links_of(out_of_reach))
+
+
+def links_of(absent: numpy.ndarray) -> numpy.ndarray:
+    """Booleans (N, N): the links of agents that are ``absent`` (N,)."""
+    return absent[:, None] | absent
+
+
+def without(matrix: numpy.ndarray, failed: numpy.ndarray) -> numpy.ndarray:
+    """A mixing matrix (N, N) where links have ``failed``, booleans (N, N) of which the diagonal says nothing.
+
+    Lost weights go to the sender's diagonal: columns still sum to 1, and a symmetric matrix stays symmetric
+    where links fail in both directions.
+    """
+    lost = numpy.where(failed & ~numpy.eye(len(matrix), dtype=bool), matrix, 0)
     return matrix - lost + numpy.diag(lost.sum(axis=0))
+
+
+def contraction_in_the_long_run(matrix_at: Callable[[int], numpy.ndarray], agents: int) -> float:
+    """The factor by which each of `LONG` communications shrinks the disagreement of ``agents`` agents.
+
+    It is that of one fixed draw of values, as a geometric mean: for matrices that hang on those before,
+    of which no expectation is at hand.
+    """
+    if agents == 1:
+        return 0.0
+    values = Randomness("failures", 0).numpy("values").standard_normal(agents)
+    values -= values.mean()
+    growth = 0.0
+    for time in range(LONG):
+        before = numpy.linalg.norm(values)
+        values = matrix_at(time) @ values
+        values -= values.mean()
+        size = numpy.linalg.norm(values)
+        if size <= round_off(numpy.eye(agents)) * before:
+            return 0.0
+        growth += float(numpy.log(size / before))
+        values /= size
+    return float(numpy.exp(growth / LONG))
 
 
 def contraction_with_failures(

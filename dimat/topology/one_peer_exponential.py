@@ -33,7 +33,3 @@ class OnePeerExponential(Graph):
         """(I + P) / 2 with the cyclic permutation P of each hop."""
         identity = numpy.eye(agents)
         return [(identity + numpy.roll(identity, hop, axis=0)) / 2 for hop in hops(agents)] or [identity]
-
-    def period(self, agents: int) -> int:
-        """ceil(log2 N)."""
-        return max(1, len(hops(agents)))

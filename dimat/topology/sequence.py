@@ -22,8 +22,8 @@ class Sequence(Graph):
 
     @model_validator(mode="after")
     def _failures_of_the_sequence(self) -> Self:
-        if any(graph.link_failures or graph.agent_failures for graph in self.graphs):
-            raise ValueError("failures are a key of the sequence; leave them out of its graphs")
+        if any(graph.fails or graph.churn for graph in self.graphs):
+            raise ValueError("failures and churn are keys of the sequence; leave them out of its graphs")
         return self
 
     @property
@@ -34,11 +34,7 @@ class Sequence(Graph):
     @override
     def label(self) -> str:
         graphs = " / ".join(graph.label() for graph in self.graphs)
-        failures = self.model_dump(
-            include={"link_failures", "agent_failures", "one_way"}, exclude_defaults=True
-        )
-        changed = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in failures.items())
-        return f"sequence {graphs} {changed}".strip()
+        return f"sequence {graphs} {', '.join(self.changes('graphs'))}".strip()
 
     def edges(self, agents: int) -> list[tuple[int, int]]:
         """The edges of all graphs, as arcs both ways if one of them is directed."""
@@ -53,7 +49,3 @@ class Sequence(Graph):
     def matrices(self, agents: int) -> list[numpy.ndarray]:
         """The matrix of each graph."""
         return [graph.matrices(agents)[0] for graph in self.graphs]
-
-    def period(self, agents: int) -> int:
-        """The number of graphs."""
-        return len(self.graphs)

@@ -19,7 +19,7 @@ class BytesFigure(FirstMergesFigure):
     @override
     def applies(self) -> bool:
         graphs = (run.graph for run in first_merges_of(self.study))
-        return any(graph and not (graph.link_failures or graph.agent_failures) for graph in graphs)
+        return any(graph and not (graph.fails or graph.churn) for graph in graphs)
 
     @override
     def caption(self) -> str:

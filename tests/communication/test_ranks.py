@@ -124,6 +124,13 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
             "data": {"two_classes": {"positive": [3, 4, 5], "share": 0.2}},
             "method": ["dimat", {"name": "coda", "stage_steps": 2, "local_steps": 1}],
         },
+        {
+            "method": [{"name": "dimat", "coefficients": "median"}, {"name": "dpsgd", "momentum": 0.9}],
+            "graph": {"name": "ring", "churn": {"name": "cyclic"}, "bursts": {"share": 0.3, "length": 3}},
+            "attack": {"name": "permuted", "agent": 1},
+            "measures": ["parts", "mean_model"],
+        },
+        {"method": ["dimat", "dpsgd"], "attack": "noise"},
         {"method": ["dimat", "dpsgd"], "measures": ["training_loss", "parts", "mean_model"]},
         {
             "method": {"name": "dimat", "coefficients": {"name": "adamerging", "steps": 3}},

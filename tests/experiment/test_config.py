@@ -285,6 +285,18 @@ SECTIONS = [
     ("matching", {"passes": 2}, [{"alignment": "consistent"}], {"alignment": "consistent"}),
     ("calibration", {"images": "own", "limit": 9}, {"limit": 8}, {"images": "own", "limit": 8}),
     ("calibration", [{"images": "own"}], {"limit": 8}, {"limit": 8}),
+    (
+        "attack",
+        {"name": "noise", "scale": 0.2},
+        {"agent": 1},
+        {"name": "noise", "scale": 0.2, "agent": 1},
+    ),
+    (
+        "graph",
+        {"name": "ring", "bursts": {"share": 0.5, "length": 4}},
+        {"bursts": {"length": 5}},
+        {"name": "ring", "bursts": {"share": 0.5, "length": 5}},
+    ),
 ]
 
 

@@ -153,6 +153,25 @@ def test_what_a_method_remembers_is_resumed(tmp_path, small, interrupted, method
     assert_resumed(runner, interrupted)
 
 
+@pytest.mark.parametrize("method", ["dimat", {"name": "dpsgd", "momentum": 0.9}])
+@pytest.mark.parametrize("attack", [{"name": "noise", "agent": 1}, "permuted"])
+def test_who_sleeps_and_who_attacks_is_resumed(tmp_path, small, interrupted, method, attack):
+    bursts = {"share": 0.3, "length": 3}
+    graph = {"name": "ring", "churn": {"name": "markov", "sleep": 0.3, "wake": 0.5}, "bursts": bursts}
+    runner = open_runner(small | {"method": method, "graph": graph, "attack": attack}, tmp_path)
+    assert_resumed(runner, interrupted)
+    run = only_run(runner)
+    attacker = run.attack.agent
+    made = read_json(runner.layout.run_provenance(run.id))
+    assert made["not_measured"] == [attacker]
+    scored = {
+        line.split(",")[3]
+        for line in runner.layout.run(run.id).read_text().splitlines()
+        if "test_accuracy" in line
+    }
+    assert scored == {str(agent) for agent in range(run.agents)} - {str(attacker)}
+
+
 @pytest.mark.parametrize("method", ["dimat", "cdsgd"])
 def test_what_a_study_asks_for_is_resumed(tmp_path, small, interrupted, method):
     small |= {"measures": ["training_loss", "parts", "mean_model"], "calibration": {"limit": 40}}

@@ -82,6 +82,7 @@ def with_closed_forms(
 
 def _has_form(run: dict[Any, str]) -> bool:
     fails = {run["graph.link_failures"], run["graph.agent_failures"]} != {"0.0"}
+    fails |= bool(run.get("graph.churn.name") or run.get("graph.bursts.share"))
     return known_methods[run["method.name"]].every_link and not fails
 
 

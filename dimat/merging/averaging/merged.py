@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dimat.merging.averaging.average import weighted_average
 from dimat.merging.averaging.coefficients import Entropy, tuned_average
 from dimat.merging.averaging.options import Averaging
+from dimat.merging.averaging.robust import Robust, robust_average
 from dimat.merging.averaging.scale import shrink
 from dimat.merging.averaging.task_vectors import TaskVectors, from_base
 from dimat.models.modes import forget
@@ -35,7 +36,8 @@ def average(
     """The average of aligned ``states`` with ``weights``, as a network like ``model``.
 
     Coefficients, where they are tuned, are tuned on ``unlabelled`` images. Task vectors count from the
-    parameters of ``base``. Weights in front of normalizations are shrunk at the ``first`` merge.
+    parameters of ``base``. Medians and trimmed means take all alike. Weights in front of normalizations are
+    shrunk at the ``first`` merge.
     """
     merged = with_state(model, weighted_average(states, weights))
     coefficients: Mapping[str, Tensor] = {}
@@ -46,6 +48,8 @@ def average(
         assert base is not None
         state, coefficients = from_base(merged, states, weights, base, averaging.coefficients, unlabelled)
         load(merged, state)
+    elif isinstance(averaging.coefficients, Robust):
+        load(merged, robust_average(states, averaging.coefficients))
     if first and averaging.shrink != 1:
         shrink(merged, averaging.shrink)
     return Averaged(merged, coefficients)
