@@ -165,7 +165,7 @@ class Networks(Agents):
 
     @override
     def reorder(self, agent: int, permutations: Permutations) -> None:
-        self.state.reorder(agent, lambda vector: self._reordered(vector, permutations))
+        self.state.reorder(agent, lambda vector: self.reordered(vector, permutations))
         if agent not in self.local_agents:
             return
         row = self.local_agents.index(agent)
@@ -182,7 +182,7 @@ class Networks(Agents):
             for name, tensor in permute(like, self.symmetry, permutations).items():
                 like[name].copy_(tensor)
 
-    def _reordered(self, vector: Tensor, permutations: Permutations) -> Tensor:
+    def reordered(self, vector: Tensor, permutations: Permutations) -> Tensor:
         """A vector (d,) in the order of an agent's parameters, in the new order of these."""
         by_name = self.by_name(vector)
         moved = permute(by_name, self.symmetry, permutations)

@@ -20,6 +20,7 @@ SAID = {
     ("matching.rematch.name", "first_meeting"): "matched once",
     ("matching.rematch.name", "sticky"): "sticky",
     ("matching.rematch.name", "margin"): "margin",
+    ("matching.rematch.name", "lowers_disagreement"): "matched where it lowers the disagreement",
     ("calibration.repair", "none"): "no repair",
     ("calibration.repair", "recalibrate"): "recalibrated",
     ("calibration.repair", "least_squares"): "least squares (PLeaS)",

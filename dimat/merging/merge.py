@@ -20,6 +20,7 @@ from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.images import share_images, tuning_images, visible_images
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.calibration.repair import repair
+from dimat.merging.drift import drift
 from dimat.merging.matching.diagnostics import Diagnostic, diagnose
 from dimat.merging.matching.neighbours import Matched, match_neighbours
 from dimat.merging.options import Merging
@@ -35,8 +36,8 @@ def merge_with_neighbours(
 ) -> list[Diagnostic]:
     """Replace the network of every agent by the merge of its neighbourhood, in place.
 
-    Returns what there is to say about the matching, layer by layer, and about coefficients. Where task
-    vectors are added, agents keep the parameters from which these count, `START`.
+    Returns what there is to say about the matching, layer by layer, about the drift of what permutes, and
+    about coefficients. Where task vectors are added, agents keep the parameters from which these count, `START`.
     """
     calibration = merging.calibration or Calibration(repair="none")
     # 1. Send one's own network to the neighbours, and receive theirs.
@@ -46,8 +47,9 @@ def merge_with_neighbours(
     if round == 1 and merging.looks_at_images:
         share_images(agents, communicator, calibration)
     # 2. Find the permutations P_ij that bring each neighbour's neurons in the order of one's own.
-    matched, diagnostics = None, []
+    matched, diagnostics, before = None, [], None
     if merging.matching is not None:
+        before = agents.parameters
         known = known_models(agents, received)
         matched = match_neighbours(agents, communicator, merging.matching, calibration, round, known)
         states = {agent: model.state_dict() for agent, model in known.items()}
@@ -82,6 +84,8 @@ def merge_with_neighbours(
 
     for model, other in zip(agents.models, merged, strict=True):
         model.load_state_dict(other.state_dict())
+    if before is not None:
+        diagnostics.append(drift(agents, communicator, before, round))
     return [*diagnostics, *sums_of(coefficients, communicator)]
 
 

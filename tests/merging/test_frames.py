@@ -261,7 +261,7 @@ def test_after_the_first_meeting_there_is_nothing_to_say_of_objectives(make_agen
     merging = Merging(Matching(rematch=FirstMeeting()), Calibration(repair="none"))
     diagnostics = merge_with_neighbours(agents, communicator, merging, Averaging(), round=2)
     assert {d.metric for d in diagnostics} == {
-        "moved_share", "orbit_share", "closed_share", "distance_before", "distance_after",
+        "moved_share", "orbit_share", "closed_share", "distance_before", "distance_after", "drift",
     }  # fmt: skip
     values = {(d.layer, d.metric): d.value for d in diagnostics}
     for group in agents.symmetry:

@@ -13,6 +13,7 @@ from dimat.communication.communicator import Communicator
 from dimat.merging.calibration.images import visible_images
 from dimat.merging.calibration.options import Calibration
 from dimat.merging.matching.assignment import inverse
+from dimat.merging.matching.closer import closer
 from dimat.merging.matching.compare import compare
 from dimat.merging.matching.frames import Frames, Relative, common_frames, in_place, matched_pair
 from dimat.merging.matching.matcher import Similarity
@@ -85,6 +86,8 @@ def match_neighbours(
             frames, exchanges = universal_frames(seen, groups, agents.agents)
         else:
             frames, exchanges = common_frames(seen, groups, agents.agents, reward, anew)
+        if matching.rematch.if_closer and round > 1 and not closer(agents, communicator, frames):
+            frames = in_place(frames, groups)
     if matching.alignment != "per_edge":
         found = {(i, j): dict(Relative(frames[i], frames[j])) for i, j in links}
     else:

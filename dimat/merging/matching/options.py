@@ -30,6 +30,15 @@ class Matching(Spec):
     """Passes of each network over the images in one merge: 3 computes the statistics of normalization before
     the activations are compared, 2 in the same pass."""
 
+    @model_validator(mode="after")
+    def _frames_are_common(self) -> Self:
+        if self.rematch.if_closer and self.alignment != "consistent":
+            raise ValueError(
+                f"alignment: {self.alignment} does not go with rematch: {self.rematch.name}, which holds a "
+                "common frame unless another is closer; expected consistent"
+            )
+        return self
+
     @property
     def common_frame(self) -> bool:
         """Whether agents put themselves in a common frame, at the first merge or at all of them."""

@@ -1,7 +1,8 @@
 """When neurons are matched: anew in every round, or once, or again only where it is worth it.
 
 Agents that have merged share much of their weights in the places where these stand. To match anew gives
-that up wherever noise makes another order look better; a reward for standing still weighs against it.
+that up wherever noise makes another order look better; a reward for standing still weighs against it, or all hold
+their places unless that brings them closer.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Rematching(Spec):
     """When neurons are matched. All but the published way start by moving agents to a common frame."""
 
     holds: ClassVar[bool] = True
+    if_closer: ClassVar[bool] = False
+    """Whether agents move to new frames after the first merge only if they are closer to each other there."""
 
     def due(self, round: int) -> bool:
         """Whether neurons are matched in ``round`` (from 1)."""
@@ -84,4 +87,16 @@ class Margin(Rematching):
         return Reward(whole=self.gain) if round > 1 else Reward()
 
 
-AnyRematching = Annotated[EveryRound | FirstMeeting | Sticky | Margin, OneOf()]
+class LowersDisagreement(Rematching):
+    """Match in every round, but move only if that lowers the disagreement of all agents.
+
+    That is (1/N) sum_i |x_i - xbar|^2 of all that is trained, and all move or none does; at the first merge
+    all move. So a bound gains the price of the frames that change, and no more
+    (theory/bounds/changing_merges.py). Where links do not join all agents, none moves.
+    """
+
+    name: Literal["lowers_disagreement"] = "lowers_disagreement"
+    if_closer: ClassVar[bool] = True
+
+
+AnyRematching = Annotated[EveryRound | FirstMeeting | Sticky | Margin | LowersDisagreement, OneOf()]
