@@ -41,6 +41,8 @@ COLUMNS_WITH_PARTS = ("run", *(field.name for field in fields(Measurement)))
 """Columns of records that have numbers of parts of the test set: the agent whose part it is, or nothing."""
 COLUMNS = COLUMNS_WITH_PARTS[:-1]
 """Columns of all other records."""
+LATER = ("drift",)
+"""Metrics that runs of an earlier version lack."""
 
 
 def records_csv(run: str, measurements: Iterable[Measurement]) -> bytes:
@@ -62,8 +64,13 @@ def csv_of(rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def first_difference(stored: bytes, again: bytes) -> str | None:
-    """The first number in which two records of a run differ, in words; `None` if they are the same."""
+    """The first number in which two records of a run differ, in words; `None` if they are the same.
+
+    Records that were stored before one of `LATER` was recorded need not have it.
+    """
     rows = [list(csv.DictReader(io.StringIO(content.decode()))) for content in (stored, again)]
+    added = set(LATER) - {row["metric"] for row in rows[0]}
+    rows[1], whole = [row for row in rows[1] if row["metric"] not in added], len(rows[1])
     for old, new in itertools.zip_longest(*rows, fillvalue={}):
         if old != new:
             row = old or new
@@ -73,7 +80,7 @@ def first_difference(stored: bytes, again: bytes) -> str | None:
                 f"{where}, {row['metric']}: {old.get('value', 'nothing')} is recorded, "
                 f"{new.get('value', 'nothing')} comes out"
             )
-    return None if stored == again else "the columns differ"
+    return None if stored == again or len(rows[1]) < whole else "the columns differ"
 
 
 def final_value(path: Path, round: int, metric: str) -> float:

@@ -36,8 +36,8 @@ def merge_with_neighbours(
 ) -> list[Diagnostic]:
     """Replace the network of every agent by the merge of its neighbourhood, in place.
 
-    Returns what there is to say about the matching, layer by layer, about the drift of what permutes, and
-    about coefficients. Where task vectors are added, agents keep the parameters from which these count, `START`.
+    Returns what there is to say about the matching, layer by layer, about its drift, and about coefficients.
+    Where task vectors are added, agents keep the parameters from which these count, `START`.
     """
     calibration = merging.calibration or Calibration(repair="none")
     # 1. Send one's own network to the neighbours, and receive theirs.

@@ -7,10 +7,13 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
-from paper.comparisons import seeds_said
+from dimat.merging.drift import DRIFT
+from dimat.tasks.task import Metric
+from paper.comparisons import distinct, seeds_said
 from paper.figures.comparison import ComparisonFigure
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.figure import Figure
 
 SHOWN = {
@@ -18,8 +21,12 @@ SHOWN = {
     "objective_gain": "gain over staying\n[mean correlation]",
     "closed_share": "return around a cycle\n[share]",
     "distance_after": "distance of neighbours\nafter matching",
+    DRIFT: "drift of the mean\n[learning rates]",
 }
-"""Titles of columns by what is recorded of each layer."""
+"""Titles of columns by what is recorded, of each layer or of all together. Older records have no drift."""
+SHARES = ("moved_share", "closed_share", "distance_after")
+"""What is never above 1."""
+LEARNING_RATES = Metric(DRIFT, "drift of the mean", "learning rates", better="lower")
 
 
 class MatchingFigure(ComparisonFigure):
@@ -44,21 +51,51 @@ class MatchingFigure(ComparisonFigure):
             "place, only where neurons were matched anew. Return: neurons that are matched with themselves "
             "when matches are followed around a cycle of the graph; what does not return is averaged with "
             "other neurons of the same network. Distance: squared distance of neighbours after matching, "
-            "over the sum of their squared norms; 1 is unrelated, 0 equal. Means over links and layers; "
-            f"lines are means over seeds, {seeds_said(self.runs.values())}."
+            "over the sum of their squared norms; 1 is unrelated, 0 equal. Drift, where it is recorded: "
+            "how far the merge moves the mean of all agents, over the learning rate. Means over links and "
+            f"layers; lines are means over seeds, {seeds_said(self.runs.values())}."
         )
+
+    @override
+    def finding(self, layout: Layout) -> str:
+        """Which way of matching moves the mean most, and which least, where drift is recorded."""
+        from paper.findings import by_setting, merge_said, opening, over_seeds, quoted, reached
+
+        rows = self._rows(layout)
+        rows = rows[rows.metric == DRIFT]
+        if rows.empty:
+            return ""
+        said = []
+        for where, (_, lines) in by_setting(rows).items():
+            ends = {rival: line.dropna(axis="columns").iloc[:, -1] for rival, line in lines.items()}
+            order = sorted(ends, key=lambda rival: ends[rival].mean())
+            numbers = [
+                f"{reached(ends[rival], LEARNING_RATES)} with {quoted(rival)}"
+                for rival in distinct([order[-1], order[0]])
+            ]
+            last = merge_said(int(rows[rows.rival == order[-1]]["round"].max()))
+            said.append(f"{opening(where)}: {last} the mean has moved by {', and by '.join(numbers)}.")
+        return f"Drift. {' '.join(said)} {over_seeds(rows.groupby('rival').seed.nunique())}"
+
+    def _rows(self, layout: Layout, *, drawn: bool = False) -> "pandas.DataFrame":
+        """What is shown, with labels: a row for each run, round and metric, the mean over layers."""
+        from dimat.experiment.cells import labelled
+        from paper.measured import read_shown
+
+        labels_of = labelled
+        if drawn:
+            from paper.panels import labels_in_figures as labels_of
+        runs, records = read_shown(layout, self.runs)
+        of_merges = records[(records.layer != "") | (records.metric == DRIFT)]
+        means = of_merges.groupby(["run", "round", "metric"]).value.mean().reset_index()
+        return labels_of(runs).rename_axis("run").reset_index().merge(means, on="run")
 
     @override
     def draw(self, layout: Layout) -> "Figure":
         from paper.looks import looks_of
-        from paper.measured import read_shown
-        from paper.panels import add_legend, draw_band, labels_in_figures, lines_of, panel_rows, whole_numbers
+        from paper.panels import add_legend, draw_band, lines_of, panel_rows, whole_numbers
 
-        runs, records = read_shown(layout, self.runs)
-        of_layers = (
-            records[records.layer != ""].groupby(["run", "round", "metric"]).value.mean().reset_index()
-        )
-        rows = labels_in_figures(runs).rename_axis("run").reset_index().merge(of_layers, on="run")
+        rows = self._rows(layout, drawn=True)
         settings = list(rows.groupby(["graph", "partition"], sort=False))
         metrics = [metric for metric in SHOWN if metric in set(rows.metric)]
         axes, figure = panel_rows(len(settings), columns=len(metrics), height=1.4, sharex=True)
@@ -69,7 +106,7 @@ class MatchingFigure(ComparisonFigure):
                     lines[look["label"]] = draw_band(panel, line["round"], line.value, look)
                 if not panel.lines:  # in a graph without cycles
                     panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", color="#777777")
-                panel.set_ylim(0, None if metric == "objective_gain" else 1.05)
+                panel.set_ylim(0, 1.05 if metric in SHARES else None)
                 whole_numbers(panel)
             across[0].set_ylabel(textwrap.fill(f"{graph}, {partition}", 22))
         for panel, metric in zip(axes[0], metrics, strict=True):

@@ -116,9 +116,11 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
     images = [{"images": "own"}, {"images": "pooled"}]
     methods = STUDY | {"method": METHODS, "calibration": images[0]}
     common = {"alignment": "consistent", "rematch": "sticky"}
+    closer = {"alignment": "consistent", "rematch": "lowers_disagreement"}
     methods["variants"] = [
         {"method": "dimat", "calibration": images[1]},
         {"method": "dimat", "matching": common, "calibration": images},
+        {"method": "dimat", "matching": closer},
         {
             "task": "auc",
             "data": {"two_classes": {"positive": [3, 4, 5], "share": 0.2}},

@@ -107,7 +107,7 @@ def test_the_mean_of_all_networks_waits_once(device, agents_on, repair):
 
 GRAPHS = {"ring of 5": (Ring(), 5), "complete 6": (Complete(), 6)}
 ONCE_A_MERGE = 4
-"""Distances before and after, and what the matching has gained, each of all links and groups at once; drift."""
+"""Distances before and after, and what matching has gained, of all links and groups at once; the drift."""
 
 
 def merged(device, agents, graph, matching, calibration, averaging=None):

@@ -93,6 +93,7 @@ VARIANTS = {
         {"rematch": {"name": "sticky", "bonus": 0.5}},
         {"rematch": "first_meeting"},
         {"rematch": "margin"},
+        {"rematch": "lowers_disagreement", "alignment": "consistent"},
         {"passes": 2},
     ],
     "calibration": [

@@ -172,6 +172,12 @@ def test_who_sleeps_and_who_attacks_is_resumed(tmp_path, small, interrupted, met
     assert scored == {str(agent) for agent in range(run.agents)} - {str(attacker)}
 
 
+def test_frames_that_are_held_are_resumed(tmp_path, small, interrupted):
+    matching = {"alignment": "consistent", "rematch": "lowers_disagreement"}
+    small["training"] |= {"optimizer_state": "kept"}
+    assert_resumed(open_runner(small | {"matching": matching}, tmp_path), interrupted)
+
+
 @pytest.mark.parametrize("method", ["dimat", "cdsgd"])
 def test_what_a_study_asks_for_is_resumed(tmp_path, small, interrupted, method):
     small |= {"measures": ["training_loss", "parts", "mean_model"], "calibration": {"limit": 40}}

@@ -75,6 +75,22 @@ def test_another_number_in_the_records_is_named(finished, dimat, write_config, r
     assert f"{changed[-1]} is recorded, {recorded} comes out" in line
 
 
+def test_records_from_before_drift_was_recorded_are_still_verified(finished, dimat, write_config):
+    runner, run, content = finished()
+    path = runner.layout.run(run.id)
+    lines = read_checked(path).decode().splitlines(keepends=True)
+    older = [line for line in lines if ",drift," not in line]
+    assert len(older) == len(lines) - run.training.rounds
+    write_checked(path, "".join(older).encode())
+    assert dimat("verify", write_config(content), "--only", run.id).returncode == 0
+    write_checked(path, "".join(older[:-1]).encode())
+    assert dimat("verify", write_config(content), "--only", run.id).returncode == 1
+    without_one = lines.copy()
+    without_one.remove(next(line for line in lines if ",drift," in line))
+    write_checked(path, "".join(without_one).encode())
+    assert dimat("verify", write_config(content), "--only", run.id).returncode == 1
+
+
 def test_a_checkpoint_with_another_weight_is_noticed(finished, dimat, write_config):
     runner, run, content = finished()
     path = runner.layout.last_round(run.id)

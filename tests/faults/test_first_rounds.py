@@ -27,6 +27,7 @@ MATCHINGS = [
     {}, {"matcher": "weight"}, {"matcher": "activation-weight"}, {"alignment": "consistent"}, {"passes": 2},
     {"rematch": "first_meeting"}, {"rematch": "sticky"}, {"rematch": "margin", "alignment": "consistent"},
     {"matcher": "weight", "alignment": "universe"},
+    {"rematch": "lowers_disagreement", "alignment": "consistent"},
 ]  # fmt: skip
 CALIBRATIONS = [
     {}, {"images": "own"}, {"images": "neighbours", "limit": 2}, {"repair": "none"}, {"repair": "repair"},

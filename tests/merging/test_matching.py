@@ -261,6 +261,7 @@ def test_running_statistics_do_not_matter_to_weights():
         ({"rematch": "first_meeting"}, True),
         ({"rematch": {"name": "sticky", "bonus": 0.1}, "passes": 2}, True),
         ({"rematch": "margin", "matcher": "weight"}, True),
+        ({"rematch": "lowers_disagreement", "alignment": "consistent"}, True),
     ],
     ids=str,
 )

@@ -55,7 +55,8 @@ MATCHINGS = [
     {"matcher": matcher, "alignment": alignment, "rematch": rematch}
     for matcher in ("activation", "weight", "activation-weight")
     for alignment in ("per_edge", "consistent")
-    for rematch in ("every_round", "first_meeting", "sticky", "margin")
+    for rematch in ("every_round", "first_meeting", "sticky", "margin", "lowers_disagreement")
+    if alignment == "consistent" or rematch != "lowers_disagreement"
 ] + [{"matcher": "weight", "alignment": "universe"}]
 AXES = {
     "data": some.sampled_from(["digits", "cifar10", {"name": "digits", "size": 16, "train_limit": 90}]),

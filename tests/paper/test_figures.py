@@ -97,6 +97,35 @@ def test_matchings_are_means_over_layers(study):
         assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 2], [0.5, 0.5])
 
 
+def test_drift_is_drawn_and_told_where_it_is_recorded(tmp_path):
+    """Of two ways of matching, that which moves the mean most, and least; means over two seeds."""
+
+    def drifting(run):
+        yield from more(run)
+        for round in (1, 2):
+            often = run.matching.rematch.name == "every_round"
+            yield round, "merged", "", "", "drift", 100.0 * round * often + run.seed
+
+    def reached(*_):
+        return 0.5
+
+    matchings = [{}, {"rematch": "first_meeting"}]
+    keys = {"method": "dimat", "matching": matchings, "training": {"rounds": 2}, "seeds": [0, 1]}
+    name = "matching-digits-plain-2"
+    study, layout = write_study(tmp_path / "new", reached, drifting, **keys)
+    *_, panel = panels_of((study, layout), name)
+    assert panel.get_title().startswith("drift")
+    assert sorted(list(line.get_ydata()) for line in panel.lines) == [[0.5, 0.5], [100.5, 200.5]]
+    assert figures_of(study)[name].finding(layout) == (
+        "Drift. Ring, IID: after merge 2 the mean has moved by 200 learning rates [194, 207] with “DIMAT, "
+        "matched every round”, and by 0.5 learning rates [-5.85, 6.85] with “DIMAT, matched once”. Brackets "
+        "are 95 % intervals over 2 seeds."
+    )
+    older = write_study(tmp_path / "older", reached, more, **keys)
+    assert not [panel for panel in panels_of(older, name) if panel.get_title().startswith("drift")]
+    assert figures_of(older[0])[name].finding(older[1]) == ""
+
+
 def test_lines_of_other_runs_look_different_and_the_same_in_every_figure(study):
     looks, runs = looks_of(study[0]), study[0].runs
     found = {}

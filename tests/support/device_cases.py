@@ -56,6 +56,7 @@ MATCHINGS = [
     {"rematch": "first_meeting"},
     {"rematch": "margin", "alignment": "consistent"},
     {"matcher": "activation-weight", "alignment": "universe"},
+    {"rematch": "lowers_disagreement", "alignment": "consistent"},
 ]  # fmt: skip
 CALIBRATIONS = [
     {"repair": repair, "images": images, "augmented": images != "own", "limit": 20}

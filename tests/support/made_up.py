@@ -161,6 +161,7 @@ def measured(run):
             for layer in ("one", "two"):
                 for metric in ("moved_share", "objective_gain", "closed_share", "distance_after"):
                     yield round, "merged", "", layer, metric, drawn(run.id, round, layer, metric)
+            yield round, "merged", "", "", "drift", 9 * drawn(run.id, round)
         yield from asked(run, round)
 
 

@@ -1,8 +1,8 @@
 """When neurons are matched: anew in every round, or once, or again only where it is worth it.
 
 Agents that have merged share much of their weights in the places where these stand. To match anew gives
-that up wherever noise makes another order look better; a reward for standing still weighs against it, or all hold
-their places unless that brings them closer.
+that up wherever noise makes another order look better. A reward for standing still weighs against it; or
+agents hold their places unless new ones bring them closer to each other.
 """
 
 from dataclasses import dataclass
