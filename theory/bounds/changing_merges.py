@@ -40,6 +40,7 @@ from dimat.topology import second_eigenvalue
 from theory.bounds.derivations.gossip import GOSSIP
 from theory.bounds.orbit_means import KINDS
 from theory.bounds.rates import t_interval
+from theory.gap import trained
 from theory.gap.graphs import COMPLETE, RING
 from theory.gap.lift import Lift
 from theory.gap.permutations import independent
@@ -50,7 +51,7 @@ from theory.rows import ROUND_OFF, Numbers, Row, exactly
 Merge = Callable[[ndarray], ndarray]
 """Of X (N, d)."""
 AGENTS, STEPS, SEEDS = 8, 100, 8
-SMALL = 1e-2
+SMALL, APART = 1e-2, 0.3
 CHANGING_CHECKS = ("new-frames.price", "new-frames.gradient", "drift.gradient")
 
 
@@ -109,17 +110,31 @@ class Frames:
 
     def rematched(self, x: ndarray, y: ndarray) -> ndarray:
         """The points in new frames, if they are closer to each other there; else as they are."""
-        first = torch.from_numpy(y[0])
-        orders = [best_permutation(torch.outer(first, torch.from_numpy(row))).numpy() for row in y]
-        found = numpy.stack([row[order] for row, order in zip(y, orders, strict=True)])
+        orders = self.proposed(y)
+        found = numpy.take_along_axis(x, orders, 1)
         before, after = spread(y), spread(found)
         if after >= before or numpy.array_equal(found, y):
             return y
-        self.orders = numpy.take_along_axis(self.orders, numpy.stack(orders), 1)
+        self.orders = orders
         means = numpy.stack([y.mean(0), found.mean(0)])
         old, new = self.problem.gap(means)
         self.prices.append((float(new - old), self.problem.smoothness / 2 * (before + after)))
         return found
+
+    def proposed(self, y: ndarray) -> ndarray:
+        """New frames (agents, dimensions), of the points ``y`` as they stand in their frames."""
+        first = torch.from_numpy(y[0])
+        orders = [best_permutation(torch.outer(first, torch.from_numpy(row))).numpy() for row in y]
+        return numpy.take_along_axis(self.orders, numpy.stack(orders), 1)
+
+
+class NetworksFrames(Frames):
+    """The same, in frames that matching finds between trained networks, after one epoch more each time."""
+
+    @override
+    def proposed(self, y: ndarray) -> ndarray:
+        epoch = self.merges // self.period % trained.EPOCHS
+        return trained.frames_of(self.mixing, y.shape[1], epoch)
 
 
 @dataclass
@@ -151,6 +166,11 @@ def changing_rows() -> Iterator[Row]:
         said = f"matched anew every {period} merges"
         yield from new_frames(*drawn(said), RING.mixing_matrix(AGENTS), fraction, said, period)
     yield from crossed_frames()
+    for fraction in (1.0, 0.1):
+        said = "found between trained networks, anew every 10 merges"
+        yield from new_frames(
+            *like_networks(said), RING.mixing_matrix(AGENTS), fraction, said, 10, NetworksFrames
+        )
     for (kind, permuted), fraction in product(KINDS.items(), (0.1, 0.01)):
         yield drift(*drawn(kind), fraction, f"{kind}, drawn at each merge", permuted)
     yield drift(*told_apart(), 0.01, "random, coordinates told apart", independent)
@@ -173,6 +193,15 @@ def drawn(what: str) -> tuple[Problem, ndarray]:
     return problem, generator.standard_normal(problem.shape)
 
 
+def like_networks(what: str) -> tuple[Problem, ndarray]:
+    """The same; agents start close to each other in the first frames that are found between networks."""
+    problem, noise = drawn(what)
+    frames = trained.frames_of(RING.mixing_matrix(AGENTS), problem.dimensions, 0)
+    start = numpy.empty_like(noise)
+    numpy.put_along_axis(start, frames, noise[0] + APART * noise, 1)
+    return problem, start
+
+
 def told_apart() -> tuple[Problem, ndarray]:
     """Equal agents at the minimum of a loss with another optimum for each coordinate."""
     optima = numpy.tile(numpy.arange(4.0), (AGENTS, 1))
@@ -183,7 +212,7 @@ def crossed_frames(price: float = 1.0) -> list[Row]:
     """Two agents whose mean is at the minimum as long as their coordinates stay crossed."""
     problem = Separable(numpy.ones(2), numpy.zeros(2), 2, sigma=0.0)
     start = SMALL * numpy.array([[1.0, -1.0], [-1.0, 1.0]])
-    return new_frames(problem, start, COMPLETE.mixing_matrix(2), 0.1, "crossed, then matched", 1, price)
+    return new_frames(problem, start, COMPLETE.mixing_matrix(2), 0.1, "crossed, then matched", 1, price=price)
 
 
 def new_frames(
@@ -193,6 +222,7 @@ def new_frames(
     fraction: float,
     kind: str,
     period: int,
+    merging: type[Frames] = Frames,
     price: float = 1.0,
 ) -> list[Row]:
     """What new frames raise f at the mean by, at most, over their price; and the bound with that price.
@@ -201,7 +231,7 @@ def new_frames(
     """
     given = (problem, second_eigenvalue(mixing), STEPS, 1)
     step_size = fraction * GOSSIP.largest_step_size(**GOSSIP.constants_on(*given))
-    runs = [Frames(problem, mixing, period) for _ in range(SEEDS)]
+    runs = [merging(problem, mixing, period) for _ in range(SEEDS)]
     for seed, merges in enumerate(runs):
         run(problem, mixing, start, step_size, f"{kind}, {fraction}", seed, merges)
     rises = [rise / cost for merges in runs for rise, cost in merges.prices]

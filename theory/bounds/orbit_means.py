@@ -32,6 +32,7 @@ from dimat.randomness import Randomness
 from dimat.topology import Hypercube, second_eigenvalue
 from theory.bounds.derivations.gossip import GOSSIP
 from theory.bounds.rates import t_interval
+from theory.gap import trained
 from theory.gap.graphs import RING
 from theory.gap.lift import Lift, inverse_of
 from theory.gap.permutations import consistent, independent
@@ -59,11 +60,24 @@ def matched(mixing: ndarray, size: int, generator: Generator) -> Lift:
     return Lift(mixing, found)
 
 
+def networks_per_link(mixing: ndarray, size: int, generator: Generator) -> Lift:
+    """What matching finds between trained networks, on every link by itself, after an epoch that is drawn."""
+    return trained.per_link(mixing, size, int(generator.integers(trained.EPOCHS)))
+
+
+def networks_in_common_frame(mixing: ndarray, size: int, generator: Generator) -> Lift:
+    """The same, in a common frame."""
+    return trained.in_common_frame(mixing, size, int(generator.integers(trained.EPOCHS)))
+
+
 KINDS: dict[str, Callable[[ndarray, int, Generator], Lift]] = {
     "consistent": consistent,
     "matched": matched,
     "random": independent,
+    "networks' per-link": networks_per_link,
+    "networks' common-frame": networks_in_common_frame,
 }
+"""The last two of networks that are trained for the audit, all others are made up."""
 
 
 class Moved(InProcess):

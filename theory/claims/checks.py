@@ -9,6 +9,7 @@ from theory.bounds.derivations import DERIVATIONS
 from theory.bounds.dif_maml import rest_controls, rest_rows
 from theory.bounds.dot_admm import dot_admm_controls, dot_admm_rows
 from theory.bounds.equivalence import equivalence_controls, equivalence_rows
+from theory.bounds.network_orbits import NETWORK_CHECKS, network_orbit_controls, network_orbit_rows
 from theory.bounds.orbit_means import ORBIT_CHECKS, orbit_controls, orbit_rows
 from theory.bounds.own_moments import counterexample, own_moments_controls, own_moments_rows
 from theory.bounds.rates import rate_controls, rate_rows
@@ -52,6 +53,7 @@ CHECKS = (
     Check(tuple(id for key in DERIVATIONS for id in sorted(ids_of(key))), of_bounds, bound_controls),
     Check(("equivalence",), alone(equivalence_rows), equivalence_controls),
     Check(ORBIT_CHECKS, alone(orbit_rows), orbit_controls),
+    Check(NETWORK_CHECKS, alone(network_orbit_rows), network_orbit_controls),
     Check(CHANGING_CHECKS, alone(changing_rows), changing_controls),
     Check(("rate",), alone(rate_rows), rate_controls),
     Check(("adam-own-moments",), alone(own_moments_rows), own_moments_controls, (counterexample,)),

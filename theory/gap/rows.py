@@ -7,6 +7,7 @@ from flint import arb
 
 from dimat.randomness import Randomness
 from dimat.topology import Graph
+from theory.gap import trained
 from theory.gap.counterexamples import mean_counterexample, sequence_counterexample
 from theory.gap.graphs import CHAIN, COMPLETE, RING, TWO_HUB
 from theory.gap.lift import Lift
@@ -24,6 +25,8 @@ CASES: tuple[tuple[Graph, int], ...] = (
 )
 COORDINATES = 6
 """Of each agent: all readings of so few are enclosed at once, and more do not change the sign."""
+CONSISTENT = ("no", "consistent", "networks' common-frame")
+"""Kinds of permutations that close all cycles whatever the graph."""
 DRIFT = 0.5
 """Share of coordinates that are matched at random on each link of what is drifted."""
 
@@ -36,7 +39,7 @@ def gap_rows() -> Iterator[Row]:
     """
     for graph, agents in CASES:
         for kind, lift in lifts(graph, agents).items():
-            if lift.consistent and kind not in ("no", "consistent"):
+            if lift.consistent and kind not in CONSISTENT:
                 continue
             for reading in READINGS[:3]:
                 verdict = reading.verdict(in_frames(lift))
@@ -50,7 +53,7 @@ def in_frames(lift: Lift) -> Lift:
 
 
 def lifts(graph: Graph, agents: int) -> dict[str, Lift]:
-    """Merge operators with all kinds of permutations."""
+    """Merge operators with all kinds of permutations: made up, and those that matching finds."""
     mixing = graph.mixing_matrix(agents)
     generator = Randomness("audit", 0).numpy(f"lift, {graph.label()}, {agents} agents")
     return {
@@ -58,6 +61,8 @@ def lifts(graph: Graph, agents: int) -> dict[str, Lift]:
         "consistent": consistent(mixing, COORDINATES, generator),
         "drifted": drifted(mixing, COORDINATES, DRIFT, generator),
         "independent": independent(mixing, COORDINATES, generator),
+        "networks' per-link": trained.per_link(mixing, COORDINATES),
+        "networks' common-frame": trained.in_common_frame(mixing, COORDINATES),
     }
 
 
@@ -90,7 +95,7 @@ def mean_rows() -> Iterator[Row]:
         yield mean_row("independent", COMPLETE, found.lift)
     for graph, agents in CASES:
         for kind, lift in lifts(graph, agents).items():
-            if kind in ("no", "consistent") or not lift.consistent:
+            if kind in CONSISTENT or not lift.consistent:
                 yield mean_row(kind, graph, lift)
 
 
