@@ -4,9 +4,10 @@ The networks are those that all runs of a study start from, trained apart; what 
 merge, by the library itself.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pandas
 import torch
@@ -29,7 +30,7 @@ from theory.gap.lift import Lift
 from theory.gap.permutations import of_group, of_parameters
 from theory.gap.readings import from_mean, of_disagreement
 from theory.gap.rows import gap_row, lower, upper
-from theory.gap.verdicts import spectral_verdict
+from theory.gap.verdicts import GapVerdict, slowest_verdict, spectral_verdict
 from theory.report import read_table
 from theory.rows import Row, exactly
 
@@ -131,10 +132,7 @@ def measure_merge(
 
 
 def measured(layer: str, lift: Lift) -> MeasuredLift:
-    """All that is measured of one operator; of all parameters, what takes minutes is left out.
-
-    That are balls and norms, and the eigenvalue unless W = W^T; it is no smaller than that of any layer.
-    """
+    """All that is measured of one operator; of all parameters, norms are left out, as they take minutes."""
     closures = list(lift.closures().values())
     found = MeasuredLift(
         layer,
@@ -142,18 +140,19 @@ def measured(layer: str, lift: Lift) -> MeasuredLift:
         root=second_eigenvalue(lift.mixing),
         orbits=lift.capacity,
         closed_share=sum(closures) / len(closures) if closures else None,
-        eigenvalue=lift.second_modulus() if layer != ALL or lift.symmetric else None,
+        eigenvalue=lift.second_modulus(),
+        **enclosed(lift, slowest_verdict if layer == ALL or not lift.symmetric else spectral_verdict),
     )
     if layer == ALL:
         return found
     readings = {"from_mean": from_mean(lift), "of_disagreement": of_disagreement(lift)}
-    return replace(found, **readings, **enclosed(lift))
+    return replace(found, **readings)
 
 
-def enclosed(lift: Lift) -> dict[str, float | str]:
-    """The ball around the first reading and its relation to sqrt(rho), where W = W^T has rational weights."""
+def enclosed(lift: Lift, judge: Callable[[Lift], GapVerdict]) -> dict[str, Any]:
+    """The ball around the first reading and its relation to sqrt(rho), where weights are rational."""
     try:
-        verdict = spectral_verdict(lift)
+        verdict = judge(lift)
     except InputError:
         return {}
     return {"low": lower(verdict.reading), "high": upper(verdict.reading), "relation": verdict.relation}

@@ -234,7 +234,7 @@ class Lift:
         is an eigenvalue within about 1e-6 of it.
         """
         largest = 0.0
-        for m, members in self.orbit_sizes.items():
+        for m, members in self.orbit_kinds.items():
             if self._is_large(m):
                 found = max(self._iterated(orbit) for orbit in members)
             else:
@@ -242,6 +242,23 @@ class Lift:
                 found = float(moduli[:, -2].max()) if self.agents > 1 else 0.0
             largest = max(largest, found)
         return largest
+
+    @cached_property
+    def orbit_kinds(self) -> dict[int, ndarray]:
+        """`orbit_sizes`, one of each kind of orbits: W is the same on all others, entry by entry.
+
+        Of the entries of a convolution's kernel one is left, as a channel moves all of its own alike.
+        """
+        return {m: self._distinct(members) for m, members in self.orbit_sizes.items()}
+
+    def _distinct(self, members: ndarray) -> ndarray:
+        local = numpy.empty(self.size, dtype=int)
+        local[members] = numpy.arange(members.shape[1])
+        orders = [local[order[members]] for order in self.generators.values()]
+        if not orders:
+            return members[:1]
+        _, first = numpy.unique(numpy.concatenate(orders, axis=1), axis=0, return_index=True)
+        return members[numpy.sort(first)]
 
     def _is_large(self, m: int) -> bool:
         return m > 1 and len(self.generators) > 1 and self.agents * m > DENSE

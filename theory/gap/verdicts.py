@@ -16,10 +16,13 @@ import numpy
 from flint import arb, fmpq, fmpq_mat
 
 from dimat.errors import InputError
-from theory.gap.enclosure import DOUBLE, MOST_BITS, exact_mixing, is_less, norm
+from dimat.topology.mixing import round_off
+from theory.gap.enclosure import DOUBLE, MOST_BITS, exact_mixing, is_less, norm, second_modulus
 from theory.gap.lift import Lift
 from theory.gap.permutations import identity
 
+MOST_ROWS = 160
+"""Of a matrix whose characteristic polynomial is computed: a second or two."""
 LARGE = 64
 """Rows of a matrix beyond which only double precision is tried: more takes minutes."""
 
@@ -60,6 +63,28 @@ def spectral_verdict(lift: Lift) -> GapVerdict:
     if "undecided" in relations:
         return GapVerdict("undecided", reading, root(), "the balls overlap")
     return GapVerdict("equal", reading, root(), "what spec(W) has beyond spec(Pi) lies below sqrt(rho)")
+
+
+def slowest_verdict(lift: Lift) -> GapVerdict:
+    """Of one eigenvalue of W below 1, which the first reading is no smaller than; W need not be symmetric.
+
+    It is that which is largest in doubles; if W != W^T, on orbits of at most `MOST_ROWS` rows, where it is a
+    root of the characteristic polynomial, which is exact. Never "below", as an eigenvalue of Pi is one of W.
+    `InputError` unless the mixing matrix is symmetric and its weights are rational.
+    """
+    root = _root(lift, of_merge=False)
+    orbits = [orbit for m, members in lift.orbit_kinds.items() if m > 1 for orbit in members]
+    if not orbits:
+        return GapVerdict("equal", root(), root(), "all cycles close: W = Q (Pi kron I) Q^T")
+    if not lift.symmetric:
+        orbits = [orbit for orbit in orbits if lift.agents * len(orbit) <= MOST_ROWS]
+    if not orbits:
+        return GapVerdict("undecided", root(), root(), f"all orbits have more than {MOST_ROWS} rows")
+    slowest = max((lift.on(orbit) for orbit in orbits), key=Lift.second_modulus)
+    found = slow_eigenvalue(slowest) if lift.symmetric else second_modulus(exact_operator(slowest))
+    if root() < found < 1:
+        return GapVerdict("above", found, root(), "an eigenvalue of W lies between sqrt(rho) and 1")
+    return GapVerdict("undecided", found, root(), "the balls overlap")
 
 
 def slow_eigenvalue(lift: Lift) -> arb:
@@ -121,9 +146,12 @@ def _most_bits(matrix: fmpq_mat) -> int:
     return MOST_BITS if matrix.nrows() <= LARGE else DOUBLE
 
 
-def _root(lift: Lift) -> Callable[[], arb]:
-    if not lift.symmetric:
-        raise InputError("permutations: P_ji = P_ij^T and a symmetric mixing matrix are needed for a verdict")
+def _root(lift: Lift, *, of_merge: bool = True) -> Callable[[], arb]:
+    """sqrt(rho), where W, or at least the mixing matrix, is symmetric."""
+    even = lift.symmetric if of_merge else abs(lift.mixing - lift.mixing.T).max() <= round_off(lift.mixing)
+    if not even:
+        needed = "P_ji = P_ij^T and a symmetric" if of_merge else "a symmetric"
+        raise InputError(f"permutations: {needed} mixing matrix is needed for a verdict")
     apart = exact_mixing(lift.mixing) - _j(lift.agents)
     return partial(norm, apart)
 
