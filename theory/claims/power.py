@@ -15,9 +15,13 @@ from theory.bounds.compared import bound_rows, ids_of, quick
 from theory.bounds.derivations import DERIVATIONS
 from theory.problems import PROBLEMS
 from theory.rows import Row
-from theory.worst_case.rows import worst_case_rows
+from theory.worst_case.proof import Proof
+from theory.worst_case.rows import CHECKS, worst_case_rows
+from theory.worst_case.stored import derived_terms
 
 WHOLE = "all"
+Parts = dict[tuple[str, str], float]
+"""A number for checks and their parts."""
 COLUMNS = ("check", "part", "drawn", "searched", "problem", "graph", "agents", "steps")
 """Of the table; ``searched`` is of all rows, and what follows of the row that rejects the largest factor."""
 
@@ -54,6 +58,23 @@ def _largest(part: str, rows: Iterable[Row]) -> Rejected | None:
 
 def _factor(found: Rejected | None) -> float | None:
     return found.factor if found else None
+
+
+def limits(proofs: Iterable[Proof]) -> Parts:
+    """The largest factor of each part that any losses could reject in the settings of some ``proofs``.
+
+    The upper end of a bracket takes the place of what is measured: no losses exceed it, whatever is searched.
+    """
+    found: Parts = {}
+    for proof in proofs:
+        for key, terms in derived_terms(proof.case).items():
+            bound, check = sum(terms.values()), f"{CHECKS[proof.case.quantity]}.{key}"
+            of_terms = terms if proof.case.quantity == "gradient" else {}
+            for part, value in ({WHOLE: bound} | of_terms).items():
+                if value:
+                    factor = 1 - (bound - float(proof.high)) / value
+                    found[check, part] = max(found.get((check, part), 0.0), factor)
+    return found
 
 
 def rejection(part: str, row: Row) -> Rejected | None:

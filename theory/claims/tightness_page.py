@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from pandas import DataFrame
 
-from theory.claims.power import WHOLE
+from theory.claims.power import WHOLE, Parts, limits
+from theory.worst_case.case import ZERO, Case
 from theory.worst_case.own_case import rounded
 from theory.worst_case.proof import Proof
-from theory.worst_case.stored import derived_bounds
+from theory.worst_case.stored import HALVES, at_largest, derived_bounds
 
 INTRODUCTION = """# How tight the bounds are
 
@@ -30,7 +31,8 @@ Both ends of a bracket are proved in rational numbers, which are stored
   ([lower.py](../theory/worst_case/lower.py)). The library's own method runs on them, in a row of the audit.
 
 Brackets are wide where losses with a common f do not attain what smoothness, and heterogeneity at the
-agents' mean alone, allow. Below, gradients are exact, L is 1, tau is 2 and beta 1/2; the quantity is the
+agents' mean alone, allow. Below, gradients are exact, L is 1, tau is 2, but 1 in the
+last row of local steps, and beta is 1/2; the quantity is the
 mean over k < K of the squared gradient at the agents' mean, or of their disagreement Xi_k;
 seconds are those of one processor.
 """
@@ -49,18 +51,34 @@ of those on the gradient (`convergence`), this is the largest factor that some r
 bound times that factor, or less, would not pass. *Drawn* is of problems drawn at random alone, *searched*
 of all rows, and the last columns name the row: [near worst cases](../theory/bounds/near_worst.py), and the
 worst cases above. A dash means that nothing tests the term: in no row does the measured number exceed the
-sum of the others, so that it could be set to 0 unnoticed.
+sum of the others, so that it could be set to 0 unnoticed. *Limit* is what no losses exceed in the settings
+of the worst cases above, by the upper ends of brackets, in place of what was measured: where *searched* is as
+large, more is not to be had there. It has no noise, and no methods whose preconditioners depend on anything.
 """
+ALONE = """
+With an initial gap alone, agents are one: gradient descent attains 1 / (2 - alpha L) of the term of the gap,
+on a parabola, and no more, as its descent is exact. At the largest step size of any graph that is
+{shares}. Only together with disagreement do losses come nearer.
+"""
+DESCENDING = ("gossip", "local_steps")
+"""Bounds whose largest step size, of all graphs, is below that of descent."""
 BRACKETS = (
     *("method", "quantity", "mixing", "N", "K", "alpha", "gap, kappa^2, Xi_0"),
     *("worst case", "least derived bound", "loose by at most", "seconds"),
 )
-POWERS = ("bound", "part", "drawn", "searched", "problem", "mixing", "N", "K")
+POWERS = ("bound", "part", "limit", "drawn", "searched", "problem", "mixing", "N", "K")
 
 
 def tightness_page(proofs: list[Proof], powers: DataFrame) -> str:
     """The whole page."""
-    return "\n".join([INTRODUCTION, *_brackets(proofs), OWN, POWER.strip("\n"), "", *_powers(powers), ""])
+    shares = " and ".join(f"{_of_gap_alone(rule):.2f} for {rule}" for rule in DESCENDING)
+    texts = (POWER.strip("\n"), ALONE.format(shares=shares))
+    return "\n".join([INTRODUCTION, *_brackets(proofs), OWN, *texts, *_powers(powers, limits(proofs)), ""])
+
+
+def _of_gap_alone(rule: str) -> float:
+    """1 / (2 - alpha L) at the largest step size of a bound, where merges leave no disagreement."""
+    return 1 / (2 - float(at_largest(Case(rule, HALVES, 1, ZERO, ZERO, ZERO)).step_size))
 
 
 def _brackets(proofs: list[Proof]) -> Iterator[str]:
@@ -79,12 +97,13 @@ def _brackets(proofs: list[Proof]) -> Iterator[str]:
         yield _line(*where, f"[{low:.6g}, {high:.6g}]", *loose, f"{proof.seconds:.1f}")
 
 
-def _powers(powers: DataFrame) -> Iterator[str]:
+def _powers(powers: DataFrame, most: Parts) -> Iterator[str]:
     yield from _head(POWERS)
     for row in powers.itertuples():
         part = "**all**" if row.part == WHOLE else row.part
         where = (row.problem, row.graph, row.agents, row.steps)
-        yield _line(row.check, part, _two_digits(row.drawn), _two_digits(row.searched), *where)
+        limit = most.get((str(row.check), str(row.part)))
+        yield _line(row.check, part, *map(_two_digits, (limit, row.drawn, row.searched)), *where)
 
 
 def _head(names: tuple[str, ...]) -> tuple[str, str]:

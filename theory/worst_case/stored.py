@@ -121,6 +121,14 @@ LAZY = ((fmpq(3, 4), fmpq(1, 4)), (fmpq(1, 4), fmpq(3, 4)))
 """Two agents that keep three quarters of their own."""
 HALVES = ((ONE / 2, ONE / 2), (ONE / 2, ONE / 2))
 RULES_OF_BOUNDS = ("gossip", "adapt_then_combine", "local_steps", "momentum")
+NEAREST = (
+    ("gossip", 6, ONE / 5, ZERO),
+    ("local_steps", 10, ONE, ZERO),
+    ("momentum", 10, ONE / 5, ONE / 2),
+)
+"""Rule, steps, Xi_0 and decay of worst cases that come nearest to bounds on gradients: with an initial gap of
+1, equal losses, and merges that leave no disagreement, where admissible steps are largest. Adapt then combine
+attains its bound elsewhere."""
 
 
 def cases() -> Iterator[tuple[str, Case]]:
@@ -133,6 +141,9 @@ def cases() -> Iterator[tuple[str, Case]]:
         for rule, quantity in product(RULES_OF_BOUNDS, QUANTITIES):
             case = Case(rule, mixing, steps, ONE, ONE, ONE, quantity=quantity)
             yield label, at_largest(with_parameters(case))
+    for rule, steps, disagreement, decay in NEAREST:
+        case = Case(rule, HALVES, steps, ONE, ZERO, disagreement, decay=decay)
+        yield "two agents, 1/2", at_largest(case)
 
 
 def with_parameters(case: Case) -> Case:
