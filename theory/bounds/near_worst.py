@@ -1,6 +1,6 @@
 """Settings in which bounds are nearly attained: without them, an audit accepts bounds that are far too small.
 
-Each is made for one reason for which a bound is as large as it is. L is 1.
+Each is made for one reason for which a bound is as large as it is. L is 1, if nothing else is said.
 """
 
 import math
@@ -26,8 +26,12 @@ DOUBLINGS = 36
 
 
 def slope(setting: Setting) -> Built:
-    """Equal agents go down a parabola together: the initial gap is all there is."""
-    return _equal(setting.agents, 1, sigma=0.0), numpy.full((setting.agents, 1), SMALL)
+    """Equal agents go down a parabola together: the initial gap is all there is.
+
+    It is so shallow that preconditioners, which depend on slopes, are nearly one number.
+    """
+    shallow = Separable(numpy.full(setting.agents, SMALL), numpy.zeros(setting.agents), 1, sigma=0.0)
+    return shallow, numpy.full((setting.agents, 1), SMALL)
 
 
 def noise(setting: Setting) -> Built:

@@ -20,6 +20,8 @@ from theory.worst_case.rows import CHECKS, worst_case_rows
 from theory.worst_case.stored import derived_terms
 
 WHOLE = "all"
+NEGLIGIBLE = 1e-6
+"""A term, to the sum of all: of what is 0 but for round-off, or no wider than brackets, nothing is said."""
 Parts = dict[tuple[str, str], float]
 """A number for checks and their parts."""
 COLUMNS = ("check", "part", "drawn", "searched", "problem", "graph", "agents", "steps")
@@ -71,9 +73,9 @@ def limits(proofs: Iterable[Proof]) -> Parts:
             bound, check = sum(terms.values()), f"{CHECKS[proof.case.quantity]}.{key}"
             of_terms = terms if proof.case.quantity == "gradient" else {}
             for part, value in ({WHOLE: bound} | of_terms).items():
-                if value:
+                if value > NEGLIGIBLE * bound:
                     factor = 1 - (bound - float(proof.high)) / value
-                    found[check, part] = max(found.get((check, part), 0.0), factor)
+                    found[check, part] = max(found.get((check, part), factor), factor)
     return found
 
 

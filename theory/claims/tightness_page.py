@@ -8,6 +8,7 @@ from theory.claims.power import WHOLE, Parts, limits
 from theory.worst_case.case import ZERO, Case
 from theory.worst_case.own_case import rounded
 from theory.worst_case.proof import Proof
+from theory.worst_case.replay import Attained
 from theory.worst_case.stored import HALVES, at_largest, derived_bounds
 
 INTRODUCTION = """# How tight the bounds are
@@ -51,9 +52,9 @@ of those on the gradient (`convergence`), this is the largest factor that some r
 bound times that factor, or less, would not pass. *Drawn* is of problems drawn at random alone, *searched*
 of all rows, and the last columns name the row: [near worst cases](../theory/bounds/near_worst.py), and the
 worst cases above. A dash means that nothing tests the term: in no row does the measured number exceed the
-sum of the others, so that it could be set to 0 unnoticed. *Limit* is what no losses exceed in the settings
-of the worst cases above, by the upper ends of brackets, in place of what was measured: where *searched* is as
-large, more is not to be had there. It has no noise, and no methods whose preconditioners depend on anything.
+sum of the others, so that it could be set to 0 unnoticed. Where that row is a worst case, *limit* is what no
+losses can exceed in such settings, by the upper ends of all brackets. Brackets have no noise, and there are
+none of methods whose preconditioners depend on anything.
 """
 ALONE = """
 With an initial gap alone, agents are one: gradient descent attains 1 / (2 - alpha L) of the term of the gap,
@@ -102,7 +103,7 @@ def _powers(powers: DataFrame, most: Parts) -> Iterator[str]:
     for row in powers.itertuples():
         part = "**all**" if row.part == WHOLE else row.part
         where = (row.problem, row.graph, row.agents, row.steps)
-        limit = most.get((str(row.check), str(row.part)))
+        limit = most.get((str(row.check), str(row.part))) if row.problem == Attained.name else None
         yield _line(row.check, part, *map(_two_digits, (limit, row.drawn, row.searched)), *where)
 
 

@@ -8,10 +8,11 @@ import pytest
 from dimat.topology import second_eigenvalue
 from theory.bounds.compared import setting_rows
 from theory.bounds.near_worst import BUILDERS, near_worst, wave
-from theory.claims.power import COLUMNS, WHOLE, rejection
+from theory.claims.power import COLUMNS, WHOLE, limits, rejection
 from theory.claims.tightness_page import tightness_page
 from theory.gap.graphs import RING
 from theory.rows import Row
+from theory.worst_case.rows import worst_case_rows
 from theory.worst_case.stored import stored
 
 PAGE = Path(__file__).parents[3] / "docs" / "tightness.md"
@@ -35,11 +36,30 @@ def test_near_worst_cases_come_near():
                 found[key] = max(found.get(key, 0), rejection(WHOLE, row).factor)
                 assert row.holds and row.problem == setting.problem in BUILDERS
     assert found["convergence.adapt_then_combine", "slope"] == pytest.approx(1, abs=1e-4)
+    assert found["convergence.adam", "slope"] == pytest.approx(2 / 3, abs=1e-2)
     for bound in ("adapt_then_combine", "local_steps"):
         assert found[f"disagreement.{bound}", "apart"] == pytest.approx(1)
     for bound in ("gossip", "adapt_then_combine", "momentum"):
         assert found[f"disagreement.{bound}", "maximum"] > 0.9
     assert all(factor > 0.1 for factor in found.values())
+
+
+def test_no_worst_case_rejects_more_than_its_limit_and_the_nearest_reach_it():
+    most, reached = limits(stored()), {}
+    for row in worst_case_rows():
+        for part in (WHOLE, *dict(row.terms)):
+            found = rejection(part, row)
+            if (
+                (row.check, part) in most
+                and found
+                and dict(row.terms).get(part, row.bound) > 1e-6 * row.bound
+            ):
+                assert found.factor <= most[row.check, part] + 1e-9
+            if part == WHOLE:
+                reached[row.check] = max(reached.get(row.check, 0), found.factor)
+    for rule, share in {"gossip": 0.71, "local_steps": 0.65, "momentum": 0.72}.items():
+        check = f"convergence.{rule}"
+        assert share < reached[check] <= most[check, WHOLE] < reached[check] + 0.01
 
 
 @pytest.mark.parametrize("agents", [4, 8, 9])
