@@ -108,6 +108,7 @@ class MatchingFigure(ComparisonFigure):
                     panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", color="#777777")
                 panel.set_ylim(0, 1.05 if metric in SHARES else None)
                 whole_numbers(panel)
+                panel.locator_params(axis="x", nbins=5)  # panels are narrow
             across[0].set_ylabel(textwrap.fill(f"{graph}, {partition}", 22))
         for panel, metric in zip(axes[0], metrics, strict=True):
             panel.set_title(SHOWN[metric], fontsize=8)
