@@ -47,7 +47,7 @@ class Matches:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
-class Aligned(NamedTuple):
+class InOrder(NamedTuple):
     """Networks on one device, their ``states`` in one order, and a pass over the images they look at.
 
     ``models`` are those that were given, in their own order, in float32 at least.
@@ -68,7 +68,7 @@ def aligned(
     recalibrates: bool,
     batch_size: int,
     precision: Precision,
-) -> Aligned:
+) -> InOrder:
     """Networks in the order of the first, matched on ``images`` if there is a ``matching``.
 
     Arguments are those of `dimat.merge`, and so are the errors; given networks are not changed.
@@ -86,12 +86,12 @@ def aligned(
 
     states: list[Mapping[str, Tensor]] = [model.state_dict() for model in models]
     if matching is None:
-        return Aligned(models, states, Matches(), seen, device)
+        return InOrder(models, states, Matches(), seen, device)
     with arithmetic(device, precision), explained("matching"):
         matches = matched(models, seen, matching, recalibrates)
     orders = zip(states, matches.permutations, strict=True)
     states = [permute(state, matches.groups, order) for state, order in orders]
-    return Aligned(models, states, matches, seen, device)
+    return InOrder(models, states, matches, seen, device)
 
 
 def matched(

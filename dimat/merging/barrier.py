@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dimat.arithmetic import Precision, arithmetic
-from dimat.merging.aligning import CHECKED, Aligned, aligned
+from dimat.merging.aligning import CHECKED, InOrder, aligned
 from dimat.merging.averaging.average import weighted_average
 from dimat.merging.averaging.merged import with_state
 from dimat.merging.calibration.options import Calibration, Repair
@@ -110,7 +110,7 @@ def barrier(
     return found
 
 
-def _between(given: Aligned, i: int, j: int, position: float, calibration: Calibration) -> nn.Module:
+def _between(given: InOrder, i: int, j: int, position: float, calibration: Calibration) -> nn.Module:
     """The network at a position on the line, repaired if that is asked for."""
     states, weights = [given.states[i], given.states[j]], [1 - position, position]
     network = with_state(given.models[0], weighted_average(states, weights))
