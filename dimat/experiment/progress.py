@@ -32,7 +32,7 @@ SAID = re.compile(r"(?:epoch|round) (\d+) of (\d+)")
 
 
 @dataclass(frozen=True)
-class Step:
+class StepDone:
     """How many jobs of a kind there are, are done, and have begun."""
 
     name: str
@@ -86,7 +86,7 @@ class Score:
 class Standing:
     """How far a study has come; ``seconds`` are left if as many jobs run as do now, `None` if none is."""
 
-    steps: Sequence[Step]
+    steps: Sequence[StepDone]
     begun: Sequence[Begun]
     scores: Sequence[Score]
     seconds: float | None
@@ -123,7 +123,7 @@ class Observer:
             waits = sum(job.name in left for job in jobs)
             started = sum(job.name in begun for job in jobs)
             if jobs:
-                steps.append(Step(step, len(jobs), len(jobs) - waits, started))
+                steps.append(StepDone(step, len(jobs), len(jobs) - waits, started))
         unreadable: list[str] = []
         scores = list(self._scores(unreadable))
         self._learn()

@@ -57,7 +57,7 @@ class Markov(Churn):
         return chains(self.sleep, self.wake, (agents,), randomness, "churn").at(time)
 
 
-class Cyclic(Churn):
+class InTurns(Churn):
     """Groups of agents take turns to be awake; agent i is of group i mod `groups`."""
 
     name: Literal["cyclic"] = "cyclic"
@@ -86,4 +86,4 @@ class Cyclic(Churn):
         return (numpy.arange(agents) - first) % self.groups >= self.awake
 
 
-AnyChurn = Annotated[Markov | Cyclic, OneOf()]
+AnyChurn = Annotated[Markov | InTurns, OneOf()]

@@ -6,7 +6,7 @@ from itertools import permutations as all_orders
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 from pydantic import ValidationError
 from torch import nn
@@ -123,6 +123,7 @@ def test_no_step_loses(agents):
     assert values[-1] > values[0]
 
 
+@example(3, 1e-6, 1)  # the first steps gain next to nothing
 @given(some.integers(2, 4), some.floats(0, 0.2), some.integers(0, 10**6))
 def test_small_cases_are_solved_as_by_trying_all(agents, noise, seed):
     """Correlations of noisy copies of three channels; the first network may stay in place."""

@@ -16,7 +16,7 @@ from dimat.randomness import Randomness
 from dimat.topology import Complete, check_mixing_matrix
 from dimat.topology.bursts import Bursts
 from dimat.topology.chains import Chains
-from dimat.topology.churn import Cyclic, Markov
+from dimat.topology.churn import InTurns, Markov
 from dimat.topology.failures import contraction_in_the_long_run
 
 MARKOV = Markov(sleep=0.2, wake=0.3)
@@ -30,16 +30,16 @@ def runs_of(states):
     return [length for inside, length in runs[1:-1] if inside]
 
 
-@given(members(), st.integers(0, 40), st.sampled_from([MARKOV, Cyclic()]), st.booleans())
+@given(members(), st.integers(0, 40), st.sampled_from([MARKOV, InTurns()]), st.booleans())
 def test_matrices_with_churn_and_bursts_keep_what_makes_them_mix(member, time, churn, bursty):
     graph, agents = member
-    if isinstance(churn, Cyclic) and agents < 6:
+    if isinstance(churn, InTurns) and agents < 6:
         churn = MARKOV  # fewer agents than links need to meet
     changed = graph.model_copy(update={"churn": churn, "bursts": BURSTS if bursty else None})
     try:
         matrix = changed.mixing_at(agents, time, RANDOMNESS)
     except InputError as refused:  # turns in which some never meet
-        assert isinstance(churn, Cyclic)
+        assert isinstance(churn, InTurns)
         assert "reach each other" in str(refused)
         return
     check_mixing_matrix(matrix, graph.is_directed)
@@ -54,7 +54,7 @@ def test_matrices_with_churn_and_bursts_keep_what_makes_them_mix(member, time, c
 
 @pytest.mark.parametrize(
     "graph",
-    [Complete(churn=MARKOV), Complete(bursts=BURSTS), Complete(churn=Cyclic(turn=2), bursts=BURSTS)],
+    [Complete(churn=MARKOV), Complete(bursts=BURSTS), Complete(churn=InTurns(turn=2), bursts=BURSTS)],
 )
 def test_the_graph_at_a_time_is_the_same_in_whatever_order_it_is_asked_for(graph):
     forwards = [graph.mixing_at(5, time, Randomness("order", 3)) for time in range(12)]
@@ -109,7 +109,7 @@ def test_bursts_without_memory_are_independent_losses():
 
 
 def test_groups_take_turns():
-    churn = Cyclic(groups=4, awake=2, turn=3)
+    churn = InTurns(groups=4, awake=2, turn=3)
     turns = [numpy.flatnonzero(~churn.asleep(8, time, RANDOMNESS)).tolist() for time in range(13)]
     assert turns[0] == turns[2] == turns[12] == [0, 1, 4, 5]
     assert turns[3] == [1, 2, 5, 6]
@@ -122,11 +122,11 @@ def test_groups_take_turns():
 
 def test_groups_that_never_meet_are_refused():
     with pytest.raises(InputError, match=r"churn cyclic groups 2, awake 1 over 4 .* cannot reach each other"):
-        Complete(churn=Cyclic(groups=2, awake=1)).mixing_at(4, 0, RANDOMNESS)
+        Complete(churn=InTurns(groups=2, awake=1)).mixing_at(4, 0, RANDOMNESS)
 
 
 def test_the_contraction_of_turns_is_that_of_their_product():
-    graph = ring(churn=Cyclic())
+    graph = ring(churn=InTurns())
     product = numpy.linalg.multi_dot([graph.mixing_at(6, time, RANDOMNESS) for time in (2, 1, 0)])
     assert graph.contraction(6) == pytest.approx(numpy.linalg.norm(product - 1 / 6, 2) ** (1 / 3))
     assert graph.contraction(6) > ring().contraction(6)

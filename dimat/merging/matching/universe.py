@@ -24,7 +24,7 @@ from dimat.models.groups import Group, units_of
 
 ROUNDS = 100
 """Each network moves so many times at most; a few are usual."""
-GAIN = 1e-6
+GAIN = 1e-9
 """A round of steps that gain less each, relative to the objective, is the last."""
 
 
