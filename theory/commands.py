@@ -83,6 +83,7 @@ def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     on how well agents do is decided by the comparison that it names in advance, its primary one. Intervals
     of differences over seeds are corrected for their number (Holm); fewer than 6 seeds decide nothing.
     """
+    from dimat.experiment.outlines import start_file
     from theory.claims.evidence import evidence
     from theory.claims.judgement import claims_table, judgements
     from theory.gap.first_merges import first_merges
@@ -91,7 +92,13 @@ def judge(config: Config, results: Results = DEFAULT_RESULTS) -> None:
     study, layout = open_study(config, results)
     audited = read_audit(layout.audit)
     own = as_frame(evidence(study, layout), EVIDENCE)
-    made_from = [layout.audit, layout.runs, layout.records, *map(layout.holonomy, first_merges(study))]
+    # Of starts of which only an outline is here, those first merges are judged that were measured elsewhere.
+    merges = [
+        path
+        for id in first_merges(study)
+        if (path := layout.holonomy(id)).exists() or start_file(layout, id) != layout.start_outline(id)
+    ]
+    made_from = [layout.audit, layout.runs, layout.records, *merges]
     files.write_checked(layout.evidence, table_csv(own).encode(), made_from, made_by(*PACKAGES))
     table = claims_table(judgements([audited, own]))
     made_from = [layout.audit, layout.evidence]
