@@ -63,6 +63,8 @@ docs/results
 docs/claims
 docs/tightness
 Methods compared <docs/comparison>
+The same on CIFAR-10 <docs/comparison-cifar10>
+By the bytes they send <docs/bytes>
 docs/systems
 docs/benchmarks
 docs/mutations
