@@ -65,6 +65,7 @@ docs/tightness
 Methods compared <docs/comparison>
 The same on CIFAR-10 <docs/comparison-cifar10>
 By the bytes they send <docs/bytes>
+When agents sleep or attack <docs/churn>
 docs/systems
 docs/benchmarks
 docs/mutations
