@@ -66,6 +66,7 @@ Methods compared <docs/comparison>
 The same on CIFAR-10 <docs/comparison-cifar10>
 By the bytes they send <docs/bytes>
 When agents sleep or attack <docs/churn>
+When frames are chosen anew <docs/rematching>
 docs/systems
 docs/benchmarks
 docs/mutations

@@ -61,6 +61,19 @@ def test_everything_is_drawn_anew_from_an_archive(packed, tmp_path, monkeypatch)
     assert read_json(start)["about"]["networks"] and read_json(start)["network_bytes"] > 0
 
 
+def test_first_merges_that_nobody_can_measure_any_more_are_not_judged(packed, tmp_path):
+    results, config, dimat = packed
+    dimat("unpack", "before.tar.xz", "--results", "again")
+    for command in ("collect", "judge"):
+        done = dimat(command, config, "--results", "again")
+        assert done.returncode == 0, done.stderr
+    merges = sorted((results / "small" / "holonomy").glob("*.csv"))
+    merges[0].unlink()
+    assert dimat("collect", config).returncode == 0
+    done = dimat("judge", config)  # its start is there
+    assert done.returncode == 2 and merges[0].name in done.stderr
+
+
 def test_the_same_records_give_the_same_bytes_also_from_what_was_unpacked(packed, tmp_path):
     _, config, dimat = packed
     dimat("unpack", "one.tar.xz", "--results", "again")
