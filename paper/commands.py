@@ -129,11 +129,17 @@ def remove_stale(example: Path, shown: Mapping[str, object]) -> None:
 
 
 @commands.command()
-def page(configs: Pages, results: Results = DEFAULT_RESULTS) -> None:
+def page(
+    configs: Pages,
+    results: Results = DEFAULT_RESULTS,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A table to print; may be given again. Default: all.")
+    ] = None,
+) -> None:
     """Print the tables of finished studies as a page of Markdown: docs/results.md."""
     from paper.page import page
 
-    typer.echo(page(open_study(config, results) for config in configs), nl=False)
+    typer.echo(page((open_study(config, results) for config in configs), only or ()), nl=False)
 
 
 @commands.command()

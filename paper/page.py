@@ -2,9 +2,10 @@
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from dimat.errors import InputError
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.io.files import read_json
@@ -23,13 +24,21 @@ interval. What the columns mean stands above each table.
 """
 
 
-def page(studies: Iterable[tuple[Study, Layout]]) -> str:
-    """The whole page, a section for each study."""
-    return "\n".join([INTRODUCTION, *(section(study, layout) for study, layout in studies)])
+def page(studies: Iterable[tuple[Study, Layout]], only: Collection[str] = ()) -> str:
+    """The whole page, a section for each study, with ``only`` some of their tables if that names any.
+
+    `InputError` for a name that is no study's.
+    """
+    opened = list(studies)
+    known = {name for study, _ in opened for name in tables_of(study)}
+    for name in only:
+        if name not in known:
+            raise InputError(f"--only: no table {name!r}; expected one of {', '.join(sorted(known))}")
+    return "\n".join([INTRODUCTION, *(section(study, layout, only) for study, layout in opened)])
 
 
-def section(study: Study, layout: Layout) -> str:
-    """One study: the command that makes it, what it took, and all of its tables as they were made."""
+def section(study: Study, layout: Layout, only: Collection[str] = ()) -> str:
+    """One study: the command that makes it, what it took, and its tables as they were made."""
     provenance = read_json(layout.provenance)
     versions = [", ".join(f"{name} {each[name]}" for name in each) for each in provenance["versions"]]
     parts = [
@@ -39,6 +48,8 @@ def section(study: Study, layout: Layout) -> str:
         f"{', '.join(provenance['devices'])} ({'; '.join(versions)}).",
     ]
     for name, table in tables_of(study).items():
+        if only and name not in only:
+            continue
         parts += [f"### {study.name}: {name}", table.caption(), markdown(read_table(layout, name))]
     return "\n\n".join(parts) + "\n"
 
