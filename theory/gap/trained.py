@@ -98,10 +98,15 @@ def parameters() -> ndarray:
 
 
 def gradients(points: ndarray) -> ndarray:
-    """Of the same loss, that of a batch of agent 0, at ``points`` (agents, d) of each agent."""
+    """Of the same loss, that of a batch of agent 0, at ``points`` (agents, d) of each agent.
+
+    Networks stay as they are, their running statistics too.
+    """
     agents = _trained()
     sample = next(agents.task.samples(0, 1))
-    found = [agents.gradient(row, sample, torch.from_numpy(point)) for row, point in enumerate(points)]
+    found = [
+        agents.gradient(row, sample, torch.from_numpy(point), own=False) for row, point in enumerate(points)
+    ]
     return torch.stack(found).numpy()
 
 
