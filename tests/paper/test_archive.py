@@ -17,6 +17,7 @@ from dimat.experiment.archive import unpack
 from dimat.experiment.collect import collect
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study, read_study
+from paper.page import markdown
 from paper.report.gathering import Gathered
 from paper.report.typesetting import sources
 from paper.systems_page import systems_page
@@ -28,6 +29,8 @@ PACKED = ("paper-small", "paper-digits", "systems")
 WHOLE = [ROOT / "paper" / "archive" / f"{name}.tar.xz" for name in PACKED]
 SYSTEMS = WHOLE[-1]
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+COMPARED = {"compare-cifar10": "comparison-cifar10.md", "compare-bytes": "bytes.md"}
+"""Studies in comparisons.tar.xz, and the page of each."""
 HELD = {"gpu-10": {"partition": "iid"}}
 """What of its configuration an archive holds."""
 
@@ -53,10 +56,20 @@ def test_runs_are_found_by_their_ids_and_collected(archived):
 
 def test_archives_are_small_and_named():
     archives = list((ROOT / "paper" / "archive").glob("*.tar.xz"))
-    assert {path.name.removesuffix(".tar.xz") for path in archives} - set(PACKED) == set(HELD)
+    names = {path.name.removesuffix(".tar.xz") for path in archives}
+    assert names == {*PACKED, *HELD, "comparisons"}
     assert sum(path.stat().st_size for path in archives) < 10e6
     text = (ROOT / "paper" / "archive" / "README.md").read_text()
     assert all(path.name in text for path in archives)
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_methods_are_compared_by_what_is_archived(name, tmp_path):
+    unpack(ROOT / "paper" / "archive" / "comparisons.tar.xz", tmp_path)
+    study, layout = read_study(ROOT / "config" / f"{name}.yaml"), Layout(tmp_path / name)
+    collect(study, layout)
+    shown = markdown(tables_of(study)["progress"].rows(layout).fillna("").astype(str))
+    assert shown.count("\n") > 20 and shown in (ROOT / "docs" / COMPARED[name]).read_text()
 
 
 def test_archives_that_are_unpacked_beside_each_other_hold_one_audit():
