@@ -84,7 +84,7 @@ test-install: install
 	$(BIN)/python -m pytest --long -v --durations 0 tests/packaging
 
 test-container:
-	WHEELS=$${PIP_FIND_LINKS:-https://download.pytorch.org/whl/cpu/torch/} $(PYTHON) .ci/container.py
+	WHEELS=$${PIP_FIND_LINKS:-} $(PYTHON) .ci/container.py
 
 lock:
 	$(PYTHON) -m venv build/lock

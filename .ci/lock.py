@@ -14,12 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-CPU_WHEELS = "https://download.pytorch.org/whl/cpu/torch/"
 HEADS = {
     "constraints.txt": ("pip install -c constraints.txt -e '.[dev]'",),
     "requirements/cpu.txt": (
         "Linux on x86-64, Python 3.11, torch for CPUs:",
-        f"pip install --require-hashes -r requirements/cpu.txt --find-links {CPU_WHEELS}",
+        "pip install --require-hashes -r requirements/cpu.txt --find-links ADDRESS",
         "pip install --no-deps .",
     ),
     "requirements/cuda.txt": (
@@ -54,8 +53,9 @@ def main() -> None:
     found = compiled("--all-extras", "--universal", *pinned)
     kept = [line for line in found.splitlines(keepends=True) if not line.startswith(OWNED)]
     write("constraints.txt", "".join(kept))
-    wheels = os.environ.get("PIP_FIND_LINKS", CPU_WHEELS)
-    write("requirements/cpu.txt", compiled(*LOCK, *PLATFORM, "--find-links", wheels))
+    wheels = os.environ.get("PIP_FIND_LINKS")  # where torch's wheels for CPUs are, if not in the index
+    where = ("--find-links", wheels) if wheels else ()
+    write("requirements/cpu.txt", compiled(*LOCK, *PLATFORM, *where))
     write("requirements/cuda.txt", compiled(*LOCK, *PLATFORM))
 
 

@@ -285,7 +285,7 @@ def _software(found: "ROCrate", number: int, versions: Mapping[str, Any]) -> "En
     needed = []
     for name in sorted(versions.keys() - {"dimat", "code", "commit"}):
         version = versions[name]
-        address = f"https://pypi.org/project/{name}/{version.partition('+')[0]}/"
+        address = f"pkg:pypi/{name}@{version.partition('+')[0]}"
         if name == "python":
             address = f"https://www.python.org/downloads/release/python-{version.replace('.', '')}/"
         if (entity := found.get(f"{address}#{version}")) is None:
