@@ -89,7 +89,7 @@ class Recorded:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No cycles are collected meanwhile: freeing what an earlier job has recorded would spoil a recording."""
+    """No cycles are collected meanwhile: freeing what an earlier job has recorded could spoil a recording."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

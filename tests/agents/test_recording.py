@@ -1,12 +1,13 @@
 """Recorded steps and gradients give what others give. Here a recording calls, on the memory that it holds."""
 
 import copy
+import gc
 
 import pytest
 import torch
 
 from dimat.agents import recording
-from dimat.agents.recording import WARM, copied
+from dimat.agents.recording import WARM, copied, uncollected
 
 RATES = {"learning_rate": 2**-7}
 """What is read from memory in float32 and what is not are the same."""
@@ -114,3 +115,15 @@ def test_training_goes_on_from_saved_tensors(make_agents):
     other.load_tensors(saved)
     other.train(2)
     assert_same(tensors_of(agents), tensors_of(other))
+
+
+def test_nothing_is_collected_meanwhile_and_all_is_as_it_was_after_an_error():
+    for before in (True, False):
+        (gc.enable if before else gc.disable)()
+        try:
+            with pytest.raises(ValueError, match="inside"), uncollected():
+                assert not gc.isenabled()
+                raise ValueError("inside")
+            assert gc.isenabled() == before
+        finally:
+            gc.enable()
