@@ -18,7 +18,8 @@ class Noloco(OuterSteps):
 
     Means are over the two of a pair, which is drawn anew in every round from the links in use; who is left
     over is a group of its own. Both send what they learnt, X - Phi, and Phi, so that Phi of different agents
-    stay together without an average of all.
+    stay together without an average of all. For pairs, the paper asks for momentum < rate, and for
+    momentum < gamma < sqrt(2 + momentum^2) (appendix A.2 and equation 74).
     """
 
     name: Literal["noloco"] = "noloco"
@@ -28,7 +29,8 @@ class Noloco(OuterSteps):
     outer_momentum: Decay = 0.5
     """Momentum of outer steps."""
     gamma: Annotated[float, Field(ge=0, le=2)] = 1.0
-    """How far the two of a pair draw together; to their mean with 1."""
+    """How far the two of a pair draw together; to their mean with 1. The paper does not say how far, and its
+    authors' code takes the outer rate."""
 
     @override
     def needs_undirected(self, matching: Matching | None) -> bool:

@@ -51,6 +51,7 @@ METHODS = [
     "choco",
     {"name": "choco", "compression": {"name": "quantized", "bucket": 50}},
     {"name": "choco", "compression": "random_k"},
+    {"name": "choco", "averaging": "before_telling"},
     "epidemic",
     "diloco",
     "noloco",

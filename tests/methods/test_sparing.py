@@ -54,28 +54,57 @@ def largest(vector, count):
     return numpy.where(numpy.isin(numpy.arange(len(vector)), kept), vector, 0)
 
 
+def with_one_copy(public, half, gamma, averaging):
+    """X and the one public copy of each agent after a step that leads to ``half``, as the papers have it."""
+
+    def drawn(x, public):
+        return x + gamma * numpy.array(
+            [sum(RING[i, j] * (public[j] - public[i]) for j in range(5)) for i in range(5)]
+        )
+
+    if averaging == "before_telling":
+        half = drawn(half, public)
+    public = public + numpy.array([largest(half[i] - public[i], 2) for i in range(5)])
+    return drawn(half, public) if averaging == "after_telling" else half, public
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.8])
-def test_choco_is_algorithm_2_with_one_public_copy_of_each_agent(momentum):
+@pytest.mark.parametrize("averaging", ["after_telling", "before_telling"])
+def test_choco_is_its_recursion_with_one_public_copy_of_each_agent(averaging, momentum):
     agents, gamma = Quadratics(noise=0.3), 0.4
     x = agents.parameters.numpy()
     public, kept = numpy.zeros_like(x), numpy.zeros_like(x)
     for noise in agents.noises(2).numpy():
         gradients = agents.all_gradients(torch.from_numpy(x)).numpy() + noise
         kept = momentum * kept + gradients
-        half = x - RATE * kept
-        public = public + numpy.array([largest(half[i] - public[i], 2) for i in range(5)])
-        x = numpy.array(
-            [half[i] + gamma * sum(RING[i, j] * (public[j] - public[i]) for j in range(5)) for i in range(5)]
-        )
-    method = Choco(learning_rate=RATE, compression=TopK(share=0.5), gamma=gamma, momentum=momentum)
+        x, public = with_one_copy(public, x - RATE * kept, gamma, averaging)
+    options = {"gamma": gamma, "momentum": momentum, "averaging": averaging}
+    method = Choco(learning_rate=RATE, compression=TopK(share=0.5), **options)
     same(after(method)[0], torch.from_numpy(x))
+
+
+def test_choco_without_compression_that_averages_first_is_cdsgd_once_copies_are_there():
+    agents = Quadratics(noise=0.3)
+    x = agents.parameters.numpy()
+    for number, noise in enumerate(agents.noises(2).numpy()):
+        gradients = agents.all_gradients(torch.from_numpy(x)).numpy() + noise
+        x = (RING @ x if number else x) - RATE * gradients
+    method = Choco(learning_rate=RATE, compression=Identity(), gamma=1.0, averaging="before_telling")
+    same(after(method)[0], torch.from_numpy(x))
+
+
+def test_where_choco_averages_is_said_only_where_it_is_not_after_telling():
+    assert "averaging" not in Choco().model_dump(mode="json")
+    before = Choco(averaging="before_telling")
+    assert Choco.model_validate(before.model_dump(mode="json")) == before
 
 
 @pytest.mark.parametrize("compression", [TopK(share=0.5), RandomK(share=0.5), Quantized(bits=8), Signs()])
 @pytest.mark.parametrize("graph", [Ring(), TwoHub(), Complete(link_failures=0.4)])
-def test_choco_keeps_the_mean_and_both_ends_the_same_copies_though_links_fail(compression, graph):
+@pytest.mark.parametrize("averaging", ["after_telling", "before_telling"])
+def test_choco_keeps_the_mean_and_both_ends_the_same_copies_though_links_fail(averaging, compression, graph):
     agents = Quadratics(noise=0.3)
-    method = Choco(learning_rate=RATE, compression=compression, gamma=0.4)
+    method = Choco(learning_rate=RATE, compression=compression, gamma=0.4, averaging=averaging)
     randomness = Randomness("test", 0)
     communicator = InProcess(lambda time: graph.mixing_at(5, time, randomness))
     agents.state.declare(method.keeps)
