@@ -5,7 +5,10 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from dimat.experiment.fitting_cost import Equations, equations_of
+from dimat.merging.calibration.least_squares import fitted_layers
 from dimat.models import AnyModel
 from dimat.models.slices import inside
 from dimat.models.symmetry import Observed, permutation_groups
@@ -18,7 +21,9 @@ class Cost:
 
     ``operations`` and ``features`` (bytes of all that layers put out, float32) are those of an image,
     ``layers`` those of the network that compute something, ``parameters`` its bytes. ``groups`` has the
-    channels of each group of neurons that can be re-ordered, and at how many positions an image shows them.
+    channels of each group of neurons that can be re-ordered, and at how many positions an image shows them;
+    ``fitted`` are the layers that `fit_layers` gives their weights. ``recalibrated`` is 1 if there are
+    running statistics, for which `recalibrate` looks at images, else 0.
     """
 
     operations: int
@@ -26,6 +31,8 @@ class Cost:
     layers: int
     parameters: int
     groups: tuple[tuple[int, int], ...]
+    fitted: tuple[Equations, ...]
+    recalibrated: int
 
 
 @cache
@@ -36,10 +43,14 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
     """
     network = with_zeros(model, channels, size)
     nothing = torch.zeros(0, channels, size, size)
+    fitted = {network.get_submodule(name) for name in fitted_layers(network, nothing)}
+    equations: list[Equations] = []
     operations = features = layers = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal operations, features, layers
+        if module in fitted:
+            equations.append(equations_of(module, inputs[0], output))
         entries = output.shape[1:].numel()
         layers += 1
         features += entries * 4
@@ -54,7 +65,8 @@ def cost_of(model: AnyModel, channels: int, size: int) -> Cost:
             hook.remove()
         groups = groups_in(network, nothing)
     parameters = sum(parameter.nbytes for parameter in network.parameters())
-    return Cost(operations, features, layers, parameters, groups)
+    recalibrated = int(any(isinstance(module, _BatchNorm) for module in network.modules()))
+    return Cost(operations, features, layers, parameters, groups, tuple(equations), recalibrated)
 
 
 @cache

@@ -4,10 +4,11 @@
 so is generous; each further attempt is given twice as much.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from dimat.experiment.config import Study
+from dimat.experiment.fitting_cost import held
 from dimat.experiment.runs import Pretrained, Run, Tuned
 from dimat.experiment.throughput import Device, slowest
 from dimat.experiment.work import Images, Work, cost_for, images_of, run_work, start_work
@@ -19,6 +20,8 @@ SECONDS_OF_MATCH = 1e-3
 """What is done once for every group of every pair of networks that are matched: diagnostics above all."""
 SECONDS_OF_OPENING = 0.5
 """Building agents, reading their start, and writing what they recorded."""
+DOUBLE = 2
+"""A product in double precision takes as long as so many in float32, on CPUs and on GPUs for computing."""
 BYTES_OF_PROCESS = {"cpu": 5e8, "cuda": 3.5e9}
 """Python and torch, by device; on a GPU with its libraries."""
 COPIES = 8
@@ -111,12 +114,15 @@ def expected(
     whole, first = (
         run_work(experiment, images) if isinstance(experiment, Run) else start_work(experiment, images)
     )
-    precision, merged = experiment.training.precision, calibration_of(experiment).precision
+    calibration = calibration_of(experiment)
+    precision, merged = experiment.training.precision, calibration.precision
     trials = len(experiment.tuning.factors) if isinstance(experiment, Tuned) else 1
     cost = cost_for(experiment, images)
     networks = experiment.agents * cost.parameters
-    largest = max(experiment.training.batch_size, calibration_of(experiment).batch_size or 0)
-    batch = 2 * largest * cost.features
+    looked = calibration.batch_size or experiment.training.batch_size
+    batch = 2 * max(experiment.training.batch_size, looked) * cost.features
+    if isinstance(experiment, Run) and calibration.repair == "least_squares":
+        batch = max(batch, held(cost.fitted, looked))
     process = BYTES_OF_PROCESS["cpu" if device.threads else "cuda"]
     if device.threads:
         size = processes * (process + PIXELS * images.nbytes + batch) + COPIES * networks
@@ -145,6 +151,7 @@ def seconds_of(work: Work, precision: str, merged: str, device: Device) -> float
         + device.passes[precision].seconds(work.evaluated)
         + device.passes[merged].seconds(work.merged)
         + work.products / device.products
+        + replace(device.passes["float32"], flops=device.products / DOUBLE).seconds(work.fitted)
         + work.cubes * SECONDS_OF_CUBE
         + work.matched * SECONDS_OF_MATCH
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self, cast
 from dimat.data import AnyDataSet
 from dimat.data.partitions.two_phase import TwoPhase
 from dimat.errors import InputError
+from dimat.experiment.fitting_cost import touched
 from dimat.experiment.measures import Measure, due
 from dimat.experiment.network_cost import Cost, cost_of, slice_operations
 from dimat.experiment.runs import Pretrained, Run
@@ -96,7 +97,8 @@ class Work:
     """Gradient steps, evaluation and merging, in this order, and what else merging does.
 
     ``products`` are operations of products of features, ``cubes`` the sum of C^3 over assignments of C
-    channels, ``matched`` how many they are.
+    channels, ``matched`` how many they are; ``fitted`` is what finds layers' least-squares weights, all in
+    double precision.
     """
 
     steps: Amount = Amount()
@@ -105,6 +107,7 @@ class Work:
     products: float = 0.0
     cubes: float = 0.0
     matched: float = 0.0
+    fitted: Amount = Amount()
 
     def __add__(self, other: Self) -> "Work":
         return Work(
@@ -212,21 +215,36 @@ def measured(run: Run, images: Images, asked: Set[Measure]) -> Work:
         work += Work(evaluated=passes(cost, images.test, -(-images.test // EVALUATED)))
         calibration = run.calibration or Calibration(repair="none")
         seen = min(images.train, calibration.limit or images.train)
-        batches = -(-seen // (calibration.batch_size or run.training.batch_size))
-        times = times_looked(calibration.repair, run.agents)
-        work += Work(merged=passes(cost, times * seen, times * batches))
+        work += repair_work(cost, calibration.repair, run.agents, seen, batch_of(run, calibration))
     return work
 
 
-def times_looked(repair: Repair, parents: float) -> float:
-    """How often images pass through networks when the average of ``parents`` is repaired."""
-    return {
+def batch_of(run: Run, calibration: Calibration) -> int:
+    """How many images at once networks are matched and repaired on."""
+    return calibration.batch_size or run.training.batch_size
+
+
+def repair_work(cost: Cost, repair: Repair, parents: float, seen: float, batch: int) -> Work:
+    """What it takes to repair the average of ``parents`` once, on ``seen`` images in batches of ``batch``."""
+    batches, again = -(-seen // batch), cost.recalibrated
+    times = {
         "none": 0,
-        "recalibrate": 1,
-        "repair": 2 * parents + 1,
-        "rescale": 2 * parents + 1,
-        "least_squares": parents + 1,
+        "recalibrate": again,
+        "repair": (1 + again) * parents + 1,
+        "rescale": (1 + again) * parents + 1,
+        "least_squares": parents + again,
     }[repair]
+    work = Work(merged=passes(cost, times * seen, times * batches))
+    if repair != "least_squares":
+        return work
+    layers = cost.fitted
+    fitted = Amount(
+        seen * sum(each.of_an_image for each in layers) + sum(each.of_solving for each in layers),
+        seen * touched(layers, parents),
+        len(layers) * batches * (parents + 1),
+    )
+    # The first batch shows in which order layers are used.
+    return work + Work(merged=passes(cost, min(batch, seen), 1), fitted=fitted)
 
 
 def merge_work(run: Run, images: Images, matches: bool) -> Work:
@@ -238,12 +256,9 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
     holders = {"own": 1, "neighbours": 1 + neighbours, "pooled": run.agents}[calibration.images]
     seen = images.train * holders / run.agents  # by an agent
     seen = min(seen, calibration.limit or seen)
-    batches = -(-seen // (calibration.batch_size or run.training.batch_size))
-    times = times_looked(calibration.repair, 1 + neighbours) * run.agents
-    if not isinstance(run.method, NeighbourhoodMerging):
-        return Work(merged=passes(cost, times * seen, times * batches))
-    work = Work(merged=passes(cost, times * seen, times * batches))
-    if not matches or run.matching is None:
+    batch = batch_of(run, calibration)
+    work = repair_work(cost, calibration.repair, 1 + neighbours, seen, batch) * run.agents
+    if not matches or run.matching is None or not isinstance(run.method, NeighbourhoodMerging):
         return work
     matching, pooled = run.matching, calibration.images == "pooled"
     once = pooled or not matching.matcher.looks_at_images
@@ -253,9 +268,10 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
         visits *= SWEEPS
     else:
         networks = run.agents * (1 if pooled else 1 + neighbours)
-        times = networks * (2 if calibration.repair != "none" and matching.passes == 3 else 1)
+        recalibrates = calibration.repair != "none" and matching.passes == 3
+        times = networks * (1 + recalibrates * cost.recalibrated)
         products = compared * seen * sum(2 * size**2 * positions for size, positions in cost.groups)
-        work += Work(merged=passes(cost, times * seen, times * batches), products=products)
+        work += Work(merged=passes(cost, times * seen, times * -(-seen // batch)), products=products)
     cubes = visits * sum(size**3 for size, _ in cost.groups)
     return work + Work(cubes=cubes, matched=visits * len(cost.groups))
 

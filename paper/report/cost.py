@@ -68,7 +68,7 @@ def watts(machine: Mapping[str, Any]) -> float:
 
 def operations(work: Work) -> float:
     """Floating-point operations of some work, a multiplication and an addition being two."""
-    passed = (work.steps, work.evaluated, work.merged)
+    passed = (work.steps, work.evaluated, work.merged, work.fitted)
     return sum(each.operations for each in passed) + work.products + work.cubes
 
 

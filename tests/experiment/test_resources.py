@@ -1,5 +1,6 @@
 """Work is counted as it is done, time and memory come true, and a cluster is asked for more than enough."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -10,12 +11,13 @@ import pytest
 import torch
 from support.jobs import only_run, only_start, open_runner
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, baddbmm_flop
 
 from benchmarks.throughput import SMALL as SAMPLES
 from benchmarks.throughput import measure
 from dimat.errors import InputError
 from dimat.experiment import slurm
+from dimat.experiment.fitting_cost import equations_of
 from dimat.experiment.network_cost import cost_of, slice_operations
 from dimat.experiment.reading import parse_study, read_study
 from dimat.experiment.resources import GENEROUS, expected, needs
@@ -28,7 +30,16 @@ from dimat.experiment.throughput import (
     this_device,
     write_device,
 )
-from dimat.experiment.work import TRAINED, Amount, images_of, run_work, start_work, step_operations
+from dimat.experiment.work import (
+    TRAINED,
+    Amount,
+    images_of,
+    repair_work,
+    run_work,
+    start_work,
+    step_operations,
+)
+from dimat.merging.calibration.least_squares import fit_layers
 from dimat.models import Plain, ResNet20, Vit
 
 CONFIGS = Path(__file__).parents[2] / "config"
@@ -99,6 +110,79 @@ def test_operations_of_a_step_are_of_all_slices_that_an_agent_trains(small, grap
     assert whole == pytest.approx(TRAINED * all_of_it * 150 / 4 / 2)
 
 
+LAYERS = {
+    "linear": nn.Linear(7, 5),
+    "no bias": nn.Linear(7, 5, bias=False),
+    "convolution": nn.Conv2d(4, 6, 3, stride=2, padding=1),
+    "grouped": nn.Conv2d(4, 6, (3, 2), groups=2, bias=False),
+    "depthwise": nn.Conv2d(4, 8, 2, groups=4, dilation=2),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("images", [4, 10])
+def test_least_squares_weights_cost_what_torch_counts(kind, images):
+    layer = LAYERS[kind]
+    shape = (3, 7) if isinstance(layer, nn.Linear) else (4, 6, 7)
+    batch = torch.randn(images, *shape, generator=torch.Generator().manual_seed(0))
+    equations = equations_of(layer, batch, layer(batch))
+    operations, largest, solved = [], [], []
+
+    def count(square, unfolded, rows, *_, out_shape, **__):
+        largest.append(8 * rows[0] * rows[1] * rows[2])
+        operations.append(baddbmm_flop(square, unfolded, rows))
+        return operations[-1]
+
+    def count_solved(square, product, *_, out_shape, **__):
+        """One third of d^3 products and sums for the factors, d^2 of both for each of the outputs."""
+        groups, size, _ = square
+        eliminated = sum(2 * rest**2 for rest in range(size))
+        solved.append(groups * (eliminated + 2 * size**2 * product[2]))
+        return solved[-1]
+
+    known = {torch.ops.aten.baddbmm_: count, torch.ops.aten._linalg_solve_ex: count_solved}
+    with FlopCounterMode(display=False, custom_mapping=known):
+        fit_layers(copy.deepcopy(layer), [layer, layer], [0.5, 0.5], lambda: batch.split(4))
+    assert sum(operations) == images * equations.of_an_image
+    assert max(largest) == 4 * equations.unfolded
+    (expected,) = solved
+    assert equations.of_solving == pytest.approx(expected, rel=1.5 / equations.unknowns)
+    numbers = equations.groups * equations.unknowns * (equations.unknowns + equations.outputs)
+    assert equations.sums == 8 * numbers
+
+
+@pytest.mark.parametrize("model", ["plain", "resnet20", "vit"])
+def test_least_squares_are_counted_layer_by_layer(small, model):
+    (spec,) = parse_study(small | {"model": model, "data": {"name": "digits", "size": 16}}, "small").model
+    network = spec.build(3, 100, (16, 16)).eval()
+    batch = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    seen = Counter()
+
+    def count(square, unfolded, rows, *_, out_shape, **__):
+        seen["operations"] += baddbmm_flop(square, unfolded, rows)
+        return 0
+
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.baddbmm_: count}):
+        fit_layers(network, [copy.deepcopy(network)] * 3, [0.2, 0.3, 0.5], lambda: [batch, batch])
+    cost = cost_of(spec, 3, 16)
+    work = repair_work(cost, "least_squares", parents=3, seen=8, batch=4)
+    solved = sum(each.of_solving for each in cost.fitted)
+    assert work.fitted.operations == pytest.approx(seen["operations"] + solved)
+    assert repair_work(cost, "recalibrate", parents=3, seen=8, batch=4).fitted == Amount()
+
+
+@pytest.mark.parametrize("changes", [{}, {"measures": ["mean_model"], "method": "wa"}])
+def test_least_squares_take_longer_and_hold_more(small, changes):
+    found = []
+    for repair in ("repair", "least_squares"):
+        content = {"model": "resnet20", "data": "cifar10", "calibration": {"repair": repair}}
+        study = parse_study(small | changes | content, "small")
+        found.append(expected(next(iter(study.runs.values())), GUESSES["cpu"]))
+    plain, fitted = found
+    assert fitted.seconds > 1.5 * plain.seconds
+    assert fitted.bytes > plain.bytes and fitted.state == plain.state
+
+
 @pytest.fixture
 def counted():
     """Images that entered the first convolution of networks on digits: (with gradients, without)."""
@@ -114,6 +198,7 @@ def counted():
 
 
 MEASURES = ["training_loss", "parts", "mean_model"]
+VIT = {"name": "vit", "width": 6, "heads": 2, "depth": 1}
 WAYS = {
     "published": {},
     "few images": {"calibration": {"limit": 40}},
@@ -122,6 +207,11 @@ WAYS = {
     "neighbours' images": {"calibration": {"images": "neighbours"}, "agents": 5},
     "nothing repaired": {"calibration": {"repair": "none"}},
     "repair": {"calibration": {"repair": "repair", "limit": 40}},
+    "least squares": {"calibration": {"repair": "least_squares"}},
+    "least squares on few images": {"calibration": {"repair": "least_squares", "images": "own", "limit": 20}},
+    "tokens": {"model": VIT},
+    "tokens, repair": {"model": VIT, "calibration": {"repair": "repair"}},
+    "tokens, least squares": {"model": VIT, "calibration": {"repair": "least_squares"}},
     "matched once": {"matching": {"alignment": "consistent", "rematch": "first_meeting"}},
     "weights": {"method": "wm"},
     "wa": {"method": "wa"},
@@ -140,6 +230,9 @@ WAYS = {
     "measured": {"measures": MEASURES},
     "measured, repair on few images": {
         "measures": MEASURES, "calibration": {"repair": "repair", "images": "own", "limit": 20},
+    },
+    "measured, least squares": {
+        "measures": MEASURES, "calibration": {"repair": "least_squares"}, "method": "wa",
     },
     "measured, no communication": {"measures": ["mean_model", "parts"], "method": "local"},
     "measured, one round": {"measures": ["parts"], "training": {"rounds": 1}},
