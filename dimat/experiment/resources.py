@@ -18,6 +18,8 @@ SECONDS_OF_CUBE = 1e-10
 """Of an assignment of C channels, times C^3, on one core: 15 ms were measured for 512, 0.21 s for 2048."""
 SECONDS_OF_MATCH = 1e-3
 """What is done once for every group of every pair of networks that are matched: diagnostics above all."""
+SECONDS_OF_SCALING = 3e-8
+"""Of an entry of a soft map, in which rows and columns are scaled once: two exponentials above all."""
 SECONDS_OF_OPENING = 0.5
 """Building agents, reading their start, and writing what they recorded."""
 DOUBLE = 2
@@ -154,4 +156,5 @@ def seconds_of(work: Work, precision: str, merged: str, device: Device) -> float
         + replace(device.passes["float32"], flops=device.products / DOUBLE).seconds(work.fitted)
         + work.cubes * SECONDS_OF_CUBE
         + work.matched * SECONDS_OF_MATCH
+        + work.scaled * SECONDS_OF_SCALING
     )

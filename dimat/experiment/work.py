@@ -35,6 +35,9 @@ TEST_SHARE = 5
 SWEEPS = 4
 """How often a common frame, or matching by weights, visits every group."""
 
+SCALINGS = 200
+"""How often rows and columns of a soft map are scaled: at low temperatures more, and at high ones less."""
+
 
 class Images(NamedTuple):
     """How many images there are to train and to evaluate on, of how many channels and pixels a side."""
@@ -97,7 +100,8 @@ class Work:
     """Gradient steps, evaluation and merging, in this order, and what else merging does.
 
     ``products`` are operations of products of features, ``cubes`` the sum of C^3 over assignments of C
-    channels, ``matched`` how many they are; ``fitted`` is what finds layers' least-squares weights, all in
+    channels, ``matched`` how many they are, ``scaled`` the entries of soft maps, once for each time that rows
+    and columns are scaled; ``fitted`` is what finds layers' least-squares weights, all in
     double precision.
     """
 
@@ -107,6 +111,7 @@ class Work:
     products: float = 0.0
     cubes: float = 0.0
     matched: float = 0.0
+    scaled: float = 0.0
     fitted: Amount = Amount()
 
     def __add__(self, other: Self) -> "Work":
@@ -273,7 +278,9 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
         products = compared * seen * sum(2 * size**2 * positions for size, positions in cost.groups)
         work += Work(merged=passes(cost, times * seen, times * -(-seen // batch)), products=products)
     cubes = visits * sum(size**3 for size, _ in cost.groups)
-    return work + Work(cubes=cubes, matched=visits * len(cost.groups))
+    soft = matching.matcher.temperature is not None
+    scaled = soft * compared * SCALINGS * sum(size**2 for size, _ in cost.groups)
+    return work + Work(cubes=cubes, matched=visits * len(cost.groups), scaled=scaled)
 
 
 def tuning_work(run: Run, images: Images, *, first: bool) -> Work:

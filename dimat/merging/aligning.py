@@ -22,12 +22,15 @@ from dimat.merging.given import (
 )
 from dimat.merging.matching.compare import compare
 from dimat.merging.matching.frames import Relative, common_frames, in_place, matched_pair
+from dimat.merging.matching.matcher import Soft
 from dimat.merging.matching.options import Matching
 from dimat.merging.matching.reached import objectives
 from dimat.merging.matching.rematching import Reward
-from dimat.merging.matching.universe import universal_frames
+from dimat.merging.matching.soft import soft_maps
+from dimat.merging.matching.universe import as_matrices, universal_frames
 from dimat.models.checking import check_reached, check_symmetry
 from dimat.models.explaining import explained
+from dimat.models.groups import mix
 from dimat.models.operations import check_same_operations
 from dimat.models.passes import Pass
 from dimat.models.symmetry import Group, Permutations, permute, trace
@@ -45,6 +48,7 @@ class Matches:
     objective_in_place: dict[str, float] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    shares: list[Soft] = field(default_factory=list)
 
 
 class InOrder(NamedTuple):
@@ -89,8 +93,12 @@ def aligned(
         return InOrder(models, states, Matches(), seen, device)
     with arithmetic(device, precision), explained("matching"):
         matches = matched(models, seen, matching, recalibrates)
-    orders = zip(states, matches.permutations, strict=True)
-    states = [permute(state, matches.groups, order) for state, order in orders]
+    if matches.shares:
+        maps = zip(states, matches.shares, strict=True)
+        states = [mix(state, matches.groups, soft) for state, soft in maps]
+    else:
+        orders = zip(states, matches.permutations, strict=True)
+        states = [permute(state, matches.groups, order) for state, order in orders]
     return InOrder(models, states, matches, seen, device)
 
 
@@ -114,6 +122,7 @@ def matched(
     pairs = [(i, j) for i in networks for j in others if i < j and (consistent or i == 0)]
     similarities = compare(networks, groups, pairs, images, matching, recalibrates=recalibrates)
     relative: Mapping[tuple[int, int], Permutations]
+    shares: list[Soft] = []
     if consistent:
         if matching.alignment == "universe":
             frames, _ = universal_frames(similarities, groups, len(models))
@@ -124,6 +133,9 @@ def matched(
     else:
         relative = {pair: matched_pair(similarities[pair], groups, Reward()) for pair in pairs}
         permutations = [in_place([0], groups)[0], *(relative[0, j] for j in others)]
+        if (temperature := matching.matcher.temperature) is not None:
+            maps = (soft_maps(similarities[pair], groups, relative[pair], temperature) for pair in pairs)
+            shares = [as_matrices(permutations[0]), *maps]
     found = objectives(groups, relative, similarities)
     means = [
         {group.name: float(numpy.mean([found[group.name, pair][kind] for pair in pairs])) for group in groups}
@@ -131,4 +143,4 @@ def matched(
         else {}
         for kind in (0, 1)
     ]
-    return Matches(permutations, means[0], means[1], groups, symmetry.unknown)
+    return Matches(permutations, means[0], means[1], groups, symmetry.unknown, shares)

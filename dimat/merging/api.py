@@ -16,6 +16,7 @@ from dimat.merging.averaging.task_vectors import TaskVectors
 from dimat.merging.calibration.options import Calibration, Repair
 from dimat.merging.calibration.repair import repair as repair_network
 from dimat.merging.given import check_networks, in_full, in_types_of, on_device, unwrapped
+from dimat.merging.matching.matcher import Soft
 from dimat.merging.matching.options import Alignment, Matching
 from dimat.models.explaining import explained
 from dimat.models.symmetry import Group, Permutations
@@ -29,8 +30,9 @@ class Merged:
     channels, ``objective`` and ``objective_in_place`` are the mean score of matched channels over its
     largest conceivable value, with these permutations and without: for activation matching, the mean
     correlation. ``groups`` says what is permuted together. ``unknown`` has operations whose symmetry is not
-    known, each with where it was met first: what they take stays in place. All are empty if nothing was
-    matched.
+    known, each with where it was met first: what they take stays in place. Where the matcher has a
+    temperature, ``shares[k]`` are the soft maps (C, C) by which the k-th network was re-expressed, and
+    permutations those at temperature 0. All are empty if nothing was matched.
     """
 
     model: nn.Module
@@ -39,6 +41,7 @@ class Merged:
     objective_in_place: dict[str, float]
     groups: list[Group]
     unknown: Mapping[str, str] = field(default_factory=dict)
+    shares: list[Soft] = field(default_factory=list)
 
 
 def merge(

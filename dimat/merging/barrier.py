@@ -79,6 +79,11 @@ def barrier(
     matching = None
     if matcher is not None:
         matching = Matching.model_validate({"matcher": matcher, "alignment": alignment})
+        if matching.matcher.temperature is not None:
+            raise ValueError(
+                f"matcher.temperature: {matching.matcher.temperature:g} changes the networks at the ends of "
+                "lines; expected null"
+            )
     if points < 2:
         raise ValueError(f"points: {points}; expected 2 or more, as both ends of the line are among them")
     if len(models) < 2:

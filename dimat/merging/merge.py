@@ -60,7 +60,7 @@ def merge_with_neighbours(
     for row, agent in enumerate(agents.local_agents):
         # 3. Re-order the neighbours' neurons: P_ij x_j.
         aligned = [
-            state if matched is None else permute(state, agents.symmetry, matched.remaining(agent, other))
+            state if matched is None else matched.like(agent, other, state, agents.symmetry)
             for other, state in in_their_frames(received[row], agents, matched).items()
         ]
         # 4. Average with the mixing weights: x_i <- sum_j pi_ij P_ij x_j.

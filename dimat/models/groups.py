@@ -141,12 +141,28 @@ def mix_axis(tensor: Tensor, member: Member, shares: Tensor) -> Tensor:
         start, end = member.rows
         part = mix_axis(tensor[start:end], _all_rows(member), shares)
         return torch.cat([tensor[:start], part, tensor[end:]])
-    shares = shares.to(tensor.device)
+    shares = shares.to(tensor)
     along = tensor.movedim(member.axis, 0)
     places = member.index(len(shares), tensor.device).flatten()
     channels = along[places].reshape(len(shares), -1)
     mixed = (shares @ channels).reshape(len(places), *along.shape[1:])
     return along.index_copy(0, places, mixed).movedim(0, member.axis)
+
+
+def mix(
+    state: Mapping[str, Tensor], groups: Sequence[Group], shares: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The state of a network whose hidden channels are means of its own: see `mix_axis`.
+
+    For permutation matrices this is `permute`; else the function of the whole changes. Sums are in double
+    precision.
+    """
+    result = dict(state)
+    for group in groups:
+        for member in group.members:
+            tensor = result[member.name]
+            result[member.name] = mix_axis(tensor.double(), member, shares[group.name]).to(tensor.dtype)
+    return result
 
 
 def _all_rows(member: Member) -> Member:

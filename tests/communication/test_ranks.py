@@ -122,6 +122,7 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
         {"method": "dimat", "calibration": images[1]},
         {"method": "dimat", "matching": common, "calibration": images},
         {"method": "dimat", "matching": closer},
+        {"method": "dimat", "matching": {"matcher": {"name": "activation", "temperature": 0.1}}},
         {
             "task": "auc",
             "data": {"two_classes": {"positive": [3, 4, 5], "share": 0.2}},

@@ -28,6 +28,7 @@ MATCHINGS = [
     {"rematch": "first_meeting"}, {"rematch": "sticky"}, {"rematch": "margin", "alignment": "consistent"},
     {"matcher": "weight", "alignment": "universe"},
     {"rematch": "lowers_disagreement", "alignment": "consistent"},
+    {"matcher": {"name": "activation-weight", "temperature": 0.1}},
 ]  # fmt: skip
 CALIBRATIONS = [
     {}, {"images": "own"}, {"images": "neighbours", "limit": 2}, {"repair": "none"}, {"repair": "repair"},

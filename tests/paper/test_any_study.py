@@ -57,10 +57,10 @@ MATCHINGS = [
     for alignment in ("per_edge", "consistent")
     for rematch in ("every_round", "first_meeting", "sticky", "margin", "lowers_disagreement")
     if alignment == "consistent" or rematch != "lowers_disagreement"
-] + [{"matcher": "weight", "alignment": "universe"}]
+] + [{"matcher": "weight", "alignment": "universe"}, {"matcher": {"name": "weight", "temperature": 0.1}}]
 AXES = {
     "data": some.sampled_from(["digits", "cifar10", {"name": "digits", "size": 16, "train_limit": 90}]),
-    "model": some.sampled_from(["plain", "resnet20", {"name": "plain", "widths": [3, 4]}, "vgg16"]),
+    "model": some.sampled_from(["plain", "resnet20", {"name": "plain", "widths": [3, 4]}, "vgg16", "vit"]),
     "partition": some.sampled_from(
         ["iid", "classes", "two_phase", *({"name": "dirichlet", "alpha": alpha} for alpha in (0.1, 0.5, 2.5))]
     ),

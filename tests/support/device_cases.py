@@ -57,6 +57,7 @@ MATCHINGS = [
     {"rematch": "margin", "alignment": "consistent"},
     {"matcher": "activation-weight", "alignment": "universe"},
     {"rematch": "lowers_disagreement", "alignment": "consistent"},
+    *({"matcher": {"name": name, "temperature": 0.1}} for name in ("activation", "activation-weight")),
 ]  # fmt: skip
 CALIBRATIONS = [
     {"repair": repair, "images": images, "augmented": images != "own", "limit": 20}
@@ -65,14 +66,29 @@ CALIBRATIONS = [
         ("rescale", "own"), ("least_squares", "neighbours"),
     )
 ]  # fmt: skip
+TOKENS = {"name": "vit", "patch": 4, "width": 8, "heads": 2, "depth": 1}
 OTHERS = {
     "residual": {
         "method": "dimat", "model": {"name": "resnet20", "width": 1}, "calibration": {"limit": 10},
         "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
     },
     "tokens": {
-        "method": "dimat", "model": {"name": "vit", "patch": 4, "width": 8, "heads": 2, "depth": 1},
-        "calibration": {"repair": "repair", "limit": 10},
+        "method": "dimat", "model": TOKENS, "calibration": {"repair": "repair", "limit": 10},
+        "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
+    },
+    "tokens in a universe": {
+        "method": "dimat", "model": TOKENS, "calibration": {"repair": "least_squares", "limit": 10},
+        "matching": {"matcher": "weight", "alignment": "universe"},
+        "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
+    },
+    "tokens that move if that is closer": {
+        "method": "dimat", "model": TOKENS, "calibration": {"limit": 10},
+        "matching": {"rematch": "lowers_disagreement", "alignment": "consistent"},
+        "training": {"rounds": 2, "batch_size": 15, "pretrain_epochs": 1},
+    },
+    "mixed tokens": {
+        "method": "dimat", "model": TOKENS, "calibration": {"limit": 10},
+        "matching": {"matcher": {"name": "weight", "temperature": 0.1}},
         "training": {"rounds": 1, "batch_size": 15, "pretrain_epochs": 1},
     },
     "kept optimizers": {
@@ -110,6 +126,7 @@ OFTEN = {
     f"calibration {json.dumps(CALIBRATIONS[3])}",
     "residual",
     "tokens",
+    "tokens in a universe",
     "tuned",
     "measured",
     "ranked",

@@ -46,6 +46,7 @@ def diagnose(
       an orbit).
     - ``distance_before``, ``distance_after``: ||x_i - x_j||^2 and ||x_i - P_ij x_j||^2 over
       ||x_i||^2 + ||x_j||^2, on the parameters that put out these channels, for i < j.
+    - ``matched_share``: of soft maps, how much of each channel goes where the permutation has it.
     - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
       that is than in place.
     """
@@ -66,6 +67,10 @@ def diagnose(
     for pair, by_group in permutations.items():
         for group in groups:
             values[group.name, "moved_share", pair] = _moved(by_group[group.name])
+    for pair, shares in matched.shares.items():
+        for name, soft in shares.items():
+            order = permutations[pair][name]
+            values[name, "matched_share", pair] = float(soft[torch.arange(len(order)), order].mean())
     for group in groups if everywhere else ():
         of_group = {pair: by_group[group.name] for pair, by_group in sorted((everywhere | back).items())}
         anyone = min(everywhere)

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from dimat.merging.matching.statistics import Pair
@@ -49,7 +50,19 @@ class Similarity(ABC):
 class Matcher(Spec):
     """A way to tell which channels of two networks go together."""
 
+    temperature: Annotated[float, Field(ge=1e-4, le=100)] | None = None
+    """Of soft maps: each channel goes with a mixture of others (OT fusion, Singh and Jaggi 2020), the wider
+    the higher this is, where 1 is what a perfect match scores (a correlation of 1, for `activation`); null:
+    each goes with one."""
     looks_at_images: ClassVar[bool]
+
+    @model_serializer(mode="wrap")
+    def _what_is_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A temperature is a part of it only where there is one."""
+        content = handler(self)
+        if self.temperature is None:
+            content.pop("temperature", None)
+        return content
 
     @abstractmethod
     def compare(

@@ -16,11 +16,12 @@ from dimat.merging.matching.assignment import inverse
 from dimat.merging.matching.closer import closer
 from dimat.merging.matching.compare import compare
 from dimat.merging.matching.frames import Frames, Relative, common_frames, in_place, matched_pair
-from dimat.merging.matching.matcher import Similarity
+from dimat.merging.matching.matcher import Similarity, Soft
 from dimat.merging.matching.options import Matching
+from dimat.merging.matching.soft import soft_maps, transposed
 from dimat.merging.matching.statistics import Pair
 from dimat.merging.matching.universe import universal_frames
-from dimat.models.symmetry import Permutations
+from dimat.models.groups import Group, Permutations, mix, permute
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Matched:
     ``permutations`` are the P_ij of every agent i and neighbour j, as networks stood; ``similarities`` are
     what they were found by. ``frames``, if any, are the orders in which agents put themselves before they
     average, found in so many ``exchanges`` of frames between neighbours; ``soft``, if these were matrices
-    and not yet permutations.
+    and not yet permutations. ``shares`` are the maps by which neighbours are re-expressed where these are
+    soft, and ``permutations`` what they would be at temperature 0.
     """
 
     permutations: Mapping[Pair, Permutations]
@@ -38,6 +40,13 @@ class Matched:
     frames: Frames = field(default_factory=dict)
     exchanges: int = 0
     soft: bool = False
+    shares: Mapping[Pair, Soft] = field(default_factory=dict)
+
+    def like(self, i: int, j: int, state: Mapping[str, Tensor], groups: list[Group]) -> dict[str, Tensor]:
+        """The network of j, in the frame that was found for it, with its neurons as those of i stand."""
+        if (i, j) in self.shares:
+            return mix(state, groups, self.shares[i, j])
+        return permute(state, groups, self.remaining(i, j))
 
     def remaining(self, i: int, j: int) -> Permutations:
         """P_ij between networks that have already moved to their frames: Q_i^T P_ij Q_j."""
@@ -74,6 +83,7 @@ def match_neighbours(
         similarities = _similarities(agents, communicator, matching, calibration, round, links, models)
     reward = matching.rematch.reward(round)
     frames: Frames = {}
+    shares: dict[Pair, Soft] = {}
     exchanges = 0
     universal = matching.alignment == "universe"
     if matching.alignment != "per_edge" or (matching.rematch.holds and round == 1):
@@ -97,9 +107,15 @@ def match_neighbours(
             match = pool.map if threads > 1 else map
             orders = match(lambda seen: matched_pair(seen, groups, reward), similarities.values())
             found = dict(zip(similarities, orders, strict=True))
+        if (temperature := matching.matcher.temperature) is not None:
+            shares = {
+                pair: soft_maps(seen, groups, found[pair], temperature) for pair, seen in similarities.items()
+            }
+            shares |= {(j, i): transposed(soft) for (i, j), soft in shares.items() if (j, i) not in shares}
         found |= {(j, i): inverse(order) for (i, j), order in found.items() if (j, i) not in found}
         found = {link: found[link] for link in links}
-    return Matched(found, similarities, frames, exchanges, soft=universal)
+        shares = {link: shares[link] for link in links if shares}
+    return Matched(found, similarities, frames, exchanges, soft=universal, shares=shares)
 
 
 def _similarities(

@@ -39,6 +39,18 @@ class Matching(Spec):
             )
         return self
 
+    @model_validator(mode="after")
+    def _soft_maps_hold_no_place(self) -> Self:
+        if self.matcher.temperature is None:
+            return self
+        if self.alignment != "per_edge" or not isinstance(self.rematch, EveryRound):
+            raise ValueError(
+                f"matcher.temperature: {self.matcher.temperature:g} mixes neighbours' channels, and does not "
+                f"go with alignment: {self.alignment} and rematch: {self.rematch.name}, as agents re-order "
+                "themselves or hold places; expected per_edge and every_round"
+            )
+        return self
+
     @property
     def common_frame(self) -> bool:
         """Whether agents put themselves in a common frame, at the first merge or at all of them."""
