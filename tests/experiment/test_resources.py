@@ -31,6 +31,7 @@ from dimat.experiment.throughput import (
     write_device,
 )
 from dimat.experiment.work import (
+    SCALINGS,
     TRAINED,
     Amount,
     images_of,
@@ -181,6 +182,20 @@ def test_least_squares_take_longer_and_hold_more(small, changes):
     plain, fitted = found
     assert fitted.seconds > 1.5 * plain.seconds
     assert fitted.bytes > plain.bytes and fitted.state == plain.state
+
+
+def test_soft_maps_take_longer(small):
+    """As entries of maps times scalings, on each link once."""
+    matchers = ("activation", {"name": "activation", "temperature": 0.1})
+    runs = [
+        next(iter(parse_study(small | {"matching": {"matcher": matcher}}, "small").runs.values()))
+        for matcher in matchers
+    ]
+    hard, soft = (run_work(run, images_of(run.data))[0] for run in runs)
+    links, rounds = {frozenset(edge) for edge in runs[0].graph.edges(runs[0].agents)}, runs[0].training.rounds
+    entries = sum(size**2 for size, _ in cost_of(runs[0].model, 1, 8).groups)
+    assert soft.scaled == len(links) * rounds * SCALINGS * entries and not hard.scaled
+    assert expected(runs[1], GUESSES["cpu"]).seconds > expected(runs[0], GUESSES["cpu"]).seconds
 
 
 @pytest.fixture

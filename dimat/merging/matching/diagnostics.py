@@ -46,7 +46,8 @@ def diagnose(
       an orbit).
     - ``distance_before``, ``distance_after``: ||x_i - x_j||^2 and ||x_i - P_ij x_j||^2 over
       ||x_i||^2 + ||x_j||^2, on the parameters that put out these channels, for i < j.
-    - ``matched_share``: of soft maps, how much of each channel goes where the permutation has it.
+    - ``matched_share``: of soft maps, how much of each channel goes where the permutation has it. All else is
+      said of permutations.
     - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
       that is than in place.
     """
