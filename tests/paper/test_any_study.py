@@ -57,7 +57,8 @@ MATCHINGS = [
     for alignment in ("per_edge", "consistent")
     for rematch in ("every_round", "first_meeting", "sticky", "margin", "lowers_disagreement")
     if alignment == "consistent" or rematch != "lowers_disagreement"
-] + [{"matcher": "weight", "alignment": "universe"}, {"matcher": {"name": "weight", "temperature": 0.1}}]
+] + [{"matcher": "weight", "alignment": "universe"}]
+MIXED = {"matcher": {"name": "weight", "temperature": 0.1}}
 AXES = {
     "data": some.sampled_from(["digits", "cifar10", {"name": "digits", "size": 16, "train_limit": 90}]),
     "model": some.sampled_from(["plain", "resnet20", {"name": "plain", "widths": [3, 4]}, "vgg16", "vit"]),
@@ -67,7 +68,7 @@ AXES = {
     "graph": some.sampled_from(GRAPHS),
     "agents": some.sampled_from([1, 2, 3, 4, 5, 8, 21]),
     "method": some.sampled_from(METHODS),
-    "matching": some.sampled_from(MATCHINGS),
+    "matching": some.sampled_from([*MATCHINGS, MIXED]),
     "calibration": some.sampled_from(
         [
             {"images": images, "repair": repair}
