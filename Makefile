@@ -48,7 +48,7 @@ reproduce: install
 # Nothing is trained: what is drawn comes from the records in the archive.
 paper: install
 	rm -rf build/paper
-	for name in $(ARCHIVES); do $(BIN)/dimat unpack paper/archive/$$name.tar.xz --results build/paper || exit; done
+	$(BIN)/dimat unpack $(ARCHIVES:%=paper/archive/%.tar.xz) --results build/paper
 	$(BIN)/dimat report $(ARCHIVES:%=config/%) --results build/paper --output paper/dimat.pdf --processes 2
 
 test: install
@@ -103,7 +103,7 @@ docs: reproduce
 	cp results/quick/figures/progress-digits-plain-5.svg docs/
 	$(BIN)/dimat unpack paper/archive/systems.tar.xz --results build/systems
 	$(BIN)/dimat systems --results build/systems
-	for name in $(ARCHIVES); do $(BIN)/dimat unpack paper/archive/$$name.tar.xz --results build/paper || exit; done
+	$(BIN)/dimat unpack $(ARCHIVES:%=paper/archive/%.tar.xz) --results build/paper
 	$(BIN)/dimat gallery --results build/paper
 	$(BIN)/dimat tightness > docs/tightness.md.new && mv docs/tightness.md.new docs/tightness.md
 

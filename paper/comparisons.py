@@ -95,7 +95,7 @@ def like(run: Run, **changes: Any) -> Run:
 
 def by_experiment(runs: Mapping[str, Run]) -> dict[str, str]:
     """Ids of ``runs`` by those of the runs of which nothing more is recorded, as `like` makes them."""
-    return {run.measuring(()).id: id for id, run in runs.items()}
+    return {run.experiment_id: id for id, run in runs.items()}
 
 
 def alike(runs: Mapping[str, Pretrained]) -> dict[str, list[str]]:

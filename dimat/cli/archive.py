@@ -11,7 +11,7 @@ from dimat.errors import InputError
 commands = typer.Typer()
 Output = Annotated[Path, typer.Option("--output", "-o", help="The archive, NAME.tar.xz.", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="Pack what is done of unfinished studies, too.")]
-Archive = Annotated[Path, typer.Argument(help="A file that dimat archive made.", show_default=False)]
+Archives = Annotated[list[Path], typer.Argument(help="Files that dimat archive made.", show_default=False)]
 
 
 @commands.command("archive")
@@ -42,9 +42,10 @@ def archive_studies(
 
 
 @commands.command("unpack")
-def unpack_archive(path: Archive, results: Results = DEFAULT_RESULTS) -> None:
+def unpack_archives(paths: Archives, results: Results = DEFAULT_RESULTS) -> None:
     """Unpack what dimat archive packed into --results; no file that is there is overwritten by another."""
     from dimat.experiment.archive import unpack
 
-    new, there = unpack(path, results)
-    typer.echo(f"{path}: {new} files unpacked into {results}, {there} were there")
+    for path in paths:
+        new, there = unpack(path, results)
+        typer.echo(f"{path}: {new} files unpacked into {results}, {there} were there")

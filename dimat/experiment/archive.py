@@ -153,8 +153,7 @@ def unpack(path: Path, results: Path) -> tuple[int, int]:
             raise InputError(
                 f"{place}: is there, and not that of {path}; expected it to be removed, or another --results"
             )
-    for place, content in new.items():
-        files.write(place, content)
+    files.write_all(new)
     return len(new), len(contents) - len(new)
 
 

@@ -4,7 +4,7 @@ A label says what is what, and adds by itself whatever else differs among the ru
 could not tell runs apart are an error: no cell joins different experiments.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas
 
@@ -157,17 +157,22 @@ def _below(name: str, other: str) -> bool:
 def _check(runs: pandas.DataFrame, labels: pandas.DataFrame) -> None:
     """`InputError` if runs with equal labels differ in more than the seed, or not even in that."""
     varying = [name for name in parameters_of(runs) if runs[name].nunique() > 1]
-    for names, cell in labels.groupby([*SETTING, "rival"], sort=False):
-        rows = runs.loc[cell.index]
-        differing = [name for name in varying if rows[name].nunique() > 1]
-        if differing or rows["seed"].duplicated().any():
+    experiments, seeds = [tuple(row) for row in runs[varying].to_numpy()], runs["seed"].to_list()
+    cells: dict[tuple[object, ...], list[int]] = {}
+    for place, names in enumerate(labels[[*SETTING, "rival"]].itertuples(index=False, name=None)):
+        cells.setdefault(names, []).append(place)
+    for names, places in cells.items():
+        first = experiments[places[0]]
+        if any(experiments[place] != first for place in places):
+            rows = runs.iloc[places]
+            differing = [name for name in varying if rows[name].nunique() > 1]
+        else:
+            differing = []
+        if differing or len({seeds[place] for place in places}) < len(places):
             what = differing[0] if differing else "nothing"
+            one, another = runs.index[places[:2]]
             raise InputError(
-                f"runs {rows.index[0]} and {rows.index[1]} differ in {what}, which the label "
-                f"{', '.join(str(part) for part in _plain(names) if part)!r} does not show; expected one "
+                f"runs {one} and {another} differ in {what}, which the label "
+                f"{', '.join(str(part) for part in names if part)!r} does not show; expected one "
                 "study for each"
             )
-
-
-def _plain(names: object) -> Sequence[object]:
-    return names if isinstance(names, tuple) else [names]

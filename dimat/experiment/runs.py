@@ -142,6 +142,11 @@ class Run(Pretrained):
         wanted = in_order(measures)
         return self if wanted == self.measures else self.model_copy(update={"measures": wanted})
 
+    @cached_property
+    def experiment_id(self) -> str:
+        """The id of the run that is the same, but for measures: it records none."""
+        return self.measuring(()).id
+
     @override
     def words(self) -> list[str]:
         *before, seed = super().words()

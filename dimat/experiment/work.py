@@ -3,7 +3,7 @@
 import operator
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self, cast
@@ -115,12 +115,24 @@ class Work:
     fitted: Amount = Amount()
 
     def __add__(self, other: Self) -> "Work":
-        return Work(
-            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(Work)),
+        return Work(  # field by field, as plans of thousands of runs add up hundreds of thousands
+            self.steps + other.steps,
+            self.evaluated + other.evaluated,
+            self.merged + other.merged,
+            self.products + other.products,
+            self.cubes + other.cubes,
+            self.matched + other.matched,
         )
 
     def __mul__(self, times: float) -> "Work":
-        return Work(*(getattr(self, each.name) * times for each in fields(Work)))
+        return Work(
+            self.steps * times,
+            self.evaluated * times,
+            self.merged * times,
+            self.products * times,
+            self.cubes * times,
+            self.matched * times,
+        )
 
 
 def start_work(start: Pretrained, images: Images) -> tuple[Work, Work]:
@@ -136,8 +148,8 @@ def run_work(run: Run, images: Images) -> tuple[Work, Work]:
     rematch = run.matching and run.matching.rematch
     matched = sum(rematch.due(round) for round in range(1, rounds + 1)) if rematch else 0
     matches, averages = (merge_work(run, images, each) for each in (True, False))
-    tunings = [tuning_work(run, images, first=round == 1) for round in range(1, rounds + 1)]
-    merging = sum(tunings, matches * matched + averages * (rounds - matched))
+    tuning, again = (tuning_work(run, images, first=each) for each in (True, False))
+    merging = matches * matched + averages * (rounds - matched) + tuning + again * (rounds - 1)
     equal = run.training.steps == "equal" or run.method.communicates == "step"
     trained = Work(steps=steps_of(run, images, equal) * run.training.epochs)
     evaluation = Work(evaluated=evaluated(run, images))
@@ -145,7 +157,7 @@ def run_work(run: Run, images: Images) -> tuple[Work, Work]:
     asked = [due(run.measures, 0, "start", rounds)]
     asked += [due(run.measures, round, "merged", rounds) for round in range(1, rounds + 1)]
     found = {each: measured(run, images, each) for each in set(asked)}
-    first = evaluation * 3 + found[asked[0]] + found[asked[1]] + matches + tunings[0] + trained
+    first = evaluation * 3 + found[asked[0]] + found[asked[1]] + matches + tuning + trained
     besides = sum((found[each] * times for each, times in Counter(asked).items()), Work())
     return evaluation * (2 * rounds) + besides + merging + trained * (rounds - 1), first
 

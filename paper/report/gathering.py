@@ -41,14 +41,14 @@ class Gathered:
         full = study_files(FULL) if FULL.is_dir() and folders[0].resolve() != FULL else []
         by_size = sorted(self.studies, key=lambda stem: -len(self.studies[stem].runs))
         with pool_of(processes, ["paper.report.studies", "paper.panels"]) as pool:
-            sizes = {file.stem: pool.submit(_at_full_size, file) for file in full}
+            full_size = pool.submit(_at_full_size, full)  # one job, as its studies have networks in common
             found = {
                 stem: pool.submit(part_of, stem, self.studies[stem], layouts[stem], stems) for stem in by_size
             }
             left = {stem: pool.submit(left_of, stem, self.studies[stem], layouts[stem]) for stem in by_size}
             self.parts = {stem: part for stem in stems if (part := found[stem].result())}
             self.left: dict[str, Left] = {stem: left[stem].result() for stem in stems}
-            self.full: dict[str, Left] = {stem: each.result() for stem, each in sizes.items()}
+            self.full: dict[str, Left] = full_size.result()
         if not self.parts:
             raise InputError(f"{folders[0]}: no study is finished in {results}; expected one")
         audits = [layout.audit for layout in layouts.values() if layout.audit.exists()]
@@ -82,6 +82,7 @@ def _first_finished(studies: Sequence[Study], results: Path) -> Study:
     return next((each for each in studies if finished(each, Layout(results / each.name))), studies[0])
 
 
-def _at_full_size(file: Path) -> Left:
-    (study,) = read_studies([file])
-    return left_of(file.stem, study, Layout(Path("none") / study.name))
+def _at_full_size(files: Sequence[Path]) -> dict[str, Left]:
+    """What is left of studies none of whose runs are there, by the names of their files."""
+    opened = zip(files, read_studies(files), strict=True)
+    return {file.stem: left_of(file.stem, study, Layout(Path("none") / study.name)) for file, study in opened}

@@ -44,8 +44,14 @@ def packed(trained, tmp_path, small, write_config, dimat):
 
 def test_everything_is_drawn_anew_from_an_archive(packed, tmp_path, monkeypatch):
     results, config, dimat = packed
-    done = dimat("unpack", "one.tar.xz", "--results", "again")
-    assert done.returncode == 0 and "new" not in done.stderr
+    done = dimat("unpack", "before.tar.xz", "one.tar.xz", "--results", "again")
+    assert done.returncode == 0 and not done.stderr
+    (first, second) = done.stdout.splitlines()
+    assert first.startswith("before.tar.xz: ") and first.endswith(" 0 were there")
+    with tarfile.open(tmp_path / "one.tar.xz") as archive:
+        kept = {each.name for each in archive.getmembers()}
+    assert {path.relative_to(tmp_path / "again").as_posix() for path in files_in(tmp_path / "again")} == kept
+    assert second.endswith(f" {first.split()[1]} were there")
     assert not list((tmp_path / "again").rglob("*.safetensors"))
     for command in ("collect", "judge", "figure", "table", "pdf"):
         for folder in ("results", "again"):
@@ -59,6 +65,11 @@ def test_everything_is_drawn_anew_from_an_archive(packed, tmp_path, monkeypatch)
         assert (tmp_path / "again" / path.relative_to(results)).read_bytes() == path.read_bytes(), path
     start = next(iter((tmp_path / "again" / "shared" / "starts").iterdir()))
     assert read_json(start)["about"]["networks"] and read_json(start)["network_bytes"] > 0
+
+
+def files_in(folder):
+    """All files below a folder, hidden ones among them."""
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_first_merges_that_nobody_can_measure_any_more_are_not_judged(packed, tmp_path):

@@ -1,5 +1,6 @@
 """A claim: what is said, and the checks that it rests on. The register has a file for each."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Literal
 
@@ -42,6 +43,7 @@ class Claim(Spec):
         return f"{self.where}. Not read: {self.unread}"
 
 
+@cache
 def register() -> dict[str, Claim]:
     """All claims by id, in order; `InputError` names a file that is wrong."""
     folder = files("theory") / "claims" / "register"

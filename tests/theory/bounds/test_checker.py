@@ -371,3 +371,10 @@ def test_lemmas_quote_steps():
     assert of_sum.sides(before)[0] == SUMS[Xi_next] and of_sum.quotes() == ("consensus",)
     with pytest.raises(CheckError, match="is no earlier step"):
         lemma.sides({})
+
+
+def test_what_is_negative_at_a_point_is_rejected_before_it_is_expanded():
+    """Its powers have 600,000 terms each: to expand one takes minutes."""
+    wide = (alpha + L + sympy.sqrt(sigma) + kappa + N) ** 60
+    for expression in (-wide, wide - 2 * wide * (1 + alpha / L), (alpha - L) * wide / (1 + wide)):
+        assert not Domain(()).nonnegative(expression)
