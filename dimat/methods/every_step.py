@@ -6,7 +6,7 @@ their gradients, and communicator.mix(X) is W X.
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 from torch import Tensor
@@ -16,28 +16,22 @@ from dimat.agents.agents import Agents, Step
 from dimat.agents.schedule import Scheduled
 from dimat.agents.training import Training
 from dimat.communication.communicator import Communicator
-from dimat.errors import InputError
 from dimat.merging.calibration.calibrate import calibrate
-from dimat.merging.calibration.options import Calibration
 from dimat.merging.options import Merging
-from dimat.methods.method import Method, Stage
+from dimat.methods.method import Stage
 from dimat.methods.momentum import OwnMomentum
+from dimat.methods.unmatched import Unmatched
 
 
-class EveryStep(Method, Scheduled):
+class EveryStep(Unmatched, Scheduled):
     """A method that takes a gradient step and communicates, again and again."""
 
-    ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
     communicates: ClassVar[Literal["round", "step", "never"]] = "step"
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Factor of the L2 term added to every gradient."""
     normalization: Literal["batch", "frozen"] = "batch"
     """Normalize by each batch, or, as the published code does from the second epoch on, by running statistics
     that no longer change."""
-
-    @override
-    def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        return super().canonical(point) | {"calibration": only_recalibration(self, point["calibration"])}
 
     @override
     def rate(self, training: Training) -> float:
@@ -113,13 +107,3 @@ class LocalMomentum(OwnMomentum, Synchronous):
 def with_decay(gradient: Tensor, weight_decay: float, point: Tensor) -> Tensor:
     """A ``gradient`` of a loss at a ``point``, or many, with that of weight_decay / 2 ||point||^2."""
     return gradient + weight_decay * point if weight_decay else gradient
-
-
-def only_recalibration(method: Method, calibration: Calibration) -> Calibration:
-    """The calibration for a ``method`` without parents to match; `InputError` if it wants to repair some."""
-    if calibration.repair not in ("none", "recalibrate"):
-        raise InputError(
-            f"calibration.repair: {calibration.repair!r} restores the statistics of matched networks; with "
-            f"method {method.label()} expected 'none' or 'recalibrate'"
-        )
-    return calibration.without_images()

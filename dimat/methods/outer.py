@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -15,27 +15,22 @@ from dimat.communication.communicator import Communicator
 from dimat.merging.calibration.calibrate import calibrate
 from dimat.merging.matching.diagnostics import Diagnostic
 from dimat.merging.options import Merging
-from dimat.methods.every_step import only_recalibration
 from dimat.methods.method import LocalTraining
+from dimat.methods.unmatched import Unmatched
 
 OuterRate = Annotated[float, Field(gt=0, le=10)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class OuterSteps(LocalTraining):
+class OuterSteps(Unmatched, LocalTraining):
     """In every round: an outer step from where the last one led, along what was learnt since, then training.
 
     Agents go on from where the outer step leads, and are evaluated there.
     """
 
-    ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
     communicates: ClassVar[Literal["round", "step", "never"]] = "round"
     sparing: ClassVar[bool] = True
     keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("outer"), PerAgent("outer momentum"))
-
-    @override
-    def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        return super().canonical(point) | {"calibration": only_recalibration(self, point["calibration"])}
 
     @override
     def communicate(

@@ -1,7 +1,7 @@
 """Variance-corrected averaging (Tian, Al-Ars, Kitsak and Hofstee 2024, arXiv 2404.04616)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,11 +13,11 @@ from dimat.merging.averaging.average import weighted_average
 from dimat.merging.calibration.calibrate import calibrate
 from dimat.merging.matching.diagnostics import Diagnostic
 from dimat.merging.options import Merging
-from dimat.methods.every_step import only_recalibration
 from dimat.methods.method import LocalTraining
+from dimat.methods.unmatched import Unmatched
 
 
-class VarianceCorrected(LocalTraining):
+class VarianceCorrected(Unmatched, LocalTraining):
     """WA whose averages keep the variance of the networks they are made of, tensor by tensor.
 
     Averages of unlike networks have small weights; each tensor is stretched around its mean until its entries
@@ -26,13 +26,8 @@ class VarianceCorrected(LocalTraining):
 
     name: Literal["variance_corrected"] = "variance_corrected"
     title: ClassVar[str] = "variance-corrected WA"
-    ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
     communicates: ClassVar[Literal["round", "step", "never"]] = "round"
     every_link: ClassVar[bool] = True
-
-    @override
-    def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
-        return super().canonical(point) | {"calibration": only_recalibration(self, point["calibration"])}
 
     @override
     def communicate(
