@@ -3,7 +3,8 @@
 Data and partitions come first, as they are quick and most mistakes are found in them. Then each run follows
 what it needs: its start, and the choice of its learning rate. Studies come in the order given, and runs of
 one in the order of its configuration, its own grid before its variants, but all settings with their first
-seed before any with its second: wherever a sweep ends, methods have been compared as far as it came.
+seed before any with its second: wherever a sweep ends, methods have been compared as far as it came, and
+the records of studies whose runs are all there are joined.
 """
 
 import logging
@@ -17,7 +18,7 @@ from dimat.errors import InputError
 from dimat.experiment.collect import collect
 from dimat.experiment.config import Study
 from dimat.experiment.devices import choose_device
-from dimat.experiment.interruption import Interrupted
+from dimat.experiment.interruption import Interrupted, leave_by
 from dimat.experiment.jobs import LONG, QUICK, Job, jobs_of, not_done
 from dimat.experiment.layout import Layout
 from dimat.experiment.logs import Kind
@@ -106,25 +107,61 @@ def sweep(
     there = [job for job in jobs.values() if job.output.exists()]
     progress = Progress(dict(left), pace, processes)
     logging.info("%d of %d to do%s", len(left), len(jobs), progress.foreseen)
-    with workers or nullcontext():
-        for steps in (QUICK, LONG):
-            done = [job for job in there if job.step in steps]
-            whole = [job for job in done if not any(before in left for before in job.after)]
-            for job in whole:
-                job.settle(job.item)
-            if workers is None:
-                one_by_one(progress, steps)
-            else:
-                in_processes(progress, steps, workers)
-            for job in done:  # what it was made from is there again
-                if job not in whole:
+    try:
+        with workers or nullcontext():
+            for steps in (QUICK, LONG):
+                done = [job for job in there if job.step in steps]
+                whole = [job for job in done if not any(before in left for before in job.after)]
+                for job in whole:
                     job.settle(job.item)
-    for study, layout in studies:
-        if all(layout.run(run).exists() for run in study.runs):
-            collect(study, layout)
-            logging.info("%s written", layout.records)
+                if workers is None:
+                    one_by_one(progress, steps)
+                else:
+                    in_processes(progress, steps, workers)
+                for job in done:  # what it was made from is there again
+                    if job not in whole:
+                        job.settle(job.item)
+    except Interrupted:
+        join_in_time(studies, end)
+        raise
+    for study, layout in complete(studies):
+        join(study, layout)
     if progress.lost:
         raise summed_up(progress.lost, sum(job.step == "train" for job in jobs.values()))
+
+
+def complete(studies: Iterable[tuple[Study, Layout]]) -> list[tuple[Study, Layout]]:
+    """Those of ``studies`` whose runs are all there."""
+    return [
+        (study, layout) for study, layout in studies if all(layout.run(run).exists() for run in study.runs)
+    ]
+
+
+def join(study: Study, layout: Layout) -> None:
+    """Join the records of a study whose runs are all there."""
+    collect(study, layout)
+    logging.info("%s written", layout.records)
+
+
+def join_in_time(studies: Sequence[tuple[Study, Layout]], end: float | None) -> None:
+    """Join the records of studies whose runs are all there, before the moment ``end``; say which are left.
+
+    Those that were never joined come first. A mistake in one is said, and keeps nobody from leaving.
+    """
+    left = sorted(complete(studies), key=lambda each: each[1].records.exists())
+    try:
+        leave_by(end)
+        while left:
+            try:
+                join(*left[0])
+            except InputError as error:
+                logging.error("%s: not joined: %s", left[0][0].name, error)
+            del left[0]
+    except Interrupted:
+        for study, _ in left:
+            logging.warning("%s: all runs are there, and left to join (dimat collect)", study.name)
+    finally:
+        leave_by(None)
 
 
 def one_by_one(progress: Progress, steps: Sequence[str]) -> None:

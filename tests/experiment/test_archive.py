@@ -127,6 +127,22 @@ def test_an_unfinished_study_goes_on_elsewhere(packed, tmp_path, trained):
     assert Layout(tmp_path / "elsewhere" / "small").run(missing).read_bytes() == expected
 
 
+def test_of_an_unfinished_study_its_first_seeds_come_home_without_networks(
+    packed, tmp_path, trained, small, write_config
+):
+    results, _, dimat = packed
+    for run in trained[1].runs.values():
+        if run.seed == 1:
+            shutil.rmtree(Layout(results / "small").run(run.id).parent)
+    fewer = write_config(small | CONTENT | {"seeds": [0]}, "fewer")
+    assert dimat("archive", fewer, "--output", "fewer.tar.xz").stdout.startswith("small: 2 of 2 runs\n")
+    assert dimat("unpack", "fewer.tar.xz", "--results", "home").returncode == 0
+    assert not list((tmp_path / "home").rglob("*.safetensors"))
+    done = dimat("collect", fewer, "--results", "home")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "home" / "small" / "records.csv").read_text().count("\n") > 2
+
+
 def evil(name="small/study.json", **changes):
     """An archive with one member."""
     content = io.BytesIO()

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 import torch
-from support.faults import TRAINING, Study
+from support.faults import STUDY, TRAINING, Study
 from support.pictures import fill
 from support.small import command
 
@@ -25,12 +25,19 @@ from dimat.experiment.kept import KeptData
 from dimat.experiment.layout import Layout
 from dimat.experiment.reading import parse_study, read_study
 from dimat.experiment.records import read_records
-from dimat.experiment.sweep import sweep
+from dimat.experiment.sweep import join_in_time, sweep
 from dimat.io.files import read_tensors, write_tensors
 from paper.figures import figures_of
 from paper.shown import by_id
 from paper.tables import tables_of
 from paper.tables.final import FinalTable
+
+LARGE = {
+    "model": {"name": "resnet20", "width": 32},
+    "data": {"name": "digits", "train_limit": 1300, "test_limit": 30},
+    "tuning": None,
+}
+"""What makes a study of one that a CPU does not do in a minute."""
 
 
 def results(study):
@@ -218,8 +225,7 @@ def test_a_sweep_ends_before_its_minutes_do(made, swept):
 
 
 def test_what_cannot_reach_a_checkpoint_is_not_begun(tmp_path):
-    data = {"name": "digits", "train_limit": 1300, "test_limit": 30}
-    study = Study(tmp_path, model={"name": "resnet20", "width": 32}, data=data, tuning=None)
+    study = Study(tmp_path, **LARGE)
     code, said = study("sweep", "--minutes", "0.7")
     assert code == 75
     assert "out of time; run again to go on with pretrain" in said.splitlines()[-1]
@@ -238,6 +244,43 @@ def limit():
     """A time limit in so many seconds, for the length of a test."""
     yield lambda seconds: leave_by(time.monotonic() + seconds)
     leave_by(None)
+
+
+@pytest.fixture
+def two(whole, tmp_path):
+    """A study that is too large for a short time, and one whose runs are all there, but not joined."""
+    done = whole[0]
+    shutil.copytree(done.layout.results, tmp_path / "results")
+    large = parse_study(STUDY | {"name": "large"} | LARGE, "large")
+    layouts = [Layout(tmp_path / "results" / study.name) for study in (large, done.study)]
+    shutil.rmtree(layouts[1].root)
+    return [(large, layouts[0]), (done.study, layouts[1])]
+
+
+def test_what_is_complete_is_joined_although_a_sweep_is_out_of_time(two, whole, limit):
+    limit(30)
+    with pytest.raises(Interrupted, match="out of time; run again to go on with pretrain"):
+        sweep(two, end=time.monotonic() + 30)
+    for kind in ("runs", "records"):
+        joined = [getattr(layout, kind) for layout in (whole[0].layout, two[1][1])]
+        assert joined[0].read_bytes() == joined[1].read_bytes()
+    assert not two[0][1].records.exists()
+
+
+def test_what_there_is_no_time_to_join_is_said_to_be_left(two, caplog):
+    join_in_time(two, time.monotonic())
+    assert not two[1][1].records.exists()
+    assert caplog.messages == [f"{two[1][0].name}: all runs are there, and left to join (dimat collect)"]
+
+
+def test_a_mistake_in_records_keeps_nobody_from_leaving(two, caplog):
+    (study, layout) = two[1]
+    run = next(iter(study.runs))
+    layout.run(run).write_text("run\n")
+    join_in_time(two, None)
+    assert not layout.records.exists()
+    (said,) = caplog.messages
+    assert said.startswith(f"{study.name}: not joined: {layout.run(run)}")
 
 
 def test_a_limit_is_a_request_when_another_round_would_not_fit(limit, monkeypatch):
@@ -421,21 +464,26 @@ def test_no_more_data_are_kept_than_there_is_room_for(data_files):
 NOT_NEEDED = ("snakemake", "pandas", "matplotlib", "cvxpy", "sklearn", "torchvision", "flint", "typst")
 
 
-def test_a_sweep_needs_torch_and_little_else(small, tmp_path, write_config):
+def test_a_sweep_and_its_archive_need_torch_and_little_else(small, tmp_path, write_config):
     """As on a machine where nothing else is installed: no other import is even tried."""
     fill(tmp_path / "images")
     small |= {"data": {"name": "folder", "path": "images"}, "agents": 2, "method": ["dimat", "wa", "dpsgd"]}
     small["training"] |= {"batch_size": 2, "rounds": 2}
+    config = str(write_config(small))
     program = f"""
 import sys
 for name in {NOT_NEEDED}:
     sys.modules[name] = None  # to import it is an error
-sys.argv = ["dimat", "sweep", {str(write_config(small))!r}]
 from dimat.cli.main import main
-main()
+for sys.argv in (["dimat", "sweep", {config!r}], ["dimat", "archive", {config!r}, "-o", "small.tar.xz"]):
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "small.tar.xz").is_file()
     assert (tmp_path / "results" / "small" / "records.csv").is_file()
 
 
