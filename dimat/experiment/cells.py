@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pandas
 
 from dimat.errors import InputError
-from dimat.experiment.words import said
+from dimat.experiment.words import phrases, said
 from dimat.merging.matching.weight import Weight
 from dimat.methods import known_methods
 
@@ -98,20 +98,22 @@ def _looking(runs: pandas.DataFrame) -> pandas.DataFrame:
 def _completed(runs: pandas.DataFrame, base: pandas.Series, more: dict[str, list[str]]) -> pandas.Series:
     """Each ``base`` with the words of the parameters that are named for it in ``more``.
 
-    What a base says already is not said again, but where it then could not tell runs apart.
+    What a base says already is not said again, and `phrases` are short, but where that could not tell runs
+    apart.
     """
     used = list(dict.fromkeys(name for names in more.values() for name in names))
     rows = (
         list(zip(base, runs[used].to_dict("records"), strict=True)) if used else [(each, {}) for each in base]
     )
-    words = [[said(name, row[name]) for name in more.get(label, ()) if row[name]] for label, row in rows]
-    short = [_joined(label, new) for (label, _), new in zip(rows, words, strict=True)]
+    chosen = [{name: row[name] for name in more.get(label, ()) if row[name]} for label, row in rows]
+    whole = [[said(*each) for each in parameters.items()] for parameters in chosen]
+    short = [_joined(label, phrases(each)) for (label, _), each in zip(rows, chosen, strict=True)]
     meanings: dict[str, set[tuple[str, ...]]] = {}
-    for label, new in zip(short, words, strict=True):
-        meanings.setdefault(label, set()).add(tuple(new))
+    for label, words in zip(short, whole, strict=True):
+        meanings.setdefault(label, set()).add(tuple(words))
     found = [
-        label if len(meanings[label]) == 1 else ", ".join([old, *new])
-        for label, (old, _), new in zip(short, rows, words, strict=True)
+        label if len(meanings[label]) == 1 else ", ".join([old, *words])
+        for label, (old, _), words in zip(short, rows, whole, strict=True)
     ]
     return pandas.Series(found, index=runs.index, dtype=object)
 

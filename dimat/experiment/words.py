@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 SAID = {
     ("task.name", "auc"): "AUC loss",
@@ -132,6 +133,38 @@ PATTERNS = {
 """The same for all values of a key; {} is the value."""
 TEXTS = ("data.path", "data.title", "graph.path")
 """Keys whose values are text, whatever numbers they look like."""
+OFF = {("graph.link_failures", "0.0"), ("graph.agent_failures", "0.0"), ("graph.one_way", "false")}
+"""What is said of nobody: that something does not happen which happens elsewhere."""
+WITH_OPTIONS = ("graph.churn", "graph.bursts")
+"""What is there or is not: its options are said behind it, in brackets."""
+
+
+def phrases(parameters: Mapping[str, str]) -> list[str]:
+    """Parameters in as few words as tell them from others beside them, in order; an empty value is none.
+
+    Left out is what is `OFF`: of two runs that differ in that alone, one has words and the other has none.
+    """
+    on = {key: value for key, value in parameters.items() if value and (key, value) not in OFF}
+    found: dict[str, str] = {}
+    for key, value in on.items():
+        whole = next((each for each in WITH_OPTIONS if key.startswith(f"{each}.")), None)
+        if whole is None:
+            found[key] = said(key, value)
+        elif whole not in found:
+            found[whole] = _with_options(whole, on)
+    return list(found.values())
+
+
+def _with_options(whole: str, parameters: Mapping[str, str]) -> str:
+    """What is said of ``whole``: its kind or its name, and its options behind it."""
+    name = f"{whole}.name"
+    first = said(name, parameters[name]) if name in parameters else whole.rpartition(".")[2]
+    options = [
+        said(key.partition(".")[2], value)  # without the axis, as `whole` is said once for all
+        for key, value in parameters.items()
+        if key.startswith(f"{whole}.") and key != name
+    ]
+    return f"{first} ({', '.join(options)})" if options else first
 
 
 def said(key: str, value: str) -> str:

@@ -82,6 +82,10 @@ VARIANTS = {
         {"name": "ring", "weights": "uniform"},
         {"name": "ring", "link_failures": 0.1},
         {"name": "ring", "agent_failures": 0.1},
+        {"name": "ring", "churn": {"name": "markov", "sleep": 0.1, "wake": 0.5}},
+        {"name": "ring", "churn": {"name": "markov", "sleep": 0.2, "wake": 0.5}},
+        {"name": "ring", "churn": "cyclic"},
+        {"name": "ring", "bursts": {"share": 0.1, "length": 3}},
         {"name": "erdos_renyi", "probability": 0.9},
     ],
     "agents": [3, 4],
@@ -280,6 +284,38 @@ def test_of_a_choice_only_the_kind_is_said_and_what_differs_among_those_of_one_k
         "WA, AdaMerging, coefficients steps 9",
         "WA, AdaMerging, coefficients steps 500",
     ]
+
+
+def test_of_failures_and_sleep_is_said_what_there_is_with_its_options_in_brackets():
+    graphs = [
+        {},
+        {"agent_failures": 0.3},
+        {"link_failures": 0.5},
+        {"link_failures": 0.5, "one_way": True},
+        {"churn": {"name": "markov", "sleep": 0.12, "wake": 0.28}},
+        {"churn": {"name": "cyclic", "groups": 3, "awake": 2}},
+        {"bursts": {"share": 0.5, "length": 5}},
+        {"bursts": {"share": 0.5, "length": 5}, "link_failures": 0.1},
+    ]
+    runs = rows_of(*({"method": "sgp", "graph": {"name": "ring"} | each} for each in graphs))
+    assert list(check(runs)["graph"]) == [
+        "ring",
+        "ring, agent failures 0.3",
+        "ring, link failures 0.5",
+        "ring, link failures 0.5, one way",
+        "ring, churn markov (sleep 0.12, wake 0.28)",
+        "ring, churn cyclic (groups 3, awake 2, turn 1)",
+        "ring, bursts (share 0.5, length 5)",
+        "ring, link failures 0.1, bursts (share 0.5, length 5)",
+    ]
+
+
+def test_where_short_words_cannot_tell_runs_apart_all_is_said():
+    graphs = ({"name": "ring", "link_failures": share} for share in (0, 0.5))
+    runs = rows_of(*({"method": "sgp", "graph": graph} for graph in graphs))
+    older = runs.iloc[:1].assign(**{"graph.link_failures": ""})  # as if that had been no parameter yet
+    labels = labelled(pandas.concat([runs, older.set_axis(["older"])]))
+    assert list(labels["graph"]) == ["ring, link failures 0", "ring, link failures 0.5", "ring"]
 
 
 def test_a_key_without_a_part_pairs_what_differs_there():

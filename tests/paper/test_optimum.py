@@ -54,7 +54,7 @@ def test_lines_are_geometric_means_over_seeds(study):
     figure = shown.draw(layout)
     pyplot.close(figure)
     assert [panel.get_title() for panel in figure.axes if panel.get_title()] == [
-        "ring, link failures 0, IID",
+        "ring, IID",
         "ring, link failures 0.5, IID",
     ]
     assert len(figure.axes) == 4
@@ -67,7 +67,7 @@ def test_lines_are_geometric_means_over_seeds(study):
             expected = -0.5 + numpy.arange(1, 4) * numpy.log10(factor)
             numpy.testing.assert_allclose(found[title].get_ydata(), expected)
     said = shown.finding(layout)
-    assert said.startswith("Ring, link failures 0, IID, after the last merge: DOT-ADMM 3.2e-07 [")
+    assert said.startswith("Ring, IID, after the last merge: DOT-ADMM 3.2e-07 [")
     assert said.index("DOT-ADMM") < said.index("D-PSGD 0.04 [")
     assert said.endswith("Brackets are 95 % intervals over 2 seeds.")
 
