@@ -8,55 +8,37 @@ randomness depends on no history, and a checkpoint holds all other state.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-import numpy
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from dimat.agents.agents import Diverged
-from dimat.agents.checkpoint import Checkpoint
-from dimat.agents.networks import Networks
-from dimat.agents.optimizers import AnyOptimizer
-from dimat.communication.communicator import Communicator
 from dimat.communication.options import InProcessOptions
-from dimat.data import DataFolders, ImageSet
-from dimat.data.augmentation import Augmentation
-from dimat.data.partitions import Shares, whole
-from dimat.errors import InputError
-from dimat.experiment.config import Study
-from dimat.experiment.devices import choose_device, prepare_device
+from dimat.data import ImageSet
+from dimat.experiment import dealt
 from dimat.experiment.interruption import Interrupted, asked_to_leave
-from dimat.experiment.kept import KeptData
-from dimat.experiment.layout import Layout
 from dimat.experiment.logs import Kind, Note, noted
-from dimat.experiment.measure import measure, summary
-from dimat.experiment.measures import due
-from dimat.experiment.outlines import data_outline
+from dimat.experiment.measure import summary
+from dimat.experiment.opening import Opener, mean_matrix, measured_of, restore
 from dimat.experiment.provenance import now, peak_memory, with_machine
 from dimat.experiment.records import Measurement, final_value, first_difference, records_csv
 from dimat.experiment.runs import Partitioned, Prepared, Pretrained, Run, Tuned
-from dimat.experiment.sources import check_sources, read_made, sources_of
+from dimat.experiment.sources import read_made
 from dimat.experiment.tuning import best
 from dimat.io.files import (
     file_sha256,
     read_about,
     read_checked,
     read_json,
-    read_tensors,
     remove,
     tensors_sha256,
     write_checked,
     write_json,
     write_tensors,
 )
-from dimat.merging.matching.diagnostics import Diagnostic
 from dimat.methods import Method
-from dimat.randomness import Randomness
 
 log = logging.getLogger("dimat")
 
@@ -70,38 +52,23 @@ def machines_said(made: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Runner:
+class Runner(Opener):
     """Carries out the parts of one study; data that one job has read, the next need not read."""
 
-    study: Study
-    layout: Layout
-    kept: KeptData = field(default_factory=KeptData)
     log: Kind | None = None
     """Where runs are logged besides; trials are not."""
 
     def prepare(self, prepared: Prepared) -> None:
         """Read, check and decode a data set."""
-        images = prepared.data.prepared(DataFolders.from_environment(self.layout.downloads))
-        images.save(self.layout.prepared(prepared.id))
-        log.info(
-            "%s; %d test images, %d classes", images.description, len(images.test_labels), len(images.classes)
-        )
+        dealt.prepare(prepared, self.layout)
 
     def check_prepared(self, prepared: Prepared) -> None:
         """`InputError` if a data set was read from other files than are there now."""
-        path, folders = self.layout.prepared(prepared.id), DataFolders.from_environment(self.layout.downloads)
-        if prepared.data.located(folders) is None:
-            return  # what was read is not at hand any more
-        read = read_about(path)["source"].get("content")
-        check_sources(path, {"data file": read}, {"data file": prepared.data.content(folders)})
+        dealt.check_prepared(prepared, self.layout)
 
     def check_partition(self, partitioned: Partitioned) -> None:
         """`InputError` if a partition is that of other images than are there now."""
-        path, data = self.layout.partitioned(partitioned.id), partitioned.prepared.id
-        if not (self.layout.prepared(data).exists() or self.layout.data_outline(data).exists()):
-            return  # finished runs need no images any more
-        fingerprint = data_outline(self.layout, data)["about"]["fingerprint"]
-        check_sources(path, {"data": read_json(path).get("fingerprint")}, {"data": fingerprint})
+        dealt.check_partition(partitioned, self.layout)
 
     def partition(self, partitioned: Partitioned) -> None:
         """Deal a data set out to agents."""
@@ -112,26 +79,18 @@ class Runner:
 
     def dealt(self, partitioned: Partitioned) -> dict[str, Any]:
         """The content of a partition's file."""
-        path = self.layout.prepared(partitioned.prepared.id)
-        data = self.kept.load(path, torch.device("cpu"))
-        images, labels = data.images, data.images.train_labels.numpy()
-        if partitioned.partition is None:
-            shares = whole(len(labels))
-        else:
-            generator = Randomness(partitioned.data.name, partitioned.seed).numpy("partition")
-            shares = partitioned.partition.shares(labels, partitioned.agents, generator)
-        return shares.content(partitioned.id, data.fingerprint, labels, images.classes)
+        return dealt.dealt(partitioned, self.layout, self.kept)
 
     def pretrain(self, start: Pretrained) -> None:
         """Train the agents apart and keep their networks."""
         path = self.layout.pretrained(start.id)
         replaces = path.exists()
-        agents = self._agents(start)
-        checkpoint = self._checkpoint(start)
+        agents = self.agents_of(start)
+        checkpoint = self.checkpoint_of(start)
         done, made_on = 0, []
         if (saved := checkpoint.load()) is not None:
             tensors, progress = saved
-            self._restore(agents, tensors, checkpoint.path)
+            restore(agents, tensors, checkpoint.path)
             done, made_on = progress["epochs"], progress["made_on"]
             log.info("resumed after epoch %d", done)
         made_on = with_machine(made_on, done + 1, agents.device)
@@ -175,18 +134,6 @@ class Runner:
         tried = [{"factor": each, "value": value, "records": records[each]} for each, value in values.items()]
         write_json(self.layout.tuned(tuned.id), {"id": tuned.id, "factor": factor, "trials": tried})
 
-    def check_choice(self, tuned: Tuned) -> float:
-        """The chosen factor; `InputError` if the choice is another one, or was made from other trials."""
-        path = self.layout.tuned(tuned.id)
-        choice = read_json(path)
-        if choice.get("id") != tuned.id:
-            raise InputError(f"{path}: holds another choice, {choice.get('id')}; delete it and run again")
-        trials = [self.layout.run(trial.id) for trial in tuned.trials().values()]
-        for tried, records in zip(choice["trials"], trials, strict=True):
-            found = {"trial": file_sha256(records)} if tried["records"] and records.exists() else {}
-            check_sources(path, {"trial": tried["records"]}, found)
-        return choice["factor"]
-
     def train(self, run: Run) -> None:
         """Merge and train from a start, and record what is measured."""
         with noted(self.log, run, self.layout.logged) as note:
@@ -196,9 +143,9 @@ class Runner:
         began, began_at = time.perf_counter(), now()
         path = self.layout.run(run.id)
         replaces = path.exists()
-        checkpoint = self._checkpoint(run)
+        checkpoint = self.checkpoint_of(run)
         keeps = run.training.optimizer_state == "kept"
-        method, agents, communicator, progress = self._open(run, checkpoint)
+        method, agents, communicator, progress = self.opened(run, checkpoint)
         done, seconds, resumed = progress["rounds"], progress["seconds"], progress["resumed"]
         began_at = progress.get("began", began_at)
         made_on = with_machine(progress["made_on"], done + 1, agents.device, seconds)
@@ -214,7 +161,7 @@ class Runner:
         silent = None if communicator.is_main else True
         bar = tqdm(total=last, initial=done, desc=method.title, unit="round", disable=silent, leave=False)
         for round, stage, diagnostics in stages:
-            new = self._measured(run, agents, communicator, round, stage, diagnostics)
+            new = measured_of(run, agents, communicator, round, stage, diagnostics)
             measurements += new
             if communicator.is_main:
                 log.info("round %d of %d, %s: %s", round, last, stage, summary(new, run.task.metric))
@@ -269,7 +216,7 @@ class Runner:
 
     def described(self, run: Run, data: ImageSet, method: Method | None = None) -> dict[str, Any]:
         """What a run is: the experiment as resolved, what was read, the graph."""
-        method = method or self._method(run)
+        method = method or self.method_of(run)
         return {
             "run": run.id,
             "experiment": run.model_dump(mode="json"),
@@ -277,7 +224,7 @@ class Runner:
             "learning_rate": method.rate(run.training),
             "metric": run.task.metric._asdict() | {"examples": len(data.test_labels)},
             "data": {"description": data.description, "source": data.source},
-            "graph": self._describe_graph(run),
+            "graph": graph_of(run),
             **({"not_measured": [run.attack.agent]} if run.attack else {}),
             "communication": self.study.communication.model_dump(mode="json"),
         }
@@ -290,20 +237,20 @@ class Runner:
         if isinstance(done, Run):
             read_made(done, self.layout)
         else:
-            self._check_start(done, read_about(self.layout.pretrained(done.id)))
+            self.check_start(done, read_about(self.layout.pretrained(done.id)))
         keep = isinstance(done, Run) and self.study.keep_checkpoints
-        self._checkpoint(done).finish(self.layout.last_round(done.id) if keep else None)
+        self.checkpoint_of(done).finish(self.layout.last_round(done.id) if keep else None)
 
     def repeat(self, run: Run) -> str | None:
         """Carry out the last round of a finished run again; the first number that differs, if any."""
         stored = read_checked(self.layout.run(run.id))
         made = read_json(self.layout.run_provenance(run.id))
         last = run.training.rounds
-        checkpoint = self._checkpoint(run, self.layout.last_round(run.id))
-        method, agents, communicator, progress = self.in_one_program()._open(run, checkpoint)
+        checkpoint = self.checkpoint_of(run, self.layout.last_round(run.id))
+        method, agents, communicator, progress = self.in_one_program().opened(run, checkpoint)
         measurements = progress["measurements"]
         for round, stage, diagnostics in method.rounds(agents, communicator, run.merging, last, last):
-            measurements += self._measured(run, agents, communicator, round, stage, diagnostics)
+            measurements += measured_of(run, agents, communicator, round, stage, diagnostics)
         difference = first_difference(stored, records_csv(run.id, measurements))
         return None if difference is None else f"{difference} (recorded with {machines_said(made)})"
 
@@ -312,134 +259,12 @@ class Runner:
         study = self.study.model_copy(update={"communication": InProcessOptions(), **changes})
         return replace(self, study=study)
 
-    def _open(
-        self, run: Run, checkpoint: Checkpoint
-    ) -> tuple[Method, Networks, Communicator, dict[str, Any]]:
-        """A run where its checkpoint left it, or at its start: method, agents, communicator and progress."""
-        method = self._method(run)
-        device = choose_device(self.study.device, self.layout.locks)
-        communicator = self.study.communication.open(self._matrices(run), self._whole(run), device)
-        optimizer = method.optimizer_of(run.training)
-        agents = self._agents(run, optimizer, communicator.local_agents)
-        agents.state.declare(method.keeps)
-        if (saved := checkpoint.load()) is not None:
-            tensors, progress = saved
-            self._restore(agents, tensors, checkpoint.path)
-            communicator.resume(progress["communication"])
-            agents.steps_taken = [progress["steps_taken"][agent] for agent in agents.local_agents]
-            measured = [Measurement(*row) for row in progress["measurements"]]
-            return method, agents, communicator, progress | {"measurements": measured}
-        self._load_start(agents, run.pretrained)
-        measured = self._measured(run, agents, communicator, 0, "start")
-        progress = {"rounds": 0, "seconds": 0.0, "resumed": 0, "made_on": [], "measurements": measured}
-        return method, agents, communicator, progress
 
-    @staticmethod
-    def _measured(
-        run: Run,
-        agents: Networks,
-        communicator: Communicator,
-        round: int,
-        stage: str,
-        diagnostics: Sequence[Diagnostic] = (),
-    ) -> list[Measurement]:
-        """What a run records at one stage of a round."""
-        asked = due(run.measures, round, stage, run.training.rounds)
-        decay = run.method.weight_decay_in(run.training)
-        return measure(agents, communicator, round, stage, diagnostics, asked, run.calibration, decay)
-
-    def _method(self, run: Run) -> Method:
-        """The method of a run, with the learning rate that was chosen for it."""
-        if run.tuned is None:
-            return run.method
-        factor = self.check_choice(run.tuned)
-        return run.method.with_rate(run.method.rate(run.training) * factor, run.training)
-
-    @staticmethod
-    def _matrices(run: Run) -> Callable[[int], numpy.ndarray]:
-        """The mixing matrix of each communication."""
-        graph = run.graph
-        if graph is None:
-            return lambda time: numpy.eye(run.agents)
-        return lambda time: graph.mixing_at(run.agents, time, run.randomness)
-
-    @staticmethod
-    def _whole(run: Run) -> numpy.ndarray:
-        """The mean mixing matrix of a period without failures."""
-        return run.graph.mixing_matrix(run.agents) if run.graph else numpy.eye(run.agents)
-
-    @staticmethod
-    def _describe_graph(run: Run) -> dict[str, Any]:
-        matrix = Runner._whole(run)
-        contraction = run.graph.contraction(run.agents) if run.graph else float(run.agents > 1)
-        return {
-            "mixing_matrix": matrix.tolist(),
-            "second_eigenvalue": contraction,
-            "spectral_gap": 1 - contraction,
-        }
-
-    def _agents(
-        self,
-        start: Pretrained,
-        optimizer: AnyOptimizer | None = None,
-        local_agents: Sequence[int] | None = None,
-    ) -> Networks:
-        """The agents of a start or a run with their images, as initialized."""
-        torch.set_num_threads(self.study.threads)
-        device = choose_device(self.study.device, self.layout.locks)
-        prepare_device(device, self.study.deterministic)
-        training = start.training
-        data = self.kept.load(self.layout.prepared(start.partitioned.prepared.id), device)
-        path = self.layout.partitioned(start.partitioned.id)
-        task = start.task.task(
-            start.model,
-            data.images,
-            Shares.load(path, data.fingerprint, len(data.images.train_labels)),
-            Augmentation(start.data.flip, start.data.crop),
-            start.randomness,
-            batch_size=training.batch_size,
-            same_start=training.start == "same",
-            precision=training.precision,
-        )
-        recorded = self.study.cuda_graphs and device.type == "cuda"
-        agents = Networks(task, training, start.randomness, optimizer, local_agents, recorded=recorded)
-        agents.attack = start.attack if isinstance(start, Run) else None
-        agents.goes_on = self.study.divergence == "recorded" and isinstance(start, Run)
-        return agents
-
-    def started(self, start: Pretrained) -> Networks:
-        """The agents of a start as `pretrain` has left them, before the first merge."""
-        agents = self._agents(start)
-        self._load_start(agents, start)
-        return agents
-
-    def _load_start(self, agents: Networks, start: Pretrained) -> None:
-        path = self.layout.pretrained(start.id)
-        tensors, about = read_tensors(path)
-        self._check_start(start, about)
-        if start.agents < agents.agents:  # one network for all
-            tensors = {
-                f"{agent}/{name.partition('/')[2]}": tensor
-                for agent in range(agents.agents)
-                for name, tensor in tensors.items()
-            }
-        self._restore(agents, tensors, path)
-
-    def _check_start(self, start: Pretrained, about: object) -> None:
-        path = self.layout.pretrained(start.id)
-        if not isinstance(about, dict) or about.get("start") != start.id:
-            raise InputError(f"{path}: the start of another experiment; delete it and run again")
-        check_sources(path, about.get("made_from"), sources_of(start, self.layout))
-
-    def _checkpoint(self, experiment: Pretrained, path: Path | None = None) -> Checkpoint:
-        described = experiment.model_dump(mode="json")
-        path = path or self.layout.checkpoint(experiment.id)
-        made_from = sources_of(experiment, self.layout)
-        return Checkpoint(path, described, made_from, self.study.checkpoint_seconds)
-
-    @staticmethod
-    def _restore(agents: Networks, tensors: dict[str, Tensor], path: Path) -> None:
-        try:
-            agents.load_tensors(tensors)
-        except ValueError as error:
-            raise InputError(f"{path}: holds other networks ({error}); delete it and run again") from None
+def graph_of(run: Run) -> dict[str, Any]:
+    """What ``run.json`` says of a run's graph."""
+    contraction = run.graph.contraction(run.agents) if run.graph else float(run.agents > 1)
+    return {
+        "mixing_matrix": mean_matrix(run).tolist(),
+        "second_eigenvalue": contraction,
+        "spectral_gap": 1 - contraction,
+    }

@@ -18,7 +18,7 @@ from dimat.tasks.images import ImageTask
 @pytest.fixture
 def device():
     """The pretended device; the runner chooses it, too."""
-    with pretend_device("dimat.experiment.runner.choose_device") as pretended:
+    with pretend_device("dimat.experiment.opening.choose_device") as pretended:
         yield pretended
 
 

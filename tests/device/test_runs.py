@@ -31,7 +31,7 @@ def test_records_are_those_of_the_cpu(case, tmp_path, long):
     content = study_with(CASES[case])
     with dense():
         expected = records(carried_out(content, tmp_path / "cpu"))
-    with pretend_device("dimat.experiment.runner.choose_device") as device:
+    with pretend_device("dimat.experiment.opening.choose_device") as device:
         found = carried_out(content, tmp_path / "device")
     assert records(found) == expected
     assert device.counted["operations"] > 500
@@ -54,7 +54,7 @@ def test_a_run_goes_on_from_its_checkpoint_on_any_device(method, then, tmp_path,
         expected = records(carried_out(content, tmp_path / "cpu"))
     with ExitStack() as there:
         there.enter_context(dense())
-        there.enter_context(pretend_device("dimat.experiment.runner.choose_device"))
+        there.enter_context(pretend_device("dimat.experiment.opening.choose_device"))
         with monkeypatch.context() as asked:
             asked.setattr(runners, "asked_to_leave", lambda *_: True)
             with pytest.raises(Interrupted, match="after round 1"):

@@ -51,7 +51,7 @@ def test_all_agents_start_from_the_one_network_of_pooled_training(shared, tmp_pa
     runner.pretrain(start)
     (pooled,) = networks_of(read_tensors(runner.layout.pretrained(start.id))[0], 1)
     for run in study.runs.values():
-        _, agents, _, progress = runner._open(run, runner._checkpoint(run))
+        _, agents, _, progress = runner.opened(run, runner.checkpoint_of(run))
         assert len(agents.models) == run.agents
         for network in networks_of(agents.tensors(optimizers=False), run.agents):
             assert network.keys() == pooled.keys()
@@ -124,7 +124,7 @@ def test_the_first_merge_of_equal_networks_changes_no_parameter(shared, tmp_path
     runner = open_runner(shared | {"method": TUNED, "calibration": {"repair": "none"}}, tmp_path)
     runner.pretrain(only_start(runner))
     run = only_run(runner)
-    method, agents, communicator, _ = runner._open(run, runner._checkpoint(run))
+    method, agents, communicator, _ = runner.opened(run, runner.checkpoint_of(run))
     before = agents.parameters
     next(method.rounds(agents, communicator, run.merging, 1, 3))
     assert torch.equal(agents.parameters, before)
@@ -135,7 +135,7 @@ def test_the_start_follows_the_neurons(shared, tmp_path):
     runner = open_runner(shared | {"method": TUNED | {"name": "dimat"}}, tmp_path)
     runner.pretrain(only_start(runner))
     run = only_run(runner)
-    _, agents, _, _ = runner._open(run, runner._checkpoint(run))
+    _, agents, _, _ = runner.opened(run, runner.checkpoint_of(run))
     agents.state["start"] = agents.parameters
     order = {group.name: torch.arange(group.size).flip(0) for group in agents.symmetry}
     agents.reorder(1, order)

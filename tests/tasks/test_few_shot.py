@@ -328,12 +328,12 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
     for start in runner.study.pretrained.values():
         runner.pretrain(start)
     run = only_run(runner)
-    method, agents, communicator, _ = runner._open(run, runner._checkpoint(run))
+    method, agents, communicator, _ = runner.opened(run, runner.checkpoint_of(run))
     stages = method.rounds(agents, communicator, run.merging, 1, 3)
     while next(stages)[:2] != (1, "trained"):
         pass
     saved = {name: tensor.clone() for name, tensor in agents.tensors(optimizers=False).items()}
-    _, other, links, _ = runner._open(run, runner._checkpoint(run))
+    _, other, links, _ = runner.opened(run, runner.checkpoint_of(run))
     other.load_tensors(saved)
     for each in (stages, method.rounds(other, links, run.merging, 2, 3)):
         for _ in each:
