@@ -13,17 +13,13 @@ m = M = 1 what is left is SGD; its noise through disagreement is bounded less ti
 
 from functools import partial
 
-import sympy
-
 from theory.bounds.derivations.audited import AuditedBound
 from theory.bounds.derivations.axioms import (
-    BELOW,
     BELOW_1,
     HETEROGENEITY,
     JENSEN,
     MERGE,
     NOISE_OF_MEAN,
-    NOT_NEGATIVE,
     SMOOTH_AGENTS,
     a,
     g,
@@ -35,10 +31,10 @@ from theory.bounds.derivations.axioms import (
     v,
     w,
 )
-from theory.bounds.derivations.facts import Axiom, Lemma, SquareOf, Summed
+from theory.bounds.derivations.facts import Axiom, Lemma, SquareOf
 from theory.bounds.derivations.inequality import Inequality, Use
 from theory.bounds.derivations.ranges import Range
-from theory.bounds.derivations.shared import MEAN_SQUARED_GRADIENT, at_means, spread_of_gradients
+from theory.bounds.derivations.shared import bound_of_gradients, spread_of_gradients, sum_of_disagreements
 from theory.bounds.derivations.symbols import (
     SUMS,
     K,
@@ -50,14 +46,11 @@ from theory.bounds.derivations.symbols import (
     Xi_next,
     alpha,
     change,
-    changes,
     gap_0,
     kappa,
     m,
     s,
     sigma,
-    total,
-    total_next,
 )
 from theory.bounds.derivations.vectors import gram, products, square, unbiased, vector
 from theory.bounds.gossip_adam import GossipAdam
@@ -176,26 +169,8 @@ STEPS = (
         ),
         (SMALL_STEP, LARGER, BELOW_1),
     ),
-    Inequality(
-        "sum of disagreements",
-        "the recursion, summed",
-        total,
-        TOTAL,
-        (Use(NOT_NEGATIVE, Xi_0), Use(Summed("consensus"), total_next)),
-        (BELOW_1,),
-    ),
-    Inequality(
-        "bound",
-        "descent, summed, and the sum of disagreements",
-        MEAN_SQUARED_GRADIENT,
-        sympy.Add(*TERMS.values()),
-        (
-            Use(Summed("descent"), at_means),
-            Use(BELOW, changes),
-            Use(Lemma("sum of disagreements"), total),
-        ),
-        (SMALL_STEP, LARGER, BELOW_1),
-    ),
+    sum_of_disagreements(TOTAL, BELOW_1),
+    bound_of_gradients(TERMS, SMALL_STEP, LARGER, BELOW_1),
 )
 
 

@@ -7,10 +7,14 @@ taken for the constants at hand; c = 1 is the classical one.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import sympy
 from sympy import Expr
 
+from theory.bounds.derivations.audited import AuditedBound
 from theory.bounds.derivations.axioms import JENSEN, NOISE_OF_MEAN, p, smoothness, v, w
 from theory.bounds.derivations.facts import SquareOf
 from theory.bounds.derivations.inequality import Inequality, Use
@@ -18,6 +22,7 @@ from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import LIMIT_OF_DESCENT, NOISE_OF_DESCENT, bound_of_gradients
 from theory.bounds.derivations.symbols import K, L, N, Xi, alpha, c, change, gap_0, sigma
 from theory.bounds.derivations.vectors import gram
+from theory.bounds.settings import few, many
 
 FREE = Range(c, "<=", sympy.Integer(1))
 KEPT = 2 - alpha * L - (1 - alpha * L) * c
@@ -55,3 +60,32 @@ def sharper_terms(parts: Mapping[str, Expr]) -> dict[str, Expr]:
 def sharper_bound(terms: Mapping[str, Expr], *ranges: Range) -> Inequality:
     """The mean squared gradient, from the steps "descent" and "sum of disagreements"."""
     return bound_of_gradients(terms, *ranges, FREE)
+
+
+def sharpened(
+    bound: AuditedBound,
+    steps: tuple[Inequality, ...],
+    terms: Mapping[str, Expr],
+    parts: Mapping[str, Expr],
+    **more: Any,
+) -> AuditedBound:
+    """``bound`` in its own setting with other ``steps`` and ``terms``, in which c is free.
+
+    ``parts`` add up to the bound on the mean of Xi_k over k < K; ``more`` are other fields that differ.
+    """
+    key = f"sharper_{bound.key}"
+    return replace(
+        bound,
+        key=key,
+        title=f"{bound.title}, sharper",
+        source="derived here",
+        sharpens=bound.key,
+        steps=steps,
+        terms=terms,
+        disagreement=sum(parts.values(), start=sympy.Integer(0)),
+        free=(c,),
+        speed_up=None,
+        quick=partial(few, key, ("separable",)),
+        full=partial(many, key, ("separable",)),
+        **more,
+    )

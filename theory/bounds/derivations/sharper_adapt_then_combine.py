@@ -4,9 +4,6 @@ The factor of a step is q = s (1 + alpha L), below 1 for step sizes up to (1 - s
 (1 - s)^2.
 """
 
-from dataclasses import replace
-from functools import partial
-
 from sympy import Integer
 
 from theory.bounds.derivations.adapt_then_combine import ADAPT_THEN_COMBINE, LIMIT
@@ -25,10 +22,9 @@ from theory.bounds.derivations.facts import SquareOf
 from theory.bounds.derivations.inequality import Inequality, Use
 from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import LIMIT_OF_DESCENT, sum_of_disagreements
-from theory.bounds.derivations.sharper import sharper_bound, sharper_descent, sharper_terms
+from theory.bounds.derivations.sharper import sharpened, sharper_bound, sharper_descent, sharper_terms
 from theory.bounds.derivations.symbols import K, L, N, Xi, Xi_0, Xi_next, alpha, c, kappa, s, sigma
 from theory.bounds.derivations.vectors import gram
-from theory.bounds.settings import few, many
 
 GROWTH = 1 + alpha * L
 """What a step may multiply distances by, before the merge and but for k."""
@@ -74,19 +70,11 @@ NEVER_WORSE = (
     ),
 )
 
-SHARPER_ADAPT_THEN_COMBINE = replace(
+SHARPER_ADAPT_THEN_COMBINE = sharpened(
     ADAPT_THEN_COMBINE,
-    key="sharper_adapt_then_combine",
-    title=f"{ADAPT_THEN_COMBINE.title}, sharper",
-    source="derived here",
-    sharpens=ADAPT_THEN_COMBINE.key,
-    steps=STEPS,
-    terms=TERMS,
-    disagreement=sum(PARTS.values(), start=Integer(0)),
+    STEPS,
+    TERMS,
+    PARTS,
     step_sizes={"descent": LIMIT_OF_DESCENT, "contraction": LIMIT_OF_CONTRACTION},
-    free=(c,),
-    speed_up=None,
     comparison=NEVER_WORSE,
-    quick=partial(few, "sharper_adapt_then_combine", ("separable",)),
-    full=partial(many, "sharper_adapt_then_combine", ("separable",)),
 )

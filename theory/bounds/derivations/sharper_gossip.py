@@ -3,9 +3,6 @@
 A step contracts, but for how losses differ, by q = s + alpha L: all step sizes with q < 1 are admissible.
 """
 
-from dataclasses import replace
-from functools import partial
-
 from sympy import Integer
 
 from theory.bounds.derivations.axioms import (
@@ -25,10 +22,9 @@ from theory.bounds.derivations.gossip import GOSSIP, LIMIT
 from theory.bounds.derivations.inequality import Inequality, Use
 from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import LIMIT_OF_DESCENT, sum_of_disagreements
-from theory.bounds.derivations.sharper import sharper_bound, sharper_descent, sharper_terms
+from theory.bounds.derivations.sharper import sharpened, sharper_bound, sharper_descent, sharper_terms
 from theory.bounds.derivations.symbols import K, L, N, Xi, Xi_0, Xi_next, alpha, c, kappa, s, sigma
 from theory.bounds.derivations.vectors import gram
-from theory.bounds.settings import few, many
 
 q = s + alpha * L
 LIMIT_OF_CONTRACTION = (1 - s) / L
@@ -81,20 +77,12 @@ NEVER_WORSE = (
     ),
 )
 
-SHARPER_GOSSIP = replace(
+SHARPER_GOSSIP = sharpened(
     GOSSIP,
-    key="sharper_gossip",
-    title=f"{GOSSIP.title}, sharper",
-    source="derived here",
-    sharpens=GOSSIP.key,
-    steps=STEPS,
-    terms=TERMS,
-    disagreement=sum(PARTS.values(), start=Integer(0)),
+    STEPS,
+    TERMS,
+    PARTS,
     step_sizes={"descent": LIMIT_OF_DESCENT, "contraction": LIMIT_OF_CONTRACTION},
     excluded=("contraction",),
-    free=(c,),
-    speed_up=None,
     comparison=NEVER_WORSE,
-    quick=partial(few, "sharper_gossip", ("separable",)),
-    full=partial(many, "sharper_gossip", ("separable",)),
 )

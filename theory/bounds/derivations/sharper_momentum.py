@@ -6,7 +6,6 @@ is known exactly; the classical bound takes it through Young's inequality, as if
 """
 
 from dataclasses import replace
-from functools import partial
 
 import sympy
 from sympy import Expr, Integer, Symbol
@@ -17,6 +16,7 @@ from theory.bounds.derivations.inequality import Inequality, Use
 from theory.bounds.derivations.momentum import BETA, LIMIT_OF_CONSENSUS, MOMENTUM, eta
 from theory.bounds.derivations.ranges import Range
 from theory.bounds.derivations.shared import MEAN_SQUARED_GRADIENT, at_means
+from theory.bounds.derivations.sharper import sharpened
 from theory.bounds.derivations.symbols import (
     SUMS,
     K,
@@ -34,7 +34,6 @@ from theory.bounds.derivations.symbols import (
     total,
 )
 from theory.bounds.derivations.vectors import dot, gram, products, square, unbiased, vector
-from theory.bounds.settings import few, many
 
 # Over agents.
 B = vector("B", "what noise alone has moved the agents from their mean")
@@ -237,18 +236,10 @@ STEPS = (
     ),
 )
 
-SHARPER_MOMENTUM = replace(
+SHARPER_MOMENTUM = sharpened(
     MOMENTUM,
-    key="sharper_momentum",
-    title=f"{MOMENTUM.title}, sharper",
-    source="derived here",
-    sharpens=MOMENTUM.key,
-    steps=STEPS,
-    terms=TERMS,
-    disagreement=sum(PARTS.values(), start=Integer(0)),
-    free=(c,),
+    STEPS,
+    TERMS,
+    PARTS,
     closed_end=False,
-    speed_up=None,
-    quick=partial(few, "sharper_momentum", ("separable",)),
-    full=partial(many, "sharper_momentum", ("separable",)),
 )
