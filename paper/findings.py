@@ -113,9 +113,11 @@ def setting_said(graph: object, partition: object) -> str:
 
 Lines = dict[str, pandas.DataFrame]
 """Values of lines by label: a row for each seed, a column for each round."""
+RowsAndLines = tuple[pandas.DataFrame, Lines]
+"""The rows of a setting, and the values of its lines."""
 
 
-def by_setting(rows: pandas.DataFrame, value: str = "value") -> dict[str, tuple[pandas.DataFrame, Lines]]:
+def by_setting(rows: pandas.DataFrame, value: str = "value") -> dict[str, RowsAndLines]:
     """For each setting the rows, and the values of its lines.
 
     ``rows`` have the columns graph, partition, rival, seed, round and ``value``.
@@ -130,6 +132,20 @@ def by_setting(rows: pandas.DataFrame, value: str = "value") -> dict[str, tuple[
         )
         for (graph, partition), here in rows.groupby(["graph", "partition"], sort=False)
     }
+
+
+def first_and_last(settings: Mapping[str, RowsAndLines]) -> dict[str, RowsAndLines]:
+    """Of many settings the first and the last, in which what studies vary differs most; of one, that one."""
+    return {where: settings[where] for where in distinct([next(iter(settings)), list(settings)[-1]])}
+
+
+def in_the_end(lines: Lines) -> dict[str, pandas.Series]:
+    """The values of each line after its last round, by seed."""
+    return {label: _end(line) for label, line in lines.items()}
+
+
+def _end(line: pandas.DataFrame) -> pandas.Series:
+    return line.dropna(axis="columns").iloc[:, -1]
 
 
 def reference(lines: Lines, here: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric) -> str:
@@ -161,7 +177,7 @@ def _best(lines: Lines, metric: Metric) -> str:
 
 def _last(line: pandas.DataFrame) -> float:
     """The mean over seeds after the last round."""
-    return float(line.dropna(axis="columns").iloc[:, -1].mean())
+    return float(_end(line).mean())
 
 
 def of_lines(rows: pandas.DataFrame, runs: Mapping[str, Run], metric: Metric) -> str:

@@ -48,16 +48,13 @@ class CostsFigure(ComparisonFigure):
 
     @override
     def finding(self, layout: Layout) -> str:
-        from paper.comparisons import distinct
-        from paper.findings import by_setting, over_seeds, quoted, reached
+        from paper.findings import by_setting, first_and_last, in_the_end, over_seeds, quoted, reached
 
         rows, metric = self.rows(layout), self.metric
-        settings = by_setting(rows)
         said = []
-        for where in distinct([next(iter(settings)), list(settings)[-1]]):
-            here, lines = settings[where]
+        for where, (here, lines) in first_and_last(by_setting(rows)).items():
             sent = here.groupby(["rival", "round"]).MiB.mean().groupby("rival").last()
-            ends = {rival: line.dropna(axis="columns").iloc[:, -1] for rival, line in lines.items()}
+            ends = in_the_end(lines)
             best = sorted(ends, key=lambda rival: -metric.gain(float(ends[rival].mean())))
             numbers = [
                 f"{quoted(rival)} {reached(ends[rival], metric)} for {sent[rival]:.3g} MiB"

@@ -59,7 +59,7 @@ class MatchingFigure(ComparisonFigure):
     @override
     def finding(self, layout: Layout) -> str:
         """Which way of matching moves the mean most, and which least, where drift is recorded."""
-        from paper.findings import by_setting, merge_said, opening, over_seeds, quoted, reached
+        from paper.findings import by_setting, in_the_end, merge_said, opening, over_seeds, quoted, reached
 
         rows = self._rows(layout)
         rows = rows[rows.metric == DRIFT]
@@ -67,7 +67,7 @@ class MatchingFigure(ComparisonFigure):
             return ""
         said = []
         for where, (_, lines) in by_setting(rows).items():
-            ends = {rival: line.dropna(axis="columns").iloc[:, -1] for rival, line in lines.items()}
+            ends = in_the_end(lines)
             order = sorted(ends, key=lambda rival: ends[rival].mean())
             numbers = [
                 f"{reached(ends[rival], LEARNING_RATES)} with {quoted(rival)}"

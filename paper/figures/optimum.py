@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from dimat.tasks.task import Metric
-from paper.comparisons import distinct, seeds_said
+from paper.comparisons import seeds_said
 from paper.figures.comparison import ComparisonFigure
 from paper.metrics import opening
 
@@ -59,16 +59,14 @@ class OptimumFigure(ComparisonFigure):
 
     @override
     def finding(self, layout: Layout) -> str:
-        from paper.findings import by_setting, over_seeds, quoted
+        from paper.findings import by_setting, first_and_last, in_the_end, over_seeds, quoted
         from paper.intervals import of_powers
 
         rows = self.rows(layout)
-        settings = by_setting(rows)
         said = []
-        for where in distinct([next(iter(settings)), list(settings)[-1]]):
-            here, lines = settings[where]
+        for where, (here, lines) in first_and_last(by_setting(rows)).items():
             sent = here.groupby(["rival", "round"]).messages.mean().groupby("rival").last()
-            ends = {rival: line.dropna(axis="columns").iloc[:, -1] for rival, line in lines.items()}
+            ends = in_the_end(lines)
             numbers = [
                 f"{quoted(rival)} {of_powers(ends[rival])} with {sent[rival]:.0f} messages"
                 for rival in sorted(ends, key=lambda rival: ends[rival].mean())
