@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -12,9 +12,9 @@ from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
 from dimat.experiment.words import said
 from dimat.tasks.task import Metric
-from paper.comparisons import alike, distinct, numbered, seeds_said
+from paper.comparisons import alike, distinct, seeds_said
+from paper.figures.group import GroupFigure
 from paper.metrics import opening
-from paper.shown import PaperFigure
 
 if TYPE_CHECKING:
     import pandas
@@ -22,37 +22,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AdaptationFigure(PaperFigure):
-    """All runs that learn to adapt to the tasks of one data set, whatever else they differ in."""
+class AdaptationFigure(GroupFigure):
+    """All runs that learn to adapt to the tasks of one data set, whatever else they differ in.
+
+    The first is what all others are compared with.
+    """
 
     kind = "adaptation"
-    runs: dict[str, Run] = field(kw_only=True)
-    """By id; the first is what all others are compared with."""
 
     @classmethod
     @override
-    def of(cls, study: Study) -> Iterator[Self]:
+    def groups(cls, study: Study) -> Iterator[tuple[str, dict[str, Run]]]:
         groups: dict[object, dict[str, Run]] = {}
         for id, run in study.runs.items():
             if "adaptation" in run.measures:
                 setting = (run.data, run.model, run.agents, run.partition, run.task.metric, run.protocol)
                 groups.setdefault(setting, {})[id] = run
-        named = [(next(iter(runs.values())).data.name, runs) for runs in groups.values()]
-        for name, runs in numbered(named).items():
-            yield cls(study, name, runs=runs)
-
-    @property
-    def _first(self) -> Run:
-        return next(iter(self.runs.values()))
+        for runs in groups.values():
+            yield next(iter(runs.values())).data.name, runs
 
     @property
     def metric(self) -> Metric:
         """That of all runs."""
-        return self._first.task.metric
+        return self.first.task.metric
 
     @override
     def caption(self) -> str:
-        run = self._first
+        run = self.first
         partition = run.partition.label() if run.partition else ""
         setting = [run.data.label(), run.model.label(), f"{run.agents} agents", partition, run.protocol]
         return (

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -12,8 +12,8 @@ from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.experiment.outlines import start_file, start_outline
 from dimat.experiment.runs import Run
-from paper.comparisons import distinct, numbered
-from paper.shown import PaperFigure
+from paper.comparisons import distinct
+from paper.figures.group import GroupFigure, named, sends_between_merges
 
 if TYPE_CHECKING:
     import pandas
@@ -34,39 +34,28 @@ def authors_formula(run: Run) -> float | None:
 
 
 @dataclass(frozen=True)
-class CommunicationFigure(PaperFigure):
+class CommunicationFigure(GroupFigure):
     """All numbers of agents and graphs of one data set, model and protocol."""
 
     kind = "communication"
-    runs: dict[str, Run] = field(kw_only=True)
-    """Runs that send something between their first and their last merge, by id."""
 
     @classmethod
     @override
-    def of(cls, study: Study) -> Iterator[Self]:
+    def groups(cls, study: Study) -> Iterator[tuple[str, dict[str, Run]]]:
         found: dict[Any, dict[str, Run]] = {}
         for id, run in study.runs.items():
-            sends = run.method.communicates != "never" and run.graph and run.agents > 1
-            if sends and run.training.rounds > 1:
+            if sends_between_merges(run):
                 found.setdefault((run.task, run.data, run.model, run.protocol), {})[id] = run
-        named = []
         for (_, data, model, protocol), runs in found.items():
-            words = [data.name, model.name, protocol.replace(" ", "-")]
-            named.append(("-".join(filter(None, words)), runs))
-        for name, runs in numbered(named).items():
-            yield cls(study, name, runs=runs)
-
-    @property
-    def _first(self) -> Run:
-        return next(iter(self.runs.values()))
+            yield named(data.name, model.name, protocol), runs
 
     @override
     def reads(self, layout: Layout) -> list[Path]:
-        return [*super().reads(layout), start_file(layout, self._first.pretrained.id)]
+        return [*super().reads(layout), start_file(layout, self.first.pretrained.id)]
 
     @override
     def caption(self) -> str:
-        run = self._first
+        run = self.first
         setting = ", ".join(filter(None, [run.data.label(), run.model.label(), run.protocol]))
         return (
             f"Models that an agent sends in a local epoch, on a logarithmic axis ({setting}). Counted: bytes "
@@ -179,7 +168,7 @@ class CommunicationFigure(PaperFigure):
         from paper.measured import read_shown
 
         runs, records = read_shown(layout, self.runs)
-        size = start_outline(layout, self._first.pretrained.id)["network_bytes"]
+        size = start_outline(layout, self.first.pretrained.id)["network_bytes"]
         rows = records[(records.metric == "bytes_sent_models") & (records.stage == "merged")]
         sent = dict(rows.groupby(["run", "round"]).value.sum().items())
         counted, formula = {}, {}

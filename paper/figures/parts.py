@@ -1,17 +1,17 @@
 """How each agent does on the part of the test set of each: a matrix before and after merges."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from dimat.experiment.config import Study
 from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
-from paper.comparisons import alike, numbered
+from paper.comparisons import alike
+from paper.figures.group import GroupFigure, named
 from paper.metrics import opening, with_unit
-from paper.shown import PaperFigure
 
 if TYPE_CHECKING:
     import numpy
@@ -26,32 +26,22 @@ READABLE = 20
 
 
 @dataclass(frozen=True)
-class PartsFigure(PaperFigure):
+class PartsFigure(GroupFigure):
     """One method in one setting, over its seeds."""
 
     kind = "parts"
-    runs: dict[str, Run] = field(kw_only=True)
-    """Runs that differ in the seed alone, by id."""
 
     @classmethod
     @override
-    def of(cls, study: Study) -> Iterator[Self]:
+    def groups(cls, study: Study) -> Iterator[tuple[str, dict[str, Run]]]:
         measured = {id: run for id, run in study.runs.items() if "parts" in run.measures and run.agents > 1}
-        named = []
         for ids in alike(measured).values():
             run = measured[ids[0]]
-            words = [*run.words()[:-1], run.protocol.replace(" ", "-")]
-            named.append(("-".join(filter(None, words)), {id: measured[id] for id in ids}))
-        for name, runs in numbered(named).items():
-            yield cls(study, name, runs=runs)
-
-    @property
-    def _first(self) -> Run:
-        return next(iter(self.runs.values()))
+            yield named(*run.words()[:-1], run.protocol), {id: measured[id] for id in ids}
 
     @override
     def caption(self) -> str:
-        run = self._first
+        run = self.first
         graph = run.graph.label() if run.graph else ""
         partition = run.partition.label() if run.partition else ""
         setting = [
@@ -80,7 +70,7 @@ class PartsFigure(PaperFigure):
         runs, records = read_shown(layout, self.study.runs)
         label = labelled(runs).loc[next(iter(self.runs))]
         matrices = self._by_seed(records)
-        metric, own = self._first.task.metric, numpy.eye(self._first.agents, dtype=bool)
+        metric, own = self.first.task.metric, numpy.eye(self.first.agents, dtype=bool)
         said = []
         for round in self._rounds:
             means = [[each[own].mean(), each[~own].mean()] for each in matrices[round]]
@@ -100,7 +90,7 @@ class PartsFigure(PaperFigure):
         from paper.style import WIDTH, pyplot
 
         _, records = read_shown(layout, self.runs)
-        agents, rounds = self._first.agents, self._rounds
+        agents, rounds = self.first.agents, self._rounds
         matrices = [numpy.mean(self._by_seed(records)[round], axis=0) for round in rounds]
         beside = agents <= SIDE_BY_SIDE
         grid = (1, len(rounds)) if beside else (len(rounds), 1)
@@ -108,7 +98,7 @@ class PartsFigure(PaperFigure):
         width = WIDTH / 3 * len(rounds) if beside else WIDTH
         figure, axes = pyplot.subplots(*grid, figsize=(max(width, WIDTH / 2), height), squeeze=False)
         panels = list(axes.flat)
-        percent = self._first.task.metric.unit == "%"
+        percent = self.first.task.metric.unit == "%"
         ends = (0.0, 100.0) if percent else (float(numpy.min(matrices)), float(numpy.max(matrices)))
         for panel, matrix, round in zip(panels, matrices, rounds, strict=True):
             panel.pcolormesh(matrix, cmap="Blues", vmin=ends[0], vmax=ends[1], rasterized=agents > 50)
@@ -126,7 +116,7 @@ class PartsFigure(PaperFigure):
         for panel in axes[:, 0]:
             panel.set_ylabel("agent")
         if agents > READABLE:
-            label = with_unit(self._first.task.metric)
+            label = with_unit(self.first.task.metric)
             figure.colorbar(panels[0].collections[0], ax=panels, label=label, shrink=0.6)
         return figure
 
@@ -135,7 +125,7 @@ class PartsFigure(PaperFigure):
         from matplotlib.patches import Rectangle
 
         agents = len(matrix)
-        form = ".2g" if self._first.task.metric.unit != "%" else ".1f" if agents <= SIDE_BY_SIDE else ".0f"
+        form = ".2g" if self.first.task.metric.unit != "%" else ".1f" if agents <= SIDE_BY_SIDE else ".0f"
         size = min(7.5, 52 / agents) if agents <= SIDE_BY_SIDE else 6
         dark = ends[0] + 0.62 * (ends[1] - ends[0])
         for agent in range(agents):
@@ -148,12 +138,12 @@ class PartsFigure(PaperFigure):
 
     @property
     def _rounds(self) -> list[int]:
-        return sorted({0, 1, self._first.training.rounds})
+        return sorted({0, 1, self.first.training.rounds})
 
     def _by_seed(self, records: "pandas.DataFrame") -> dict[int, "list[numpy.ndarray]"]:
         """For each round shown, a matrix (agents, parts) for each seed, in the unit of the metric."""
         rows = records[records.part.notna() & records.run.isin(self.runs)]
-        scale, agents = self._first.task.metric.scale, self._first.agents
+        scale, agents = self.first.task.metric.scale, self.first.agents
         found = {}
         for round in self._rounds:
             here = rows[(rows["round"] == round) & (rows.stage == ("merged" if round else "start"))]

@@ -1,8 +1,8 @@
 """How well agents rank positives before negatives, against what they have sent: a panel for each setting."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -11,8 +11,8 @@ from dimat.experiment.layout import Layout
 from dimat.experiment.runs import Run
 from dimat.experiment.words import said
 from dimat.tasks.ranking import Ranking
-from paper.comparisons import distinct, numbered, seeds_said
-from paper.shown import PaperFigure
+from paper.comparisons import distinct, seeds_said
+from paper.figures.group import GroupFigure, named, sends_between_merges
 
 if TYPE_CHECKING:
     import pandas
@@ -28,28 +28,20 @@ TICKS = (
 
 
 @dataclass(frozen=True)
-class RankingFigure(PaperFigure):
+class RankingFigure(GroupFigure):
     """All objectives that are judged by the AUROC, on one data set, with one model and one protocol."""
 
     kind = "ranking"
-    runs: dict[str, Run] = field(kw_only=True)
-    """Runs whose agents communicate, by id."""
 
     @classmethod
     @override
-    def of(cls, study: Study) -> Iterator[Self]:
+    def groups(cls, study: Study) -> Iterator[tuple[str, dict[str, Run]]]:
         found: dict[Any, dict[str, Run]] = {}
         for id, run in study.runs.items():
-            sends = run.method.communicates != "never" and run.graph and run.agents > 1
-            if isinstance(run.task, Ranking) and sends and run.training.rounds > 1:
+            if isinstance(run.task, Ranking) and sends_between_merges(run):
                 found.setdefault((run.data, run.model, run.agents, run.protocol), {})[id] = run
-        named = []
         for (data, model, agents, protocol), runs in found.items():
-            words = [data.name, model.name, str(agents), protocol.replace(" ", "-")]
-            named.append(("-".join(filter(None, words)), runs))
-        for name, runs in numbered(named).items():
-            if (shown := cls(study, name, runs=runs)).applies():
-                yield shown
+            yield named(data.name, model.name, str(agents), protocol), runs
 
     @override
     def applies(self) -> bool:
@@ -58,17 +50,13 @@ class RankingFigure(PaperFigure):
         return len(self._objectives) > 1 or len(ways) > len({name for name, _ in ways})
 
     @property
-    def _first(self) -> Run:
-        return next(iter(self.runs.values()))
-
-    @property
     def _objectives(self) -> list[str]:
         """What agents learn by, in words."""
         return distinct(_objective(run) for run in self.runs.values())
 
     @override
     def caption(self) -> str:
-        run = self._first
+        run = self.first
         setting = [run.data.label(), run.model.label(), f"{run.agents} agents", run.protocol]
         styles = dict(zip(self._objectives, ("solid", "dashed", "dotted"), strict=False))
         by = f" Lines are {' and '.join(f'{style} by {name}' for name, style in styles.items())}."
@@ -128,7 +116,7 @@ class RankingFigure(PaperFigure):
         )
         pair = Pair.of(own, other, ours, theirs)
         assert pair is not None  # of one protocol, so of the same seeds and rounds
-        return pair.said(pair.last, self._first.task.metric, LEVEL)
+        return pair.said(pair.last, self.first.task.metric, LEVEL)
 
     @override
     def draw(self, layout: Layout) -> "Figure":
@@ -155,7 +143,7 @@ class RankingFigure(PaperFigure):
             plain_numbers(panel.xaxis)
         shown = rows[rows.MiB > 0].groupby(["graph", "partition", "rival", "round"]).value.mean()
         low, high = max(0.01, float(shown.min()) - 0.02), min(0.999, float(shown.max()))
-        panels[0].set_ylabel(with_unit(self._first.task.metric))
+        panels[0].set_ylabel(with_unit(self.first.task.metric))
         panels[0].set_yscale("logit", nonpositive="clip")  # so that 0.98 and 0.99 are apart, too
         panels[0].set_ylim(low, 1 - (1 - high) / 1.5)
         ticks, more = ([tick for tick in each if low <= tick <= high] for each in TICKS)
