@@ -238,7 +238,7 @@ class Runner:
                     "communication": communicator.progress(),
                     "steps_taken": [steps[agent] for agent in sorted(steps)],
                 }
-                tensors = communicator.gather(agents.tensors(optimizers=keeps))
+                tensors = communicator.gather(agents.tensors(optimizers=keeps) | communicator.tensors())
                 if communicator.is_main:
                     checkpoint.save(tensors, progress)
             if leave:
@@ -318,7 +318,10 @@ class Runner:
         """A run where its checkpoint left it, or at its start: method, agents, communicator and progress."""
         method = self._method(run)
         device = choose_device(self.study.device, self.layout.locks)
-        communicator = self.study.communication.open(self._matrices(run), self._whole(run), device)
+        arrivals = run.graph.arrivals(run.agents, run.randomness) if run.graph else None
+        communicator = self.study.communication.open(
+            self._matrices(run), self._whole(run), device, arrivals.at if arrivals else None
+        )
         optimizer = method.optimizer_of(run.training)
         agents = self._agents(run, optimizer, communicator.local_agents)
         agents.state.declare(method.keeps)
@@ -326,6 +329,7 @@ class Runner:
             tensors, progress = saved
             self._restore(agents, tensors, checkpoint.path)
             communicator.resume(progress["communication"])
+            communicator.load_tensors(tensors, agents.device)
             agents.steps_taken = [progress["steps_taken"][agent] for agent in agents.local_agents]
             measured = [Measurement(*row) for row in progress["measurements"]]
             return method, agents, communicator, progress | {"measurements": measured}

@@ -29,6 +29,7 @@ class VarianceCorrected(LocalTraining):
     ignores: ClassVar[frozenset[str]] = frozenset({"matching"})
     communicates: ClassVar[Literal["round", "step", "never"]] = "round"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True
 
     @override
     def canonical(self, point: dict[str, Any]) -> dict[str, Any]:
