@@ -123,6 +123,7 @@ def assert_resumed(runner, interrupted):
         {"name": "gradient_tracking", "form": "dsgt"},
         {"name": "quasi_global", "nesterov": True, "weight_decay": 0.001},
         {"name": "swarm_sgd", "normalization": "frozen", "decay": 0.7, "momentum": 0.9},
+        {"name": "teleportation", "normalization": "frozen", "decay": 0.7, "momentum": 0.9},
         {"name": "sgp", "momentum": 0.9},
         {"name": "coded_admm", "growth": "sqrt", "code": {"name": "repetition", "nodes": 4, "stragglers": 1}},
         {"name": "cga", "compressed": True},
