@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
+import torch
 from torch import Tensor
 
-from dimat.communication.product import product
+from dimat.communication.late import Late, Message
+from dimat.communication.product import product, weighted_sum
 
 Link = tuple[int, int]
 """(sender, receiver)."""
-Message = Tensor | Mapping[str, Tensor]
 
 
 class Communicator(ABC):
@@ -20,7 +21,8 @@ class Communicator(ABC):
 
     ``matrices`` is the mixing matrix (N, N), or gives that of communication number t = 0, 1, ...; entry
     [i, j] is the weight that i gives to what j sends. ``mixing`` is the one in use, until `advance`. Where it
-    changes, ``whole`` (N, N) is positive for all links that there may be, in use or not.
+    changes, ``whole`` (N, N) is positive for all links that there may be, in use or not. Where messages are
+    late, ``newest_at`` says of each communication which have arrived, as `Late` has it.
     ``bytes_sent[agent, kind]`` and ``messages_sent[agent]`` count what each local agent has sent so far.
     """
 
@@ -29,7 +31,9 @@ class Communicator(ABC):
         matrices: numpy.ndarray | Callable[[int], numpy.ndarray],
         local_agents: Sequence[int] | None = None,
         whole: numpy.ndarray | None = None,
+        newest_at: Callable[[int], numpy.ndarray] | None = None,
     ) -> None:
+        self._late = None if newest_at is None else Late(newest_at)
         self._matrix_at = matrices if callable(matrices) else lambda time: matrices
         self.time = 0
         self.mixing = self._matrix_at(0)
@@ -47,6 +51,11 @@ class Communicator(ABC):
     def is_main(self) -> bool:
         """Whether this process is the one that speaks and writes for all."""
         return 0 in self.local_agents
+
+    @property
+    def delayed(self) -> bool:
+        """Whether what is mixed, and sent to all receivers, can arrive late; other messages never are."""
+        return self._late is not None
 
     def advance(self) -> None:
         """Take up the links of the next communication."""
@@ -88,13 +97,20 @@ class Communicator(ABC):
     def mix(self, values: Tensor, kind: str, matrix: numpy.ndarray | None = None) -> Tensor:
         """W X: each agent receives its neighbours' rows of ``values`` (n, d) and takes the weighted sum.
 
-        ``matrix`` (N, N) stands for the links in use.
+        ``matrix`` (N, N) stands for the links in use. Where messages are late, the rows of others are the
+        newest that have arrived: one communication is then one exchange.
         """
         matrix = self.mixing if matrix is None else matrix
         for row, agent in enumerate(self.local_agents):
             receivers = len(self.receivers(agent, matrix))
             self.count(agent, kind, values[row].nbytes * receivers, receivers)
         members, known = self._rows(values, matrix)
+        if self._late is not None:
+            rows = dict(zip(members, known, strict=True))
+            sent = {i: {j: rows[j] for j in self.senders(i, matrix)} for i in self.local_agents}
+            arrived = self._late.exchange(sent, self.time - 1)
+            sums = [weighted_sum({**near, i: rows[i]}, matrix[i]) for i, near in arrived.items()]
+            return torch.stack(sums)
         return product(matrix[numpy.ix_(self.local_agents, members)], known)
 
     @abstractmethod
@@ -121,16 +137,23 @@ class Communicator(ABC):
         """Hand each message to its receiver, and take those for the local agents."""
 
     def send_to_receivers(self, messages: Sequence[Message], kind: str) -> list[dict[int, Any]]:
-        """Send each local agent's message to all of its receivers; what each local agent gets, by sender."""
+        """Send each local agent's message to all of its receivers; what each local agent gets, by sender.
+
+        Where messages are late, that is the newest that has arrived: one communication is then one exchange.
+        """
         outgoing = {
             (agent, receiver): message
             for agent, message in zip(self.local_agents, messages, strict=True)
             for receiver in self.receivers(agent)
         }
         arrived = self.send(outgoing, kind)
-        return [
-            {sender: arrived[sender, agent] for sender in self.senders(agent)} for agent in self.local_agents
-        ]
+        gets = {
+            agent: {sender: arrived[sender, agent] for sender in self.senders(agent)}
+            for agent in self.local_agents
+        }
+        if self._late is not None:
+            gets = self._late.exchange(gets, self.time - 1)
+        return list(gets.values())
 
     def collect(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
         """All processes' ``values``, by key; for measurements and checkpoints, not counted as sent.
@@ -143,6 +166,15 @@ class Communicator(ABC):
     def gather(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
         """All processes' ``values`` in the main one, to be written, those of others on the CPU."""
         return dict(values)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Messages that are under way to local agents, by name."""
+        return {} if self._late is None else dict(self._late.tensors())
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Restore on a ``device`` what `tensors` gave, possibly among other things."""
+        if self._late is not None:
+            self._late.load(tensors, device)
 
     def progress(self) -> dict[str, Any]:
         """What `resume` needs of all processes, in JSON terms."""

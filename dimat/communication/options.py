@@ -20,7 +20,9 @@ class Communication(Spec):
     """Where agents live, and so how messages travel."""
 
     @abstractmethod
-    def open(self, matrices: Matrices, whole: numpy.ndarray, device: torch.device) -> Communicator:
+    def open(
+        self, matrices: Matrices, whole: numpy.ndarray, device: torch.device, newest_at: Matrices | None
+    ) -> Communicator:
         """Links with the mixing matrix that ``matrices`` gives for each communication; `Communicator`."""
 
 
@@ -30,8 +32,10 @@ class InProcessOptions(Communication):
     name: Literal["in_process"] = "in_process"
 
     @override
-    def open(self, matrices: Matrices, whole: numpy.ndarray, device: torch.device) -> Communicator:
-        return InProcess(matrices, whole=whole)
+    def open(
+        self, matrices: Matrices, whole: numpy.ndarray, device: torch.device, newest_at: Matrices | None
+    ) -> Communicator:
+        return InProcess(matrices, whole=whole, newest_at=newest_at)
 
 
 class RanksOptions(Communication):
@@ -42,10 +46,12 @@ class RanksOptions(Communication):
     """Seconds to wait for another process before it is given up."""
 
     @override
-    def open(self, matrices: Matrices, whole: numpy.ndarray, device: torch.device) -> Communicator:
+    def open(
+        self, matrices: Matrices, whole: numpy.ndarray, device: torch.device, newest_at: Matrices | None
+    ) -> Communicator:
         from dimat.communication.ranks import Ranks  # here, as it loads torch.distributed
 
-        return Ranks(matrices, device, self.timeout, whole)
+        return Ranks(matrices, device, self.timeout, whole, newest_at)
 
 
 AnyCommunication = Annotated[InProcessOptions | RanksOptions, OneOf()]

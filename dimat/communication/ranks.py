@@ -91,10 +91,11 @@ class Ranks(Communicator):
         device: torch.device,
         seconds: float,
         whole: numpy.ndarray | None = None,
+        newest_at: Callable[[int], numpy.ndarray] | None = None,
     ) -> None:
         self.wire = join(device)
         self.rank = distributed.get_rank()
-        super().__init__(matrices, [self.rank], whole)
+        super().__init__(matrices, [self.rank], whole, newest_at)
         if distributed.get_world_size() != self.agents:
             raise InputError(
                 f"communication: {distributed.get_world_size()} processes were started for {self.agents} "

@@ -44,7 +44,10 @@ class Opener:
         """A run where its checkpoint left it, or at its start: method, agents, communicator and progress."""
         method = self.method_of(run)
         device = choose_device(self.study.device, self.layout.locks)
-        communicator = self.study.communication.open(_matrices(run), mean_matrix(run), device)
+        arrivals = run.graph.arrivals(run.agents, run.randomness) if run.graph else None
+        communicator = self.study.communication.open(
+            _matrices(run), mean_matrix(run), device, arrivals.at if arrivals else None
+        )
         optimizer = method.optimizer_of(run.training)
         agents = self.agents_of(run, optimizer, communicator.local_agents)
         agents.state.declare(method.keeps)
@@ -52,6 +55,7 @@ class Opener:
             tensors, progress = saved
             restore(agents, tensors, checkpoint.path)
             communicator.resume(progress["communication"])
+            communicator.load_tensors(tensors, agents.device)
             agents.steps_taken = [progress["steps_taken"][agent] for agent in agents.local_agents]
             measured = [Measurement(*row) for row in progress["measurements"]]
             return method, agents, communicator, progress | {"measurements": measured}

@@ -185,7 +185,7 @@ class Runner(Opener):
                     "communication": communicator.progress(),
                     "steps_taken": [steps[agent] for agent in sorted(steps)],
                 }
-                tensors = communicator.gather(agents.tensors(optimizers=keeps))
+                tensors = communicator.gather(agents.tensors(optimizers=keeps) | communicator.tensors())
                 if communicator.is_main:
                     checkpoint.save(tensors, progress)
             if leave:

@@ -181,7 +181,23 @@ class Run(Pretrained):
                 f"{graph} has links of one direction; method {self.method.name} with these options "
                 "also sends against it, expected an undirected graph"
             )
+        if self.graph.delays is not None:
+            self._check_delays(graph)
         self.method.check_graph(self.graph.mixing_matrix(self.agents))
+
+    def _check_delays(self, graph: str) -> None:
+        """`InputError` if the method, or its matching, needs what all agents have at the same time."""
+        if not self.method.bears_delays:
+            suited = ", ".join(name for name, known in known_methods.items() if known.bears_delays)
+            raise InputError(
+                f"{graph} has messages that arrive late; method {self.method.name} needs all of a "
+                f"communication together, expected one of: {suited}"
+            )
+        if self.matching is not None and self.matching.common_frame:
+            raise InputError(
+                f"{graph} has messages that arrive late, and this matching moves agents to a common frame "
+                "meanwhile; expected matching.alignment per_edge, and a matching.rematch without frames"
+            )
 
     def _check_attack(self, attacker: int) -> None:
         """`InputError` unless there is such an agent, and others whom the method lets it attack."""

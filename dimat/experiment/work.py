@@ -265,13 +265,14 @@ def merge_work(run: Run, images: Images, matches: bool) -> Work:
     if not matches or run.matching is None or not isinstance(run.method, NeighbourhoodMerging):
         return work
     matching, pooled = run.matching, calibration.images == "pooled"
-    once = pooled or not matching.matcher.looks_at_images
+    delayed = run.graph is not None and run.graph.delayed
+    once = (pooled or not matching.matcher.looks_at_images) and not delayed
     compared = links(run) * (1 if once else 2)
     visits = compared + (SWEEPS * run.agents if matching.common_frame else 0)
     if not matching.matcher.looks_at_images:
         visits *= SWEEPS
     else:
-        networks = run.agents * (1 if pooled else 1 + neighbours)
+        networks = run.agents * (1 if once else 1 + neighbours)
         recalibrates = calibration.repair != "none" and matching.passes == 3
         times = networks * (1 + recalibrates * cost.recalibrated)
         products = compared * seen * sum(2 * size**2 * positions for size, positions in cost.groups)

@@ -50,10 +50,9 @@ def merge_with_neighbours(
     matched, diagnostics, before = None, [], None
     if merging.matching is not None:
         before = agents.parameters
-        known = known_models(agents, received)
+        known = known_models(agents, communicator, received)
         matched = match_neighbours(agents, communicator, merging.matching, calibration, round, known)
-        states = {agent: model.state_dict() for agent, model in known.items()}
-        diagnostics = diagnose(states, agents.symmetry, matched, communicator)
+        diagnostics = diagnose(known, agents.symmetry, matched, communicator)
         move_to_frames(agents, communicator, matched)
 
     merged, coefficients = [], {}
@@ -89,14 +88,25 @@ def merge_with_neighbours(
     return [*diagnostics, *sums_of(coefficients, communicator)]
 
 
-def known_models(agents: Networks, received: Sequence[Mapping[int, State]]) -> dict[int, nn.Module]:
-    """The networks that agents of this process know: their own, and those they received."""
-    known: dict[int, nn.Module] = dict(zip(agents.local_agents, agents.models, strict=True))
+def known_models(
+    agents: Networks, communicator: Communicator, received: Sequence[Mapping[int, State]]
+) -> dict[int, dict[int, nn.Module]]:
+    """The networks that each agent of this process knows: its own, and those it received.
+
+    Unless messages are late, all have the same of a network, and share what they know.
+    """
+    own: dict[int, nn.Module] = dict(zip(agents.local_agents, agents.models, strict=True))
+    if communicator.delayed:
+        return {
+            agent: {agent: own[agent]}
+            | {sender: with_state(agents.models[0], state) for sender, state in messages.items()}
+            for agent, messages in zip(agents.local_agents, received, strict=True)
+        }
     for messages in received:
         for sender, state in messages.items():
-            if sender not in known:
-                known[sender] = with_state(agents.models[0], state)
-    return known
+            if sender not in own:
+                own[sender] = with_state(agents.models[0], state)
+    return dict.fromkeys(agents.local_agents, own)
 
 
 def move_to_frames(agents: Networks, communicator: Communicator, matched: Matched) -> None:

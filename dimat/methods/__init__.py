@@ -29,6 +29,7 @@ from dimat.methods.quasi_global import QuasiGlobal
 from dimat.methods.sgp import Sgp
 from dimat.methods.sparta import Sparta
 from dimat.methods.swarm_sgd import SwarmSgd
+from dimat.methods.teleportation import Teleportation
 from dimat.methods.variance_corrected import VarianceCorrected
 from dimat.methods.wash import Wash
 from dimat.methods.weight_averaging import WeightAveraging
@@ -65,7 +66,8 @@ AnyMethod = Annotated[
     | Noloco
     | Papa
     | Sparta
-    | Wash,
+    | Wash
+    | Teleportation,
     OneOf(),
 ]
 

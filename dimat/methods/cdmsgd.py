@@ -22,6 +22,7 @@ class Cdmsgd(Synchronous):
     name: Literal["cdmsgd"] = "cdmsgd"
     title: ClassVar[str] = "CDMSGD"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True
     keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Decay of the velocity."""

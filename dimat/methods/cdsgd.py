@@ -15,6 +15,7 @@ class Cdsgd(LocalMomentum):
     name: Literal["cdsgd"] = "cdsgd"
     title: ClassVar[str] = "CDSGD"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True
 
     @override
     def step(self, agents: Agents, communicator: Communicator, step: Step, rate: float) -> None:

@@ -25,3 +25,4 @@ class Dpsgd(AdaptThenCombine):
     name: Literal["dpsgd"] = "dpsgd"
     title: ClassVar[str] = "D-PSGD"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True

@@ -45,6 +45,9 @@ class Method(Spec):
     """Whether weights need only be column-stochastic, as where links carry messages one way."""
     meets_attackers: ClassVar[bool] = False
     """Whether it lets an attacker act before each communication, of which there are no others."""
+    bears_delays: ClassVar[bool] = False
+    """Whether agents may be sent what is older than their own: each communication is one exchange of whole
+    models over every link, and nothing hangs on all of them being of the same time."""
     takes_turns: ClassVar[bool] = False
     """Whether one agent works at a time, so that the time of all is the sum of theirs."""
     sparing: ClassVar[bool] = False

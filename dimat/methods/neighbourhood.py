@@ -24,6 +24,7 @@ class NeighbourhoodMerging(LocalTraining):
 
     communicates: ClassVar[Literal["round", "step", "never"]] = "round"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True
     meets_attackers: ClassVar[bool] = True
     keeps: ClassVar[tuple[Kept, ...]] = (PerAgent(START),)
     coefficients: AnyCoefficients = Mixing()

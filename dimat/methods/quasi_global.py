@@ -21,6 +21,7 @@ class QuasiGlobal(Synchronous):
     name: Literal["quasi_global"] = "quasi_global"
     title: ClassVar[str] = "quasi-global momentum"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True
     keeps: ClassVar[tuple[Kept, ...]] = (PerAgent("momentum"),)
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Weight of the momentum in a step, and its decay."""

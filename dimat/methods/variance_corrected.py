@@ -28,6 +28,7 @@ class VarianceCorrected(Unmatched, LocalTraining):
     title: ClassVar[str] = "variance-corrected WA"
     communicates: ClassVar[Literal["round", "step", "never"]] = "round"
     every_link: ClassVar[bool] = True
+    bears_delays: ClassVar[bool] = True
 
     @override
     def communicate(

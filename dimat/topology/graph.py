@@ -19,6 +19,7 @@ from dimat.randomness import Randomness
 from dimat.spec import Spec
 from dimat.topology.bursts import Bursts
 from dimat.topology.churn import AnyChurn
+from dimat.topology.delays import Arrivals, Delays, contraction_with_delays
 from dimat.topology.failures import (
     contraction_in_the_long_run,
     contraction_with_failures,
@@ -49,12 +50,15 @@ class Graph(Spec):
     that communicate at every step these are steps, for others rounds."""
     bursts: Bursts | None = None
     """Links that fail for a while, again and again; null: none do."""
+    delays: Delays | None = None
+    """Messages that arrive late, so that agents mix with older models of their neighbours; null: none do.
+    Time counts in communications, as in `churn`. Only for methods that can do with it."""
 
     @model_serializer(mode="wrap")
     def _what_comes_and_goes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """`churn` and `bursts` are a part of it only where there are some."""
+        """`churn`, `bursts` and `delays` are a part of it only where there are some."""
         content = handler(self)
-        for key in ("churn", "bursts"):
+        for key in ("churn", "bursts", "delays"):
             if getattr(self, key) is None:
                 content.pop(key, None)
         return content
@@ -88,6 +92,11 @@ class Graph(Spec):
     def _remembers(self) -> bool:
         """Whether what fails hangs on what failed before."""
         return self.bursts is not None or (self.churn is not None and not self.churn.period)
+
+    @property
+    def delayed(self) -> bool:
+        """Whether messages can be late."""
+        return self.delays is not None and self.delays.happen
 
     def network(self, agents: int) -> networkx.Graph | networkx.DiGraph:
         """The graph as a networkx object, a `DiGraph` of arcs (sender, receiver) if it is directed.
@@ -157,6 +166,14 @@ class Graph(Spec):
         matrix.setflags(write=False)
         return matrix
 
+    def arrivals(self, agents: int, randomness: Randomness) -> Arrivals | None:
+        """Which messages have arrived at each communication, as ``randomness`` draws it; `None`: all have."""
+        if self.delays is None or not self.delayed:
+            return None
+        return Arrivals(
+            self.delays, lambda time: self.mixing_at(agents, time, randomness), agents, randomness
+        )
+
     def doubly_stochastic(self, agents: int) -> bool:
         """Whether the matrix of every communication is doubly stochastic, whatever fails.
 
@@ -172,11 +189,13 @@ class Graph(Spec):
         """The factor by which one communication shrinks the disagreement of ``agents`` agents.
 
         It is `second_eigenvalue` of the product of one period's matrices, to the power 1 / period; with
-        failures see `contraction_with_failures`, or `contraction_in_the_long_run` where these have a memory.
-        1 - contraction is the spectral gap of the graph.
+        failures see `contraction_with_failures`, or `contraction_in_the_long_run` where these have a memory,
+        and `contraction_with_delays` where messages are late. 1 - contraction is the spectral gap.
         """
+        source = Randomness("failures", 0)
+        if (arrivals := self.arrivals(agents, source)) is not None:
+            return contraction_with_delays(lambda time: self.mixing_at(agents, time, source), arrivals)
         if self._remembers:
-            source = Randomness("failures", 0)
             return contraction_in_the_long_run(lambda time: self.mixing_at(agents, time, source), agents)
         matrices = self._checked_matrices(agents)
         if self.link_failures or self.agent_failures:

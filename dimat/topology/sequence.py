@@ -22,8 +22,10 @@ class Sequence(Graph):
 
     @model_validator(mode="after")
     def _failures_of_the_sequence(self) -> Self:
-        if any(graph.fails or graph.churn for graph in self.graphs):
-            raise ValueError("failures and churn are keys of the sequence; leave them out of its graphs")
+        if any(graph.fails or graph.churn or graph.delays for graph in self.graphs):
+            raise ValueError(
+                "failures, churn and delays are keys of the sequence; leave them out of its graphs"
+            )
         return self
 
     @property

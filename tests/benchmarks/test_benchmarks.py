@@ -44,7 +44,8 @@ def test_the_reference_finds_the_same_permutations_and_networks(graph, randomize
         randomize(model, agent)
     other = copy.deepcopy(agents)
     images = visible_images(agents, communicator, Calibration(), None, round=1)
-    known = known_models(agents, communicator.send_to_receivers(agents.states(), "models"))
+    received = communicator.send_to_receivers(agents.states(), "models")
+    known = known_models(agents, communicator, received)
     expected = match_neighbours(agents, communicator, Matching(), Calibration(), 1, known).permutations
     found = merge_naively(other, communicator, images)
     assert set(found) == set(expected)

@@ -134,6 +134,15 @@ def test_records_are_those_of_one_program(dimat, launch, write_config, tmp_path)
             "attack": {"name": "permuted", "agent": 1},
             "measures": ["parts", "mean_model"],
         },
+        {
+            "method": ["dimat", "wm", "variance_corrected", "dpsgd", "quasi_global"],
+            "graph": {"name": "ring", "delays": {"most": 3, "late": 0.7}, "link_failures": 0.2},
+            "calibration": images,
+        },
+        {
+            "method": {"name": "teleportation", "active": 3, "momentum": 0.9},
+            "graph": {"name": "complete", "link_failures": 0.3},
+        },
         {"method": ["dimat", "dpsgd"], "attack": "noise"},
         {"method": ["dimat", "dpsgd"], "measures": ["training_loss", "parts", "mean_model"]},
         {

@@ -23,7 +23,9 @@ from dimat.models import ResNet20, tracing
 from dimat.topology import Complete, DirectedRing, Ring
 
 EVERY_STEP = [name for name, kind in known_methods.items() if kind.communicates == "step"]
-DRAWING = {"matcha", "epidemic", "sparta", "wash"}
+DRAWING = {"matcha", "epidemic", "sparta", "wash", "teleportation"}
+READING = {"swarm_sgd", "teleportation"}
+"""These read once a round how many steps were taken, or who holds which model."""
 ONE_COPY_A_STEP = {"cga"}
 """How long a projection takes depends on its numbers: those few are solved for on the CPU."""
 
@@ -55,7 +57,7 @@ def test_pretraining_waits_once_an_agent(device, agents_on, batch_size):
 
 @pytest.mark.parametrize("name", EVERY_STEP)
 def test_steps_of_all_agents_wait_for_nothing(device, agents_on, name):
-    """But for CGA's, each of which waits once. SwarmSGD reads once a round how many steps were taken."""
+    """But for CGA's, each of which waits once."""
     method = known_methods[name]()
     found = {}
     for epochs in (1, 4):
@@ -70,11 +72,11 @@ def test_steps_of_all_agents_wait_for_nothing(device, agents_on, name):
         changing = name in DRAWING  # links, and so the matrix; or which entries are sent
         solved = name in ONE_COPY_A_STEP
         most_batches = 2 * agents.agents * (epochs + 1)
-        assert sent <= most_batches + (changing + solved) * steps + (name == "swarm_sgd")
+        assert sent <= most_batches + (changing + solved) * steps + (name in READING)
         if name in ONE_COPY_A_STEP:
             assert found[epochs] == steps
         else:
-            assert found[epochs] == (name == "swarm_sgd")
+            assert found[epochs] == (name in READING)
 
 
 @pytest.mark.parametrize("options", [{}, {"per_layer": True}, {"compressed": True, "scales": "layer"}])

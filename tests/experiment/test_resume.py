@@ -123,6 +123,7 @@ def assert_resumed(runner, interrupted):
         {"name": "gradient_tracking", "form": "dsgt"},
         {"name": "quasi_global", "nesterov": True, "weight_decay": 0.001},
         {"name": "swarm_sgd", "normalization": "frozen", "decay": 0.7, "momentum": 0.9},
+        {"name": "teleportation", "normalization": "frozen", "decay": 0.7, "momentum": 0.9},
         {"name": "sgp", "momentum": 0.9},
         {"name": "coded_admm", "growth": "sqrt", "code": {"name": "repetition", "nodes": 4, "stragglers": 1}},
         {"name": "cga", "compressed": True},
@@ -170,6 +171,24 @@ def test_who_sleeps_and_who_attacks_is_resumed(tmp_path, small, interrupted, met
         if "test_accuracy" in line
     }
     assert scored == {str(agent) for agent in range(run.agents)} - {str(attacker)}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "dimat",
+        "wm",
+        "variance_corrected",
+        {"name": "dpsgd", "momentum": 0.9},
+        "cdsgd",
+        "cdmsgd",
+        "quasi_global",
+    ],
+    ids=str,
+)
+def test_messages_under_way_are_resumed(tmp_path, small, interrupted, method):
+    graph = {"name": "ring", "delays": {"most": 3, "late": 0.7}, "link_failures": 0.2}
+    assert_resumed(open_runner(small | {"method": method, "graph": graph}, tmp_path), interrupted)
 
 
 def test_frames_that_are_held_are_resumed(tmp_path, small, interrupted):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from dimat.agents import networks
 from dimat.communication.in_process import InProcess
@@ -275,8 +276,9 @@ def test_links_of_one_direction_have_cycles_too(make_agents):
     communicator = InProcess(DirectedRing().mixing_matrix(3))
     matching = match_neighbours(agents, communicator, Matching(), Calibration(), round=1)
     assert set(matching.permutations) == {(0, 2), (1, 0), (2, 1)}
-    states = dict(enumerate(agents.states()))
-    found = diagnose(states, agents.symmetry, matching, communicator)
+    models = dict(enumerate(agents.models))
+    known = dict.fromkeys(models, models)
+    found = diagnose(known, agents.symmetry, matching, communicator)
     values = {(d.layer, d.metric): d.value for d in found}
     for group in agents.symmetry:
         around = torch.arange(group.size)
@@ -285,7 +287,7 @@ def test_links_of_one_direction_have_cycles_too(make_agents):
         closed = float((around == torch.arange(group.size)).double().mean())
         assert values[group.name, "closed_share"] == pytest.approx(closed)
         apart = [
-            distances(states, agents.symmetry, {pair: order}, moved=True)[group.name, pair]
+            distances(agents.states(), agents.symmetry, {pair: order}, moved=True)[group.name, pair]
             for pair, order in matching.permutations.items()
         ]
         assert values[group.name, "distance_after"] == pytest.approx(numpy.mean(apart))
@@ -297,14 +299,15 @@ def test_agents_whose_links_have_failed_are_left_out_of_orbits(make_agents):
     matrix[:2, :2] = matrix[2:4, 2:4] = 0.5
     agents, communicator = make_agents(agents=5), InProcess(matrix)
     matching = match_neighbours(agents, communicator, Matching(), Calibration(), round=1)
-    states = dict(enumerate(agents.states()))
-    found = diagnose(states, agents.symmetry, matching, communicator)
+    models = dict(enumerate(agents.models))
+    known = dict.fromkeys(models, models)
+    found = diagnose(known, agents.symmetry, matching, communicator)
     assert {d.value for d in found if d.metric == "orbit_share"} == {1.0}
     assert not [d for d in found if d.metric == "closed_share"]
 
 
 def test_a_lone_agent_has_no_diagnostics():
-    assert diagnose({0: {}}, [], Matched({}), InProcess(numpy.eye(1))) == []
+    assert diagnose({0: {0: nn.Identity()}}, [], Matched({}), InProcess(numpy.eye(1))) == []
 
 
 # Merging in a frame, over rounds.

@@ -44,6 +44,8 @@ def with_options(name):
     return options
 
 
+SEVERAL = {"matcha", "teleportation"}
+"""Methods that have no use for one agent alone."""
 METHODS = [method for name in known_methods for method in with_options(name)]
 GRAPHS = [
     *EVERY_FAMILY,
@@ -212,7 +214,7 @@ BY_HAND = {
         "variants": [{"method": "local", "agents": 3}],
     },
     "no DIMAT": {"method": ["wa", "dpsgd", "local"]},
-    "one agent": {"agents": 1, "method": [name for name in known_methods if name != "matcha"]},
+    "one agent": {"agents": 1, "method": [name for name in known_methods if name not in SEVERAL]},
     "one agent and one seed": {"agents": 1, "method": ["dimat", "wa"], "seeds": 0},
     "one round": {"method": ["dimat", "wa", "dpsgd"], "training": FEWER, "seeds": 0},
     "every matching": {"method": ["dimat", "wa"], "matching": MATCHINGS, "training": {"rounds": 2}},

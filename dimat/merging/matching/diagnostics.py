@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import networkx
 import numpy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dimat.communication.communicator import Communicator
 from dimat.merging.matching.assignment import inverse
@@ -29,15 +29,16 @@ class Diagnostic:
 
 
 def diagnose(
-    states: Mapping[int, State],
+    known: Mapping[int, Mapping[int, nn.Module]],
     groups: list[Group],
     matched: Matched,
     communicator: Communicator,
 ) -> list[Diagnostic]:
     """All diagnostics of one merge, as means over links.
 
-    ``matched`` is what was found for the agents of this process, between the networks ``states`` as they
-    stood before the merge. What other processes know of their links is collected from them. For each group:
+    ``matched`` is what was found for the agents of this process, between the networks that each has ``known``
+    before the merge, its own and those it received. What other processes know of their links is collected
+    from them. For each group:
 
     - ``moved_share``: channels of a neighbour that are moved.
     - ``closed_share``: channels that return to themselves around a fundamental cycle, if there is any.
@@ -45,7 +46,7 @@ def diagnose(
       of channels: 1 if and only if all cycles close (see the audit: repeated merging averages what shares
       an orbit).
     - ``distance_before``, ``distance_after``: ||x_i - x_j||^2 and ||x_i - P_ij x_j||^2 over
-      ||x_i||^2 + ||x_j||^2, on the parameters that put out these channels, for i < j.
+      ||x_i||^2 + ||x_j||^2, on the parameters that put out these channels, for i < j, with x_j as i knows it.
     - ``matched_share``: of soft maps, how much of each channel goes where the permutation has it. All else is
       said of permutations.
     - ``objective``, ``objective_gain``: mean score of matched channels over its scale, and how much more
@@ -59,8 +60,11 @@ def diagnose(
     values: dict[tuple[str, str, Pair], float] = {}
     once = {pair: order for pair, order in permutations.items() if pair[0] < pair[1] or pair[::-1] in back}
     for metric, moved in {"distance_before": False, "distance_after": True}.items():
-        for (name, pair), distance in distances(states, groups, once, moved=moved).items():
-            values[name, metric, pair] = distance
+        for models in {id(models): models for models in known.values()}.values():  # some may share theirs
+            states = {end: model.state_dict() for end, model in models.items()}
+            own = {pair: order for pair, order in once.items() if known[pair[0]] is models}
+            for (name, pair), distance in distances(states, groups, own, moved=moved).items():
+                values[name, metric, pair] = distance
     compared = {pair: similarities[pair] for pair in permutations if pair in similarities}
     for (name, pair), (reached, standing) in objectives(groups, permutations, compared).items():
         values[name, "objective", pair] = reached

@@ -22,6 +22,7 @@ from dimat.merging.matching.soft import soft_maps, transposed
 from dimat.merging.matching.statistics import Pair
 from dimat.merging.matching.universe import universal_frames
 from dimat.models.groups import Group, Permutations, mix, permute
+from dimat.models.passes import Pass
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,25 @@ def match_neighbours(
     matching: Matching,
     calibration: Calibration,
     round: int,
-    models: Mapping[int, nn.Module] | None = None,
+    known: Mapping[int, Mapping[int, nn.Module]] | None = None,
 ) -> Matched:
     """P_ij for every agent i and neighbour j, and the common frame if there is one.
 
     Where all look at the same pooled images, each link is matched once and P_ji = P_ij^T; otherwise
-    every agent matches its neighbours on the images that it may look at. ``models`` are the networks that
-    agents know, by default all of them.
+    every agent matches its neighbours on the images that it may look at. So it does where messages are late,
+    as neighbours may not be any more what it knows of them. ``known`` are the networks that each local agent
+    knows, by default all of them.
     """
-    models = dict(enumerate(agents.models)) if models is None else models
+    if known is None:
+        everyone = dict(enumerate(agents.models))
+        known = dict.fromkeys(agents.local_agents, everyone)
     links = [(agent, other) for agent in agents.local_agents for other in communicator.senders(agent)]
     groups = agents.symmetry
     if not matching.rematch.due(round):
         return Matched(dict.fromkeys(links, in_place([0], groups)[0]))
 
     with arithmetic(agents.device, calibration.precision):
-        similarities = _similarities(agents, communicator, matching, calibration, round, links, models)
+        similarities = _similarities(agents, communicator, matching, calibration, round, links, known)
     reward = matching.rematch.reward(round)
     frames: Frames = {}
     shares: dict[Pair, Soft] = {}
@@ -125,21 +129,25 @@ def _similarities(
     calibration: Calibration,
     round: int,
     links: list[Pair],
-    models: Mapping[int, nn.Module],
+    known: Mapping[int, Mapping[int, nn.Module]],
 ) -> dict[Pair, Similarity]:
     """What local agents see of each other: once a link on pooled images, or by every agent for itself."""
     groups, recalibrates = agents.symmetry, calibration.repair != "none"
-    if calibration.images == "pooled" or not matching.matcher.looks_at_images:
+    pooled, looks = calibration.images == "pooled", matching.matcher.looks_at_images
+
+    def seen_by(agent: int | None) -> Pass:
+        return visible_images(agents, communicator, calibration, agent, round) if looks else _no_images
+
+    if (pooled or not looks) and not communicator.delayed:
         local = set(agents.local_agents)
         edges = [edge for edge in communicator.edges() if not local.isdisjoint(edge)]
-        pooled = calibration.images == "pooled"
-        images = visible_images(agents, communicator, calibration, None, round) if pooled else _no_images
-        return compare(models, groups, edges, images, matching, recalibrates=recalibrates)
+        models = {end: model for models in known.values() for end, model in models.items()}
+        return compare(models, groups, edges, seen_by(None), matching, recalibrates=recalibrates)
     found: dict[Pair, Similarity] = {}
     for agent in agents.local_agents:
         pairs = [link for link in links if link[0] == agent]
-        met = {end: models[end] for end in (agent, *communicator.senders(agent))}
-        images = visible_images(agents, communicator, calibration, agent, round)
+        met = {end: known[agent][end] for end in (agent, *communicator.senders(agent))}
+        images = seen_by(None if pooled else agent)
         found |= compare(met, groups, pairs, images, matching, recalibrates=recalibrates)
     return found
 
