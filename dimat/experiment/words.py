@@ -135,7 +135,7 @@ TEXTS = ("data.path", "data.title", "graph.path")
 """Keys whose values are text, whatever numbers they look like."""
 OFF = {("graph.link_failures", "0.0"), ("graph.agent_failures", "0.0"), ("graph.one_way", "false")}
 """What is said of nobody: that something does not happen which happens elsewhere."""
-WITH_OPTIONS = ("graph.churn", "graph.bursts")
+WITH_OPTIONS = ("graph.churn", "graph.bursts", "graph.delays")
 """What is there or is not: its options are said behind it, in brackets."""
 
 
