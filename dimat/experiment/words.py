@@ -25,6 +25,8 @@ SAID = {
     ("calibration.repair", "none"): "no repair",
     ("calibration.repair", "recalibrate"): "recalibrated",
     ("calibration.repair", "least_squares"): "least squares (PLeaS)",
+    ("calibration.repair", "repair"): "REPAIR",
+    ("calibration.repair", "rescale"): "rescaled",
     ("calibration.images", "own"): "own images",
     ("calibration.images", "neighbours"): "neighbours' images",
     ("calibration.images", "pooled"): "pooled images",

@@ -67,6 +67,8 @@ The same on CIFAR-10 <docs/comparison-cifar10>
 By the bytes they send <docs/bytes>
 When agents sleep or attack <docs/churn>
 When frames are chosen anew <docs/rematching>
+Transformers <docs/transformers>
+Pairs merged once <docs/pairs>
 docs/systems
 docs/benchmarks
 docs/mutations
