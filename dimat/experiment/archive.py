@@ -129,7 +129,10 @@ def _whole(path: Path) -> tuple[Path, bytes]:
 def _tar(contents: Mapping[str, bytes]) -> bytes:
     """Files by name: the same bytes for the same contents, as nothing is said of owners and times."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:xz", preset=9 | lzma.PRESET_EXTREME) as archive:
+    with (
+        lzma.open(packed, "wb", preset=9 | lzma.PRESET_EXTREME) as stream,
+        tarfile.open(fileobj=stream, mode="w") as archive,
+    ):
         for name, content in sorted(contents.items()):
             member = tarfile.TarInfo(name)
             member.size = len(content)
