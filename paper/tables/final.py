@@ -76,10 +76,20 @@ class FinalTable(PaperTable):
             cells, rows = cells.assign(column=cells.rival), keys
         lost = set(records.run[records.metric == "diverged"])
         lines: dict[tuple[object, ...], dict[str, str]] = {}
+        seeds: dict[tuple[object, ...], set[int]] = {}
         for (*place, column), here in cells.groupby([*rows, "column"], sort=False):
             known = only(here.published) if "published" in here else ""
             text = f"{LOST} " if lost.intersection(here.run) else ""
             text += spread(here.final, metrics[here.metric.iloc[0]]) + (f" ({known})" if known else "")
             lines.setdefault(tuple(place), {})[str(column)] = text
-        found = [dict(zip(rows, place, strict=True)) | line for place, line in lines.items()]
+            seeds.setdefault(tuple(place), set()).add(len(here))
+        found = [
+            dict(zip(rows, place, strict=True)) | {"seeds": _said(seeds[place])} | line
+            for place, line in lines.items()
+        ]
         return pandas.DataFrame(found).fillna("").astype(str)
+
+
+def _said(seeds: set[int]) -> str:
+    """How many seeds the cells of a line have."""
+    return str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"

@@ -104,7 +104,8 @@ def test_scores_that_are_no_percentages_are_told_in_three_digits(tmp_path):
     row = cells(tables["progress"].rows(layout), method="WA")
     assert row["merge 1"] == f"0.945 ± {deviation:.3g}" and row["metric"] == "test AUROC"
     assert cells(tables["difference"].rows(layout))["merge 1"] == "+0.00781 [+0.00781, +0.00781]"
-    assert cells(FinalTable(study).rows(layout), method="WA")["final"] == row["merge 1"]
+    final = cells(FinalTable(study).rows(layout), method="WA")
+    assert final["final"] == row["merge 1"] and final["seeds"] == "2"
 
 
 def test_schedules_are_compared_with_the_best_of_the_others(tmp_path):
