@@ -37,6 +37,7 @@ COMPARED = {
     "churn-digits": "churn.md",
     "robust-digits": "churn.md",
     "pairs-digits": "pairs.md",
+    "pairs": "pairs.md",
 }
 """Studies in comparisons.tar.xz, and the page of each."""
 HELD = {"gpu-10": {"partition": "iid"}}
