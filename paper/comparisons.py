@@ -110,12 +110,17 @@ def alike(runs: Mapping[str, Pretrained]) -> dict[str, list[str]]:
 def seeds_said(runs: Iterable[Run]) -> str:
     """What bands over seeds show, and how many seeds there are."""
     groups = alike({run.id: run for run in runs})
-    counts = sorted({len(ids) for ids in groups.values()})
-    if counts == [1]:
+    counts = {len(ids) for ids in groups.values()}
+    if counts == {1}:
         return "here of one seed, so without intervals"
-    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    alone = "; lines of one seed have none" if counts[0] == 1 else ""
-    return f"bands their 95 % t-intervals (n = {many} seeds{alone})"
+    alone = "; lines of one seed have none" if 1 in counts else ""
+    return f"bands their 95 % t-intervals (n = {span(counts)} seeds{alone})"
+
+
+def span(counts: Iterable[int]) -> str:
+    """How many there are of something, where that differs from place to place: "3", or "3 to 6"."""
+    found = sorted(set(counts))
+    return f"{found[0]} to {found[-1]}" if len(found) > 1 else f"{found[0]}"
 
 
 def unmatched(run: Run) -> Run:

@@ -14,7 +14,7 @@ import pandas
 from dimat.experiment.runs import Run
 from dimat.methods.dimat import Dimat
 from dimat.tasks.task import Metric
-from paper.comparisons import by_experiment, distinct, unmatched
+from paper.comparisons import by_experiment, distinct, span, unmatched
 from paper.intervals import half_width
 from paper.metrics import number_form, opening
 from theory.claims.claim import primaries
@@ -89,11 +89,12 @@ def _with_interval(values: Values, metric: Metric, sign: str, unit: str, risk: f
 
 def over_seeds(counts: Iterable[int]) -> str:
     """What brackets are, and of how many seeds."""
-    found = sorted(set(counts))
-    if found == [1]:
-        return "One seed, so no intervals."
-    many = f"{found[0]} to {found[-1]}" if len(found) > 1 else f"{found[0]}"
-    return f"Brackets are 95 % intervals over {many} seeds."
+    found = set(counts)
+    return (
+        "One seed, so no intervals."
+        if found == {1}
+        else f"Brackets are 95 % intervals over {span(found)} seeds."
+    )
 
 
 def quoted(label: str) -> str:

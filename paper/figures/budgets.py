@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from dimat.experiment.layout import Layout
 from dimat.experiment.outlines import start_file, start_outline
-from paper.comparisons import alike
+from paper.comparisons import alike, span
 from paper.figures.comparison import ComparisonFigure
 from paper.metrics import opening
 
@@ -34,9 +34,8 @@ class BudgetsFigure(ComparisonFigure):
 
     @override
     def caption(self) -> str:
-        counts = sorted({len(ids) for ids in alike(self.runs).values()})
-        many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-        bars = "of one seed" if counts == [1] else f"means over {many} seeds with 95 % t-intervals"
+        counts = {len(ids) for ids in alike(self.runs).values()}
+        bars = "of one seed" if counts == {1} else f"means over {span(counts)} seeds with 95 % t-intervals"
         first, *others = (f"{budget:,}" for budget in BUDGETS)
         return (
             f"{opening(self.metric.title)} that agents have reached by the time when each has sent {first}, "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from dimat.experiment.layout import Layout
-from paper.comparisons import comparisons, distinct
+from paper.comparisons import comparisons, distinct, span
 from paper.shown import PaperTable
 
 if TYPE_CHECKING:
@@ -84,12 +84,7 @@ class FinalTable(PaperTable):
             lines.setdefault(tuple(place), {})[str(column)] = text
             seeds.setdefault(tuple(place), set()).add(len(here))
         found = [
-            dict(zip(rows, place, strict=True)) | {"seeds": _said(seeds[place])} | line
+            dict(zip(rows, place, strict=True)) | {"seeds": span(seeds[place])} | line
             for place, line in lines.items()
         ]
         return pandas.DataFrame(found).fillna("").astype(str)
-
-
-def _said(seeds: set[int]) -> str:
-    """How many seeds the cells of a line have."""
-    return str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import ValidationError
-from torch import nn
+from support.convolutional import SHAPE, network
 
 import dimat
 from dimat.errors import InputError
@@ -33,7 +33,6 @@ from dimat.models.groups import Group, mix, permute, random_permutations
 from dimat.models.symmetry import permutation_groups
 from dimat.topology import Complete
 
-SHAPE = (3, 4, 4)
 SIZES = some.integers(1, 6)
 SEEDS = some.integers(0, 10**6)
 WARM = some.floats(0.2, 10)
@@ -43,14 +42,6 @@ def drawn(size, seed):
     """Scores between -1 and 1, as correlations are."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(size, size, generator=generator, dtype=torch.float64).tanh()
-
-
-def network(seed, groups=2):
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 24, 2, groups=groups), nn.ReLU(),
-        nn.Flatten(), nn.Linear(24, 4),
-    ).eval()  # fmt: skip
 
 
 def images(count=60):
@@ -139,7 +130,7 @@ def test_what_is_nearly_doubly_stochastic_is_made_so(size, seed):
 
 def planted(noise, seed=0):
     """A network, a noisy copy in another order, its groups, and the order that undoes this."""
-    model = network(seed)
+    model = network(seed, groups=2)
     groups = permutation_groups(model, SHAPE)
     generator = torch.Generator().manual_seed(seed)
     other = copy.deepcopy(model)
@@ -209,7 +200,7 @@ def test_heads_are_mixed_as_wholes():
 
 @pytest.mark.parametrize(
     ("model", "shape"),
-    [(network(0), SHAPE), (Vit(width=8, heads=2, depth=1).build(3, 4, (8, 8)), (3, 8, 8))],
+    [(network(0, groups=2), SHAPE), (Vit(width=8, heads=2, depth=1).build(3, 4, (8, 8)), (3, 8, 8))],
     ids=["convolutions", "tokens"],
 )
 def test_permutation_matrices_re_order(model, shape):
@@ -222,7 +213,7 @@ def test_permutation_matrices_re_order(model, shape):
 
 
 def test_a_layer_of_equal_shares_puts_out_means():
-    model = network(0, groups=1)
+    model = network(0)
     groups = permutation_groups(model, SHAPE)
     first = groups[0]
     even = as_matrices({group.name: torch.arange(group.size) for group in groups})
@@ -252,7 +243,7 @@ def test_a_cold_merge_is_one_of_permutations(matcher):
 @pytest.mark.parametrize("repair", ["none", "recalibrate", "repair", "least_squares"])
 def test_the_order_of_a_neighbour_does_not_matter(repair):
     """Of unlike networks, at a temperature that mixes."""
-    one, other = network(0), network(1)
+    one, other = network(0, groups=2), network(1, groups=2)
     groups = permutation_groups(one, SHAPE)
     moved = copy.deepcopy(other)
     orders = random_permutations(groups, torch.Generator().manual_seed(5))
@@ -264,7 +255,7 @@ def test_the_order_of_a_neighbour_does_not_matter(repair):
 
 
 def test_the_way_back_is_the_transposed_map():
-    models = {0: network(0), 1: network(1)}
+    models = {0: network(0, groups=2), 1: network(1, groups=2)}
     groups = permutation_groups(models[0], SHAPE)
     pairs = [(0, 1), (1, 0)]
     seen = Activation().compare(models, groups, pairs, images().split(20))
@@ -330,14 +321,14 @@ def test_no_temperature_is_no_part_of_a_run(small):
     assert runs[0].keys() == runs[1].keys()
     assert "temperature" not in Matching().model_dump()["matcher"]
     with pytest.raises(ValidationError, match="temperature"):
-        dimat.merge([network(0)] * 2, images(), matcher={"name": "weight", "temperature": 0.1})
+        dimat.merge([network(0, groups=2)] * 2, images(), matcher={"name": "weight", "temperature": 0.1})
 
 
 def test_lines_end_in_networks_as_they_are():
     labelled = images(), torch.zeros(60, dtype=torch.long)
     with pytest.raises(ValueError, match=r"temperature: 0\.1 changes .* expected null"):
         dimat.barrier(
-            [network(0), network(1)],
+            [network(0, groups=2), network(1, groups=2)],
             labelled,
             matcher={"name": "weight", "temperature": 0.1},
             alignment="per_edge",

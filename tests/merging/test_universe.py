@@ -9,6 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as some
 from pydantic import ValidationError
+from support.convolutional import SHAPE, network
 from torch import nn
 
 import dimat
@@ -28,16 +29,6 @@ from dimat.merging.matching.universe import (
 from dimat.merging.matching.weight import Weight
 from dimat.models.groups import Group, mix_axis, permute, permute_axis, random_permutations
 from dimat.models.symmetry import permutation_groups
-
-SHAPE = (3, 4, 4)
-
-
-def network(seed, groups=1):
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 24, 2, groups=groups), nn.ReLU(),
-        nn.Flatten(), nn.Linear(24, 4),
-    ).eval()  # fmt: skip
 
 
 def planted(agents, noise, seed):
